@@ -1,0 +1,43 @@
+"""The embedder: facts `extracted` → `embedded`, in micro-batches across users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.embedder import store
+from shared.crash import AtPoint, ignore_point
+from shared.db import Database
+from shared.embeddings import Embedder
+from shared.events import Announcement
+from shared.failures.store import RetryPolicy, RowRef
+from shared.rows import RowsStage
+from shared.topology import EXTRACTED
+
+
+class EmbedderStage(RowsStage):
+    name = "embedder"
+    streams = (EXTRACTED,)
+    state = "extracted"
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        durable: Database,
+        embedder: Embedder,
+        policy: RetryPolicy,
+        at_point: AtPoint = ignore_point,
+    ) -> None:
+        super().__init__(durable, policy)
+        self._db = db
+        self._embedder = embedder
+        self._at_point = at_point
+
+    async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
+        texts = await store.texts_of(self._db, refs)
+        if not texts:
+            return []
+        self._at_point("think")
+        vectors = await self._embedder.embed([text.content for text in texts])
+        self._at_point("commit")
+        return await store.save_vectors(self._db, self._embedder.model, texts, vectors)

@@ -1,0 +1,31 @@
+-- name: texts_of
+-- Reads the facts that still wait for a vector.
+SELECT f.tenant_id, f.user_id, f.id, f.content
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+  JOIN memory_facts f USING (tenant_id, user_id, id)
+ WHERE f.state = 'extracted' AND (f.retry_at IS NULL OR f.retry_at <= now());
+
+-- name: save_vectors
+-- Moves facts to embedded and stores their vectors; what somebody else moved first is passed over.
+WITH incoming AS (
+    SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(vectors)s::halfvec[])
+                  AS t(tenant_id, user_id, id, embedding)
+), mine AS (
+    SELECT f.tenant_id, f.user_id, f.id
+      FROM memory_facts f JOIN incoming USING (tenant_id, user_id, id)
+     WHERE f.state = 'extracted'
+     ORDER BY f.tenant_id, f.user_id, f.id
+       FOR UPDATE OF f
+), moved AS (
+    UPDATE memory_facts f
+       SET state = 'embedded', announced_at = now(), embedded_at = now(), rings = 0, retry_at = NULL
+      FROM mine
+     WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
+    RETURNING f.tenant_id, f.user_id, f.id, f.announced_at
+), stored AS (
+    INSERT INTO fact_vectors (tenant_id, user_id, fact_id, model, embedding)
+    SELECT tenant_id, user_id, id, %(model)s, embedding FROM incoming
+     WHERE (tenant_id, user_id, id) IN (SELECT tenant_id, user_id, id FROM moved)
+    ON CONFLICT DO NOTHING
+)
+SELECT tenant_id, user_id, id, announced_at FROM moved;

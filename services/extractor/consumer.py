@@ -1,0 +1,60 @@
+"""The extractor: chat logs `received` → `extracting` → `extracted`, and facts `extracted`.
+
+Entries of its stream are messages (stored at once) or bells (worked on session by session).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.extractor.intake import Intake
+from services.extractor.session import SessionWork
+from services.extractor.store import STAGE
+from shared.delivery import Entry
+from shared.errors import PoisonError
+from shared.events import Announcement, decode_session_bell
+from shared.topology import MESSAGES
+
+
+class ExtractorStage:
+    """Hands messages to the intake and bells to the session's work."""
+
+    name = STAGE
+    streams = (MESSAGES,)
+
+    def __init__(self, intake: Intake, sessions: SessionWork, *, concurrency: int) -> None:
+        self.concurrency = concurrency
+        self._intake = intake
+        self._sessions = sessions
+
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """Part a batch into its messages, together, and its bells, by session."""
+        messages: list[Entry] = []
+        sessions: dict[tuple[bytes | None, ...], list[Entry]] = {}
+        for entry in entries:
+            if _is_bell(entry):
+                key = tuple(entry.raw.get(name) for name in (b"tenant", b"user", b"session"))
+                sessions.setdefault(key, []).append(entry)
+            else:
+                messages.append(entry)
+        return [*([messages] if messages else []), *sessions.values()]
+
+    async def work(self, entries: Sequence[Entry]) -> list[Announcement]:
+        if not _is_bell(entries[0]):
+            return await self._intake.take(entries)
+        try:
+            bell = decode_session_bell(entries[0].fields())
+        except PoisonError as error:
+            await self._intake.bury(entries, error)
+            return []
+        return await self._sessions.extract(bell)
+
+    async def refuse(self, entry: Entry, error: Exception) -> None:
+        """Keep a message that cannot be taken; a bell's rows speak for themselves."""
+        if not _is_bell(entry):
+            await self._intake.bury([entry], error)
+
+
+def _is_bell(entry: Entry) -> bool:
+    """Tell the gateway's bells from messages: only a bell carries `at` and no content."""
+    return b"at" in entry.raw and b"content" not in entry.raw

@@ -1,0 +1,128 @@
+"""From a model's answer to observations (pure): each fact is validated on its own.
+
+A bad fact is dropped and counted by its reason; the rest are kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from shared.facts.statements import NewFact, Statement, observed
+from shared.ids import fact_id
+
+_MAX_FACTS = 1_000
+_QUOTE_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceMessage:
+    """A stored message that is being extracted."""
+
+    tenant: str
+    user: str
+    id: UUID
+    session: str
+    role: str
+    content: str
+    said_at: datetime
+    recorded_at: datetime
+    message_key: str
+    agent_id: str | None
+    speaker: str | None
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """What is kept of an answer, and how many facts were dropped for which reason."""
+
+    facts: list[NewFact]
+    dropped: dict[str, int]
+
+
+def validate(
+    raw_facts: object,
+    messages: Sequence[SourceMessage],
+    *,
+    generation: int,
+    extraction_id: UUID,
+) -> Validated:
+    """Keep what rests on these messages and makes sense, in the answer's order."""
+    sources = {str(message.id): message for message in messages}
+    ordinals: Counter[UUID] = Counter()
+    dropped: Counter[str] = Counter()
+    facts: list[NewFact] = []
+    for raw in _as_list(raw_facts):
+        kept = _read(raw, sources)
+        if isinstance(kept, str):
+            dropped[kept] += 1
+            continue
+        statement, rests_on = kept
+        first = rests_on[0]
+        facts.append(
+            _new_fact(statement, rests_on, raw, generation, ordinals[first.id], extraction_id)
+        )
+        ordinals[first.id] += 1
+    return Validated(facts, dict(dropped))
+
+
+def _as_list(raw_facts: object) -> Iterable[Any]:
+    return raw_facts[:_MAX_FACTS] if isinstance(raw_facts, list) else ()
+
+
+def _read(
+    raw: object, sources: Mapping[str, SourceMessage]
+) -> tuple[Statement, list[SourceMessage]] | str:
+    """Read one fact; returns the reason when it is to be dropped."""
+    if not isinstance(raw, dict):
+        return "not_an_object"
+    named = raw.get("source_message_ids")
+    if not isinstance(named, list) or not named:
+        return "no_source"
+    if any(str(row) not in sources for row in named):
+        return "unknown_source"
+    # A null stands for "not said", wherever a default exists.
+    fields = {key: value for key, value in raw.items() if value is not None}
+    try:
+        statement = Statement.model_validate(fields)
+    except ValidationError as error:
+        return f"invalid_{error.errors()[0]['loc'][0]}"
+    rests_on = {str(row): sources[str(row)] for row in named}
+    return statement, sorted(rests_on.values(), key=lambda m: (m.said_at, m.message_key))
+
+
+def _new_fact(
+    statement: Statement,
+    rests_on: Sequence[SourceMessage],
+    raw: Mapping[str, Any],
+    generation: int,
+    ordinal: int,
+    extraction_id: UUID,
+) -> NewFact:
+    first = rests_on[0]
+    quote = raw.get("quote")
+    return NewFact(
+        **observed(statement),
+        tenant=first.tenant,
+        user=first.user,
+        id=fact_id(first.tenant, generation, first.id, ordinal),
+        generation=generation,
+        said_at=first.said_at,
+        recorded_at=first.recorded_at,
+        message_key=first.message_key,
+        ordinal=ordinal,
+        quote=quote.replace("\x00", "")[:_QUOTE_CHARACTERS] if isinstance(quote, str) else None,
+        source_message_ids=tuple(message.id for message in rests_on),
+        extraction_id=extraction_id,
+        session=first.session,
+        agent_id=first.agent_id,
+        speaker=first.speaker,
+        metadata=first.metadata,
+    )

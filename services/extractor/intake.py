@@ -1,0 +1,107 @@
+"""Messages that come straight from Redis: stored the moment they are read, then their bell rung.
+
+What makes no sense becomes a dead letter with its reason and payload; its neighbours are stored.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+
+from faststream.redis.parser import BinaryMessageFormatV1
+from redis.asyncio import Redis
+
+from shared.db import Database
+from shared.delivery import Entry
+from shared.errors import PoisonError
+from shared.events import Announcement
+from shared.failures.store import RetryPolicy, record
+from shared.intake.messages import Limits, Message, read_stream_message
+from shared.intake.store import store_messages
+from shared.isolation import isolate
+from shared.rows import entry_subject
+from shared.topology import MESSAGES
+
+_INCARNATION_KEY = f"{MESSAGES}:incarnation"
+_FASTSTREAM_FIELD = b"__data__"
+
+
+class Intake:
+    """Stores what outside programs publish. Its database must be durable: this is acceptance."""
+
+    def __init__(
+        self,
+        durable: Database,
+        redis: Redis,
+        *,
+        limits: Limits,
+        window: int,
+        policy: RetryPolicy,
+        stage: str,
+    ) -> None:
+        self._db = durable
+        self._redis = redis
+        self._limits = limits
+        self._window = window
+        self._policy = policy
+        self._stage = stage
+
+    async def take(self, entries: Sequence[Entry]) -> list[Announcement]:
+        """Store a batch durably; returns one bell per session."""
+        incarnation = await self._incarnation()
+        readable: list[tuple[Entry, Message]] = []
+        for entry in entries:
+            try:
+                readable.append((entry, self._read(entry, incarnation)))
+            except PoisonError as error:
+                await self.bury([entry], error)
+
+        async def refuse(pairs: Sequence[tuple[Entry, Message]], error: Exception) -> None:
+            await self.bury([entry for entry, _ in pairs], error)
+
+        return await isolate(readable, self._store, refuse)
+
+    def _read(self, entry: Entry, incarnation: str) -> Message:
+        fields = _flat_fields(entry)
+        return read_stream_message(fields, self._limits, entry_id=entry.id, incarnation=incarnation)
+
+    async def _store(self, pairs: Sequence[tuple[Entry, Message]]) -> list[Announcement]:
+        async with self._db.transaction() as tx:
+            stored = await store_messages(tx, [message for _, message in pairs], self._window)
+        conflicts = [
+            entry
+            for (entry, _), outcome in zip(pairs, stored.outcomes, strict=True)
+            if outcome == "conflict"
+        ]
+        if conflicts:
+            reason = PoisonError("message_id: was used before for other content")
+            await self.bury(conflicts, reason)
+        return stored.announcements
+
+    async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Keep what cannot be stored as dead letters."""
+        incarnation = await self._incarnation()
+        async with self._db.transaction() as tx:
+            subjects = [entry_subject(entry, incarnation) for entry in entries]
+            await record(tx, self._stage, subjects, error, self._policy)
+
+    async def _incarnation(self) -> str:
+        """Name this life of the stream: after it has been emptied, entry ids may repeat."""
+        fresh = secrets.token_hex(4)
+        known: bytes | None = await self._redis.set(_INCARNATION_KEY, fresh, nx=True, get=True)
+        return known.decode() if known else fresh
+
+
+def _flat_fields(entry: Entry) -> dict[str, str]:
+    """Read flat fields, or the one field in which FastStream's own publisher puts JSON."""
+    if _FASTSTREAM_FIELD not in entry.raw:
+        return entry.fields()
+    try:
+        body, _ = BinaryMessageFormatV1.parse(entry.raw[_FASTSTREAM_FIELD])
+        fields = json.loads(body)
+    except (ValueError, IndexError) as error:
+        raise PoisonError(f"its __data__ is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise PoisonError("its __data__ is not a JSON object")
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,215 @@
+"""The pattern files, read and compiled: what each language knows about speaking of oneself.
+
+Reads `patterns/<code>.toml` (packaged data) at construction and nothing afterwards. English is the
+skeleton; another language brings a way to recognise it and rewrites into that skeleton. How to add
+one is written at the top of `patterns/en.toml`.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Literal
+
+from services.extractor.frames import Forms
+from services.extractor.turns import Claim, TemporalState
+
+_MONTHS = (
+    "january|february|march|april|may|june|july|august|september|october|november|december"
+    "|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
+)
+_Kind = Literal["past", "participle", "gerund"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way to say something about an attribute; the keys are explained in `en.toml`."""
+
+    slot: str
+    when: re.Pattern[str]
+    say: str
+    scope: str = "base"
+    content: str | None = None
+    plan: str | None = None
+    affirmed: bool = False
+    event: bool = False
+    settled: bool = False
+    claim: Claim = "holds"
+    state: TemporalState | None = None
+    tense: str | None = None
+    times: bool = False
+    list: bool = False
+    shape: str | None = None
+    value: str | None = None
+    subject: str | None = None
+    relation: str | None = None
+    needs: re.Pattern[str] | None = None
+    only: frozenset[str] = frozenset()
+    opposite: Mapping[str, str] = field(default_factory=dict)
+    confidence: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class FreeRule:
+    """A statement worth keeping although no attribute fits."""
+
+    when: re.Pattern[str]
+    category: str
+    state: TemporalState | None = None
+    tense: str = "present"
+    dated: bool = False
+    every: bool = False
+    min_words: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Everything one pattern file says, compiled."""
+
+    code: str
+    detect: re.Pattern[str] | None
+    rewrites: tuple[tuple[re.Pattern[str], str], ...]
+    rules: tuple[Rule, ...]
+    free: tuple[FreeRule, ...]
+    forms: Forms
+    relations: tuple[tuple[re.Pattern[str], str], ...]
+    abbreviations: frozenset[str]
+    patterns: Mapping[str, re.Pattern[str]]
+    contractions: tuple[tuple[re.Pattern[str], str], ...]
+    missing: tuple[tuple[re.Pattern[str], str], ...]
+    secrets: tuple[re.Pattern[str], ...]
+    words: Mapping[str, re.Pattern[str]]
+
+    @property
+    def pretending(self) -> re.Pattern[str]:
+        return self.patterns["pretending"]
+
+    @property
+    def material(self) -> re.Pattern[str]:
+        return self.patterns["material"]
+
+    @property
+    def asks(self) -> re.Pattern[str]:
+        return self.patterns["asks"]
+
+    @property
+    def joints(self) -> re.Pattern[str]:
+        return self.patterns["joints"]
+
+    @property
+    def dropped(self) -> re.Pattern[str]:
+        return self.patterns["dropped"]
+
+    def speaks(self, sentence: str) -> bool:
+        """Whether the sentence is in this language."""
+        return self.detect is not None and bool(self.detect.search(sentence))
+
+    def rewritten(self, sentence: str) -> str:
+        """The sentence in the English skeleton."""
+        for pattern, replacement in self.rewrites:
+            sentence = pattern.sub(replacement, sentence)
+        return sentence
+
+    def in_full(self, clause: str) -> str | None:
+        """Contractions written out, openers gone, the subject put back; None if nothing is left."""
+        for pattern, full in self.contractions:
+            clause = pattern.sub(full, clause)
+        clause = self.patterns["openers"].sub("", clause).strip(" ,")
+        for pattern, subject in self.missing:
+            if pattern.search(clause):
+                clause = subject + clause[:1].lower() + clause[1:]
+                break
+        return clause or None
+
+    def is_doubtful(self, clause: str) -> bool:
+        """Whether the clause supposes, wishes or reports instead of stating."""
+        return bool(self.patterns["doubtful"].search(self.patterns["plain"].sub("", clause)))
+
+    def is_secret(self, words: str) -> bool:
+        return any(pattern.search(words) for pattern in self.secrets)
+
+    def relation_slot(self, word: str) -> str | None:
+        """The attribute a word for a person stands for."""
+        return next((slot for each, slot in self.relations if each.fullmatch(word)), None)
+
+    def plain(self, clause: str) -> str:
+        """Without the fillers that say nothing."""
+        return " ".join(self.patterns["fillers"].sub(" ", clause).replace(" ,", ",").split())
+
+
+def load(code: str) -> Language:
+    """Read and compile one pattern file."""
+    text = files("services.extractor").joinpath("patterns", f"{code}.toml").read_text("utf-8")
+    data: dict[str, Any] = tomllib.loads(text)
+    expand = _Shapes(data)
+    sentences = data.get("sentences", {})
+    return Language(
+        code=code,
+        detect=expand.compiled(data["detect"]) if "detect" in data else None,
+        rewrites=tuple((expand.compiled(a), b) for a, b in data.get("rewrite", ())),
+        rules=tuple(_rule(entry, expand) for entry in data.get("rule", ())),
+        free=tuple(_free(entry, expand) for entry in data.get("free", ())),
+        forms=_verb_forms(data.get("verbs", {})),
+        relations=tuple(
+            (re.compile("|".join(words), re.IGNORECASE), slot)
+            for slot, words in data.get("relation", {}).items()
+        ),
+        abbreviations=frozenset(sentences.get("abbreviations", ())),
+        patterns={
+            name: expand.compiled(pattern)
+            for name, pattern in (sentences | data.get("time", {})).items()
+            if isinstance(pattern, str)
+        },
+        contractions=tuple((expand.compiled(a), b) for a, b in sentences.get("contractions", ())),
+        missing=tuple((expand.compiled(a), b) for a, b in sentences.get("missing", ())),
+        secrets=tuple(
+            expand.compiled(each) for each in data.get("secrets", {}).get("patterns", ())
+        ),
+        words={name: expand.compiled(rf"(?:{each})") for name, each in expand.words.items()},
+    )
+
+
+class _Shapes:
+    """Names inside patterns, replaced until none is left."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.words: dict[str, str] = dict(data.get("words", {}))
+        relations = "|".join(word for words in data.get("relation", {}).values() for word in words)
+        self.words |= {"RELATIONS": relations, "MONTHS": _MONTHS}
+        self._named = dict(data.get("shapes", {}))
+        self._named |= {f"{{{name}}}": pattern for name, pattern in self.words.items()}
+
+    def compiled(self, pattern: str) -> re.Pattern[str]:
+        for _ in range(3):
+            for name, expansion in self._named.items():
+                pattern = pattern.replace(name, expansion)
+        return re.compile(pattern, re.IGNORECASE)
+
+
+def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
+    values = dict(entry)
+    values["when"] = shapes.compiled(entry["when"])
+    if "needs" in entry:
+        values["needs"] = shapes.compiled(entry["needs"])
+    values["only"] = frozenset(entry.get("only", ()))
+    return Rule(**values)
+
+
+def _free(entry: Mapping[str, Any], shapes: _Shapes) -> FreeRule:
+    return FreeRule(**(dict(entry) | {"when": shapes.compiled(entry["when"])}))
+
+
+def _verb_forms(verbs: Mapping[str, Any]) -> Forms:
+    """Every inflected form and the infinitive it belongs to."""
+    forms: dict[str, tuple[str, _Kind]] = {}
+    for base, (past, participle, gerund) in verbs.get("irregular", {}).items():
+        forms |= {gerund: (base, "gerund"), participle: (base, "participle"), past: (base, "past")}
+        forms.pop(base, None)
+    if "irregular" in verbs:
+        forms |= {"were": ("be", "past"), "got": ("get", "past"), "quit": ("quit", "past")}
+    for base in verbs.get("regular", ()):
+        stem = base.removesuffix("e")
+        past = base[:-1] + "ied" if base.endswith("y") and base[-2] not in "aeou" else stem + "ed"
+        forms |= {past: (base, "past"), stem + "ing": (base, "gerund")}
+    return forms

@@ -1,0 +1,169 @@
+"""How a fact is worded: third person, without a pronoun ("Works at OpenAI").
+
+From an infinitive and how it was put (`phrase`), or from the speaker's own first-person words
+(`third_person`). Pure.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from services.extractor.frames import Forms
+from services.extractor.turns import Claim, TemporalState
+
+_IRREGULAR = {"be": "is", "have": "has", "do": "does", "go": "goes", "am": "is", "are": "is"}
+_SAME = {
+    "can", "cannot", "will", "was", "is", "were", "had", "did", "would", "never", "usually",
+    "always", "often", "regularly", "typically", "rarely", "seldom", "sometimes", "used",
+}  # fmt: skip
+_ADVERBS = {
+    "never", "usually", "always", "often", "regularly", "typically", "rarely", "seldom",
+    "sometimes",
+}  # fmt: skip
+_NOT_PAST = {"need", "feed", "breed", "speed", "embed", "seed", "exceed", "proceed", "succeed"}
+_ME_TO_THEM = {
+    "i am": "they are", "i'm": "they're", "i was": "they were", "we are": "they are",
+    "we were": "they were", "i": "they", "we": "they", "me": "them", "us": "them", "my": "their",
+    "our": "their", "mine": "theirs", "ours": "theirs", "myself": "themselves",
+    "ourselves": "themselves",
+}  # fmt: skip
+_FIRST_PERSON = re.compile(
+    r"\b(?:" + "|".join(sorted(map(re.escape, _ME_TO_THEM), key=len, reverse=True)) + r")\b",
+    re.IGNORECASE,
+)
+_PLURAL: Mapping[str, str] = {"mice": "mouse", "children": "child", "fish": "fish", "boss": "boss"}
+_SINGLE = ("child", "fish", "pet")
+
+
+def phrase(
+    infinitive: str,
+    claim: Claim,
+    state: TemporalState,
+    forms: Forms,
+    *,
+    used_to: bool = False,
+    never: bool = False,
+) -> str:
+    """`live in Dallas` put in third person as it was said: ended, denied, past, planned or so."""
+    if claim == "ends":
+        ahead = f"will no longer {infinitive}"
+        return sentence(ahead if state == "future" else _ended(infinitive))
+    if claim == "denies":
+        return sentence(
+            _denied(infinitive, past=never or state == "past", forms=forms, never=never)
+        )
+    if state == "past":
+        return sentence(f"used to {infinitive}" if used_to else past(infinitive, forms))
+    if state == "future":
+        return sentence(f"is going to {infinitive}")
+    return sentence(present(infinitive))
+
+
+def sentence(words: str) -> str:
+    """One line that starts with a capital and ends without a stop."""
+    plain = " ".join(words.split()).strip(" ,;:-–—.!")
+    return plain[:1].upper() + plain[1:]
+
+
+def third_person(predicate: str, forms: Forms, *, conjugate: bool) -> str:
+    """The speaker's own words about themselves, turned to third person."""
+    words = _ME_TO_THEM_IN(predicate)
+    first, _, rest = words.partition(" ")
+    if first.lower() in _ADVERBS and rest:
+        return sentence(f"{first} {present(rest) if conjugate else rest}")
+    if first.lower() in ("am", "are", "have"):
+        return sentence(present(words))
+    return sentence(present(words) if conjugate and not _is_past(first, forms) else words)
+
+
+def present(infinitive: str) -> str:
+    """Third person singular of the first verb."""
+    first, _, rest = infinitive.partition(" ")
+    return f"{_third(first)} {rest}".strip()
+
+
+def past(infinitive: str, forms: Forms) -> str:
+    """Past of the first verb."""
+    first, _, rest = infinitive.partition(" ")
+    if first == "have" and (participle := rest.split(" ")[0]) in forms and rest != participle:
+        if forms[participle][1] == "participle":
+            return f"had {rest}"
+    irregular = next(
+        (form for form, (base, kind) in forms.items() if base == first and kind == "past"), None
+    )
+    return f"{irregular or _regular_past(first)} {rest}".strip()
+
+
+def with_article(noun: str) -> str:
+    """`a designer`, `an actor`; what has an article or is a proper title keeps it."""
+    if re.match(r"(?:an?|the|my|our|their|one|two|three)\b", noun, re.IGNORECASE):
+        return noun
+    return f"{'an' if re.match(r'(?!uni|use|eu|one)[aeiou]', noun, re.IGNORECASE) else 'a'} {noun}"
+
+
+def singular(noun: str) -> str:
+    """One of them: `puppies` are each a puppy."""
+    plain = noun.lower()
+    if plain in _PLURAL:
+        return _PLURAL[plain]
+    if plain.endswith("ies"):
+        return plain[:-3] + "y"
+    return plain[:-1] if plain.endswith("s") and not plain.endswith("ss") else plain
+
+
+def they(words: str) -> str:
+    """`my` becomes `their`, `me` becomes `them`."""
+    return _ME_TO_THEM_IN(words)
+
+
+def _ME_TO_THEM_IN(words: str) -> str:  # noqa: N802
+    return _FIRST_PERSON.sub(lambda found: _ME_TO_THEM[found[0].lower()], words)
+
+
+def _ended(infinitive: str) -> str:
+    first, _, rest = infinitive.partition(" ")
+    if first == "be":
+        return f"is no longer {rest}"
+    return f"no longer {present(infinitive)}"
+
+
+def _denied(infinitive: str, *, past: bool, never: bool, forms: Forms) -> str:
+    first, _, rest = infinitive.partition(" ")
+    if never:
+        return f"never {_past_of(infinitive, forms)}"
+    if first == "be":
+        return f"{'was' if past else 'is'} not {rest}"
+    return f"{'did' if past else 'does'} not {infinitive}"
+
+
+def _past_of(infinitive: str, forms: Forms) -> str:
+    return past(infinitive, forms)
+
+
+def _third(verb: str) -> str:
+    plain = verb.lower()
+    if plain in _IRREGULAR:
+        return _IRREGULAR[plain]
+    if plain in _SAME:
+        return plain
+    if re.search(r"(?:s|x|z|ch|sh|o)$", plain):
+        return plain + "es"
+    if re.search(r"[^aeiou]y$", plain):
+        return plain[:-1] + "ies"
+    return plain + "s"
+
+
+def _regular_past(verb: str) -> str:
+    if verb.endswith("e"):
+        return verb + "d"
+    return verb[:-1] + "ied" if re.search(r"[^aeiou]y$", verb) else verb + "ed"
+
+
+def _is_past(word: str, forms: Forms) -> bool:
+    plain = word.lower()
+    if plain in _SAME or forms.get(plain, ("", ""))[1] == "past":
+        return True
+    return plain.endswith("ed") and plain not in _NOT_PAST
+
+
+Tense = Literal["present", "past", "future"]

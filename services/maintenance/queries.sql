@@ -1,0 +1,125 @@
+-- name: requested_jobs
+-- Reads the jobs that still wait.
+SELECT j.id, j.kind
+  FROM jobs j
+ WHERE j.tenant_id = %(tenant)s AND j.user_id = %(user)s AND j.id = ANY(%(ids)s)
+   AND j.state = 'requested' AND (j.retry_at IS NULL OR j.retry_at <= now());
+
+-- name: finish_job
+-- Moves a job to done; finds nothing when somebody else did first.
+UPDATE jobs SET state = 'done', finished_at = now(), result = %(result)s, rings = 0, retry_at = NULL
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'requested'
+RETURNING id;
+
+-- name: elect
+-- Elects the only one to do this duty now, and takes PostgreSQL's time before Redis is looked at.
+SELECT pg_try_advisory_xact_lock(1835364215, %(duty)s) AS elected, clock_timestamp() AS now;
+
+-- name: waiting_tenants
+-- Lists tenants with messages that wait for their window.
+WITH RECURSIVE tenant (id) AS (
+    (SELECT tenant_id FROM chat_logs
+      WHERE state IN ('received', 'extracting') ORDER BY tenant_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT tenant_id FROM chat_logs
+             WHERE state IN ('received', 'extracting') AND tenant_id > tenant.id
+             ORDER BY tenant_id LIMIT 1)
+      FROM tenant WHERE tenant.id IS NOT NULL
+)
+SELECT t.id AS tenant_id
+  FROM tenant t
+ WHERE t.id IS NOT NULL
+   AND EXISTS (SELECT FROM chat_logs c
+                WHERE c.tenant_id = t.id AND c.announced_at IS NULL
+                  AND c.state IN ('received', 'extracting'));
+
+-- name: refill_window
+-- Announces a tenant's oldest waiting messages, as many as its window has room for.
+WITH room AS (
+    SELECT %(window)s - count(*) AS places
+      FROM (SELECT FROM chat_logs
+             WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
+               AND state IN ('received', 'extracting')
+             LIMIT %(window)s) AS announced
+), next AS (
+    SELECT user_id, id FROM chat_logs
+     WHERE tenant_id = %(tenant)s AND announced_at IS NULL AND state IN ('received', 'extracting')
+     ORDER BY recorded_at, user_id, id
+     LIMIT (SELECT places FROM room)
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE chat_logs c SET announced_at = now()
+  FROM next
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = next.user_id AND c.id = next.id
+RETURNING c.tenant_id, c.user_id, c.id, c.session_id, c.announced_at;
+
+-- name: lost_messages
+-- Announces again the messages whose bell is lost, whose retry is due or whose lease ran out.
+WITH chosen AS (
+    SELECT c.tenant_id, c.user_id, c.id FROM chat_logs c
+      LEFT JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id
+                             AND e.session_id = c.session_id AND e.state = 'open'
+     WHERE c.state IN ('received', 'extracting') AND c.announced_at IS NOT NULL
+       AND c.announced_at < %(now)s - least(300, %(patience)s * 2 ^ least(c.rings, 10)) * interval '1 second'
+       AND CASE WHEN c.retry_at IS NOT NULL THEN c.retry_at <= %(now)s
+                WHEN e.id IS NOT NULL THEN e.lease_until < %(now)s
+                ELSE c.announced_at < %(oldest_bell)s END
+     ORDER BY c.announced_at
+     LIMIT %(limit)s
+       FOR UPDATE OF c SKIP LOCKED
+)
+UPDATE chat_logs c SET announced_at = now(), rings = least(c.rings + 1, 100), retry_at = NULL
+  FROM chosen
+ WHERE c.tenant_id = chosen.tenant_id AND c.user_id = chosen.user_id AND c.id = chosen.id
+RETURNING c.tenant_id, c.user_id, c.id, c.session_id, c.announced_at;
+
+-- name: lost_facts
+-- Announces again the facts in one state whose bell is lost or whose retry is due.
+WITH chosen AS (
+    SELECT tenant_id, user_id, id FROM memory_facts
+     WHERE state = %(state)s AND state <> 'settled'
+       AND announced_at < %(now)s - least(300, %(patience)s * 2 ^ least(rings, 10)) * interval '1 second'
+       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s
+                ELSE announced_at < %(oldest_bell)s END
+     ORDER BY announced_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE memory_facts f SET announced_at = now(), rings = least(f.rings + 1, 100), retry_at = NULL
+  FROM chosen
+ WHERE f.tenant_id = chosen.tenant_id AND f.user_id = chosen.user_id AND f.id = chosen.id
+RETURNING f.tenant_id, f.user_id, f.id, f.announced_at;
+
+-- name: lost_jobs
+-- Announces again the jobs of one kind whose bell is lost or whose retry is due.
+WITH chosen AS (
+    SELECT tenant_id, user_id, id FROM jobs
+     WHERE state = 'requested' AND kind = %(kind)s
+       AND coalesce(announced_at, '-infinity')
+           < %(now)s - least(300, %(patience)s * 2 ^ least(rings, 10)) * interval '1 second'
+       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s
+                ELSE coalesce(announced_at, '-infinity') < %(oldest_bell)s END
+     ORDER BY announced_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs j SET announced_at = now(), rings = least(j.rings + 1, 100), retry_at = NULL
+  FROM chosen
+ WHERE j.tenant_id = chosen.tenant_id AND j.user_id = chosen.user_id AND j.id = chosen.id
+RETURNING j.tenant_id, j.user_id, j.id, j.announced_at;
+
+-- name: due_entries
+-- Reads redriven entries that never became rows: their payload is their only copy.
+SELECT id, stage, subject_id, payload FROM failures
+ WHERE next_attempt_at <= %(now)s AND dead_at IS NULL AND payload IS NOT NULL
+ ORDER BY next_attempt_at
+ LIMIT %(limit)s
+   FOR UPDATE SKIP LOCKED;
+
+-- name: forget_entries
+-- Removes entries that are on their stream again.
+DELETE FROM failures WHERE id = ANY(%(ids)s);
+
+-- name: write_result
+-- Keeps what a finished job did.
+UPDATE jobs SET result = %(result)s WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s;

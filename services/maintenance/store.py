@@ -1,0 +1,123 @@
+"""What maintenance and the sweeper read and write: jobs, lost bells, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from shared.db import Database, Row, Transaction
+from shared.events import Announcement, bells_for, session_bells_for
+from shared.ledger import store as ledger
+from shared.patience import UserBusyError
+from shared.sql import Queries
+from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, JobKind
+
+queries = Queries("services.maintenance")
+
+_BELIEFS_LOCK = "beliefs"
+_WAITS_ON = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
+"""The stream that tells of facts in each open state."""
+
+SWEEP, WINDOWS = 1, 2
+"""Duties that one process at a time may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What one sweep may announce: at most `limit` rows of a kind, none younger than `patience`."""
+
+    now: datetime
+    patience_seconds: float
+    limit: int
+
+    def params(self, oldest_bell: datetime | None, **more: Any) -> dict[str, Any]:
+        """Without a bell in the stream, whatever is older than the patience is lost."""
+        return {
+            "now": self.now,
+            "patience": self.patience_seconds,
+            "limit": self.limit,
+            "oldest_bell": oldest_bell or self.now,
+            **more,
+        }
+
+
+async def elect(tx: Transaction, duty: int) -> datetime | None:
+    """Take a duty for this transaction; PostgreSQL's time, or None when another has it."""
+    row = await tx.row(queries["elect"], {"duty": duty})
+    assert row is not None
+    now: datetime = row["now"]
+    return now if row["elected"] else None
+
+
+async def lost_messages(
+    tx: Transaction, sweep: Sweep, oldest_bell: datetime | None
+) -> list[Announcement]:
+    rows = await tx.rows(queries["lost_messages"], sweep.params(oldest_bell))
+    return [(MESSAGES, bell) for bell in session_bells_for(rows)]
+
+
+async def lost_facts(
+    tx: Transaction, sweep: Sweep, state: str, oldest_bell: datetime | None
+) -> list[Announcement]:
+    rows = await tx.rows(queries["lost_facts"], sweep.params(oldest_bell, state=state))
+    return [(_WAITS_ON[state], bell) for bell in bells_for(rows)]
+
+
+async def lost_jobs(
+    tx: Transaction, sweep: Sweep, kind: JobKind, oldest_bell: datetime | None
+) -> list[Announcement]:
+    rows = await tx.rows(queries["lost_jobs"], sweep.params(oldest_bell, kind=kind))
+    return [(JOBS[kind], bell) for bell in bells_for(rows)]
+
+
+async def due_entries(tx: Transaction, sweep: Sweep) -> list[Row]:
+    return await tx.rows(queries["due_entries"], {"now": sweep.now, "limit": sweep.limit})
+
+
+async def forget_entries(tx: Transaction, ids: Sequence[UUID]) -> None:
+    await tx.execute(queries["forget_entries"], {"ids": list(ids)})
+
+
+async def refill_windows(tx: Transaction, window: int) -> list[Announcement]:
+    """Announce what waits, tenant by tenant, as far as each one's window has room."""
+    announcements: list[Announcement] = []
+    for waiting in await tx.rows(queries["waiting_tenants"]):
+        params = {"tenant": waiting["tenant_id"], "window": window}
+        rows = await tx.rows(queries["refill_window"], params)
+        announcements += [(MESSAGES, bell) for bell in session_bells_for(rows)]
+    return announcements
+
+
+async def requested_jobs(
+    db: Database, tenant: str, user: str, ids: Sequence[UUID]
+) -> list[tuple[UUID, JobKind]]:
+    params = {"tenant": tenant, "user": user, "ids": list(ids)}
+    async with db.reading() as tx:
+        rows = await tx.rows(queries["requested_jobs"], params)
+    return [(row["id"], row["kind"]) for row in rows]
+
+
+async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[Announcement]:
+    """Fold everything of a user anew: what the cache says is again what the law says.
+
+    Raises UserBusyError when another transaction is rewriting the user's beliefs.
+    """
+    params: dict[str, Any] = {"tenant": tenant, "user": user, "id": job}
+    async with db.transaction() as tx:
+        if not await ledger.try_lock_user(tx, _BELIEFS_LOCK, tenant, user):
+            raise UserBusyError(f"user {user!r} is busy")
+        if await tx.row(queries["finish_job"], {**params, "result": None}) is None:
+            return []
+        attributes = await ledger.attributes_of(tx, tenant, user)
+        free_text = await ledger.free_text_of(tx, tenant, user)
+        changes = await ledger.refold(tx, tenant, user, attributes, free_text)
+        await tx.execute(queries["write_result"], {**params, "result": Jsonb({"changed": len(changes)})})
+        occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
+        return await ledger.record_events(tx, tenant, user, occurrences)
+
+

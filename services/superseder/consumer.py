@@ -1,0 +1,36 @@
+"""The superseder: facts `compared` → `settled`, user by user, and what is believed follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.superseder import store
+from shared.crash import AtPoint, ignore_point
+from shared.db import Database
+from shared.events import Announcement
+from shared.failures.store import RetryPolicy, RowRef
+from shared.patience import when_free
+from shared.rows import RowsStage, by_user
+from shared.topology import COMPARED
+
+
+class SupersederStage(RowsStage):
+    name = "superseder"
+    streams = (COMPARED,)
+    state = "compared"
+
+    def __init__(
+        self, *, durable: Database, policy: RetryPolicy, at_point: AtPoint = ignore_point
+    ) -> None:
+        super().__init__(durable, policy)
+        self._db = durable
+        self._at_point = at_point
+
+    def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
+        return by_user(refs)
+
+    async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
+        tenant, user = refs[0].tenant, refs[0].user
+        self._at_point("commit")
+        ids = [ref.id for ref in refs]
+        return await when_free(lambda: store.settle(self._db, tenant, user, ids))

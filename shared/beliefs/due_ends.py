@@ -1,0 +1,97 @@
+"""Rule 8, last sentence: a `future` ending makes a belief due to end; it never closes it.
+
+Decides which intervals such an announcement is about, and what cancels it: a `future` denial of
+the value, or the value stated once more after the announced day's unit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from shared.beliefs.competition import Interval, Outcome
+from shared.beliefs.entries import Entry, Moment
+from shared.beliefs.moments import FOREVER
+from shared.beliefs.plans import Plan
+from shared.beliefs.statements import undenied
+
+
+def due_ends(entries: Sequence[Entry], outcome: Outcome) -> tuple[Plan, ...]:
+    """The announced ends of all intervals; entries by rank, of several on one the latest stands."""
+    announced = [e for e in entries if e.claim == "ends" and e.state == "future"]
+    if not announced:
+        return ()
+    by_id = {entry.fact_id: entry for entry in entries}
+    intervals = [interval for lane in outcome.lanes for interval in lane.intervals]
+    plans = [
+        _due_end(ending, interval, _closing(ending, interval, announced, entries, outcome))
+        for ending in announced
+        for interval in intervals
+        if _is_about(ending, interval, by_id)
+    ]
+    return tuple(plan for plan in plans if plan.until is None or plan.since < plan.until)
+
+
+def _is_about(ending: Entry, interval: Interval, by_id: Mapping[UUID, Entry]) -> bool:
+    """It was believed when the end was announced, on the ground of something said before."""
+    if ending.value_key not in {None, interval.value_key}:
+        return False
+    start, end = interval.valid_from, interval.valid_to
+    if (start and ending.said < start) or (end and end <= ending.said):
+        return False
+    said = (by_id[fact_id] for fact_id in interval.evidence)
+    nameless = ending.value_key is None
+    return any(
+        e.rank < ending.rank and not (nameless and e.message == ending.message) for e in said
+    )
+
+
+def _closing(
+    ending: Entry,
+    interval: Interval,
+    announced: Sequence[Entry],
+    entries: Sequence[Entry],
+    outcome: Outcome,
+) -> tuple[datetime, UUID | None]:
+    """When the announcement stops standing, and through which fact."""
+    closings = [(interval.valid_to or FOREVER, interval.superseded_by)]
+    named = {None, interval.value_key}
+    closings += [(e.said, e.fact_id) for e in announced if _follows(e, ending, named)]
+    closings += _cancellations(ending, interval, entries, outcome)
+    return min(closings, key=lambda closing: closing[0])
+
+
+def _follows(entry: Entry, ending: Entry, named: set[str | None]) -> bool:
+    return entry.rank > ending.rank and entry.value_key in named
+
+
+def _cancellations(
+    ending: Entry, interval: Interval, entries: Sequence[Entry], outcome: Outcome
+) -> Iterator[tuple[datetime, UUID | None]]:
+    day = _day(ending)
+    for entry in entries:
+        if not _follows(entry, ending, {None, interval.value_key}):
+            continue
+        called_off = entry.claim == "denies" and entry.state == "future"
+        outlived = day and undenied(entry, outcome.denied) and entry.said >= day.until
+        if called_off or outlived:
+            yield entry.said, entry.fact_id
+
+
+def _day(ending: Entry) -> Moment | None:
+    return ending.end or ending.start
+
+
+def _due_end(ending: Entry, interval: Interval, closing: tuple[datetime, UUID | None]) -> Plan:
+    day, (until, by) = _day(ending), closing
+    return Plan(
+        kind="end",
+        value=interval.value,
+        value_key=interval.value_key,
+        fact_id=ending.fact_id,
+        day=day.at if day else None,
+        since=ending.said,
+        until=None if until == FOREVER else until,
+        evidence=(ending.fact_id,),
+        belief_id=interval.fact_id,
+        closed_by=by,
+    )

@@ -1,0 +1,105 @@
+"""The law of slots: what is believed is a pure function of the set of inputs.
+
+`fold_slot` decides everything about one (subject, slot): which inputs count (rules 1 and 13), what
+operators changed (12), which values compete (10), and what each fact comes to. It never asks what
+time it is, and neither the order nor the number of deliveries changes its answer.
+
+Where BELIEFS.md leaves a choice, this package chooses:
+
+- `occurred_at` and `ended_at` are the beginning of their unit; "a few years" are three.
+- A start that yields (rule 7) moves to the UTC midnight after the statement it yields to, an end
+  likewise, but not past its unit nor past its own time of saying. An end whose unit holds the
+  claim's own start, or the time at which it was said to hold still, is the end of that unit.
+- What was denied for the moment of its saying is no statement: nothing yields to it, and it neither
+  confirms nor fells a plan.
+- A stated end closes an equal claim only if that began before it. The end that a past claim has
+  only from its unit ("in 2015") closes open claims alone, and none if the value was stated after.
+- A denial without a value but with an end removes that stretch of every value.
+- "Not X but Y": Y begins where the unbroken run of X began; with several X, the earliest.
+- `recurring` has, in a slot of one, intervals of its own beside the others; in a slot of many it
+  is as `current`. An open claim of a slot that `lasts` holds that long after it was said.
+- A plan ends where its confirmation begins, else when it was cancelled, replaced or fell. A belief
+  is no longer due to end when the value is stated after the announced day's unit, or when a
+  `future` denial of it says so.
+- A correction asks for the whole stretch that the operator saw; where that had ended, it ends.
+  When the corrected fact has been forgotten, the new value holds from the act on.
+- A tombstone stops the statement it names, from whatever message; one that names no statement
+  stops what rests on its messages alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from shared.beliefs.competition import Interval, Outcome, compete
+from shared.beliefs.corrections import is_assertion, with_corrections
+from shared.beliefs.due_ends import due_ends
+from shared.beliefs.entries import Entry, Forgetting, entry_of, forgetting
+from shared.beliefs.moments import BEGINNING
+from shared.beliefs.observations import (
+    Correction,
+    Observation,
+    Tombstone,
+    acts_by,
+    deliveries,
+    recorded_by,
+)
+from shared.beliefs.standings import standings
+from shared.beliefs.timeline import SlotTimeline
+
+
+def fold_slot(
+    observations: Iterable[Observation],
+    corrections: Iterable[Correction] = (),
+    tombstones: Iterable[Tombstone] = (),
+    known_at: datetime | None = None,
+    lasts: timedelta | None = None,
+) -> SlotTimeline:
+    """Folds the inputs of ONE (subject, slot) into its timeline.
+
+    `known_at` folds only what was recorded by then, except that tombstones always count (rule 13).
+    `lasts` is the catalogue's time for open claims (rule 11). Tombstones about other slots and
+    corrections are ignored where they name nothing that is given here.
+    """
+    known = recorded_by(deliveries(observations), known_at)
+    acts, stones = acts_by(corrections, known_at), forgetting(tombstones)
+    kept = [observation for observation in known if not stones.stops(observation)]
+    many = any(observation.cardinality == "many" for observation in kept)
+    corrected = with_corrections([entry_of(o) for o in kept], acts, many=many, lasts=lasts)
+    lost = _forgotten_acts(corrected, known, stones)
+    entries = [entry for entry in corrected if entry not in lost]
+    outcome = compete(entries, many=many, lasts=lasts)
+    ends = due_ends(entries, outcome)
+    facts = [observation.fact_id for observation in known] + [act.id for act in acts]
+    forgotten = {o.fact_id for o in known}.difference(o.fact_id for o in kept)
+    forgotten.update(entry.fact_id for entry in lost)
+    return SlotTimeline(
+        cardinality="many" if many else "one",
+        intervals=_intervals(outcome, beside=False),
+        recurring=_intervals(outcome, beside=True),
+        plans=tuple(p for p in (*outcome.plans, *ends) if p.until is None or p.since < p.until),
+        standings=standings(facts, forgotten, outcome, ends),
+    )
+
+
+def _forgotten_acts(
+    entries: Iterable[Entry], known: Sequence[Observation], stones: Forgetting
+) -> set[Entry]:
+    """What operators asserted and a tombstone stopped; what they denied stays denied."""
+    if not known:
+        return set()
+    subject, slot = known[0].subject, known[0].slot
+    return {
+        entry
+        for entry in entries
+        if is_assertion(entry)
+        and stones.stops_statement(subject, slot, entry.value_key, entry.said)
+    }
+
+
+def _intervals(outcome: Outcome, *, beside: bool) -> tuple[Interval, ...]:
+    lanes = (lane.intervals for lane in outcome.lanes if lane.beside == beside)
+    return tuple(sorted((i for intervals in lanes for i in intervals), key=_in_order))
+
+
+def _in_order(interval: Interval) -> tuple[datetime, str]:
+    return interval.valid_from or BEGINNING, interval.value_key

@@ -1,0 +1,111 @@
+"""PostgreSQL as the stages use it: a pool, short transactions, timeouts on everything.
+
+`durable=False` commits without waiting for the disk (`synchronous_commit = off`): a crash of
+PostgreSQL may forget the last moments, the rows are back in their earlier state, and the sweep
+rings again. What an outsider was told must be durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pgvector.psycopg import register_vector_async
+from psycopg import AsyncConnection, sql
+from psycopg.rows import TupleRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+Params = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+class Database:
+    """A pool of connections that all carry the timeouts and the durability asked for."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        durable: bool = True,
+        max_connections: int = 4,
+        statement_timeout_ms: int = 30_000,
+        name: str = "memoire",
+    ) -> None:
+        self._settings = {
+            "application_name": name,
+            "synchronous_commit": "on" if durable else "off",
+            "lock_timeout": "5000",
+            "statement_timeout": str(statement_timeout_ms),
+            "idle_in_transaction_session_timeout": "15000",
+            "timezone": "UTC",
+        }
+        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=max_connections,
+            open=False,
+            configure=self._configure,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=0,
+            name=name,
+        )
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def _configure(self, connection: AsyncConnection[TupleRow]) -> None:
+        settings = sql.SQL("; ").join(
+            sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in self._settings.items()
+        )
+        await connection.execute(settings)
+        await register_vector_async(connection)
+
+    @asynccontextmanager
+    async def transaction(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
+        """Run a block in one transaction: it commits whole or not at all.
+
+        Raises psycopg.OperationalError (PoolTimeout) when no connection comes in time.
+        """
+        async with self._pool.connection(timeout_seconds) as connection, connection.transaction():
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def reading(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
+        """Run single statements, each in a transaction of its own."""
+        async with self._pool.connection(timeout_seconds) as connection:
+            yield Transaction(connection)
+
+
+class Transaction:
+    """What a store may do while its transaction lives."""
+
+    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+        self.connection = connection
+
+    async def rows(self, statement: str, params: Params | None = None) -> list[Row]:
+        async with self.connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement.encode(), params)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def row(self, statement: str, params: Params | None = None) -> Row | None:
+        found = await self.rows(statement, params)
+        return found[0] if found else None
+
+    async def value(self, statement: str, params: Params | None = None) -> Any:
+        found = await self.row(statement, params)
+        return None if found is None else next(iter(found.values()))
+
+    async def execute(self, statement: str, params: Params | None = None) -> int:
+        """Execute and return how many rows were touched."""
+        cursor = await self.connection.execute(statement.encode(), params)
+        return cursor.rowcount
+
+    async def execute_many(self, statement: str, params: Sequence[Params]) -> None:
+        async with self.connection.cursor() as cursor:
+            await cursor.executemany(statement.encode(), params)

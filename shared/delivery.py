@@ -1,0 +1,251 @@
+"""What every stage does with stream entries: hold, work, announce, acknowledge, claim.
+
+Entries being worked on are *held*: their idle time is refreshed, so that claims take only from the
+dead. A dead worker's entries are claimed; after three attempts that began, one is worked on alone,
+after five it is refused. Nothing here knows what a fact is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.broker import Announcer, RawEntry
+from shared.crash import AtPoint, ignore_point
+from shared.errors import ConfigurationError, CrashLoopError, PoisonError
+from shared.events import Announcement
+from shared.isolation import is_conflict, is_outage
+
+log = structlog.get_logger()
+
+ALONE_AFTER = 3  # attempts that began: a crash loop is suspected
+DEAD_AFTER = 5
+_CLAIM_BATCH = 100
+_OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry as it came; nothing in it is trusted yet."""
+
+    stream: str
+    id: str
+    raw: dict[bytes, bytes]
+
+    def fields(self) -> dict[str, str]:
+        """Decode the flat UTF-8 fields; raises PoisonError for other bytes."""
+        try:
+            return {key.decode(): value.decode() for key, value in self.raw.items()}
+        except UnicodeDecodeError as error:
+            raise PoisonError(f"a field is not UTF-8: {error.reason}") from error
+
+
+class Stage(Protocol):
+    """What a stage brings; everything else about delivery is here."""
+
+    name: str
+    streams: tuple[str, ...]
+    concurrency: int
+
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """Part a batch into what is worked on side by side."""
+
+    async def work(self, entries: Sequence[Entry]) -> Sequence[Announcement]:
+        """Think, commit, and return what to announce. Fenced: a second delivery writes nothing.
+
+        Raises only when a server is away or on ConfigurationError; what is wrong with an item is
+        recorded by the stage itself.
+        """
+
+    async def refuse(self, entry: Entry, error: Exception) -> None:
+        """Record durably that this entry cannot be worked on."""
+
+
+class Delivery:
+    """One consumer of a stage's group."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        stage: Stage,
+        *,
+        consumer: str,
+        claim_idle_ms: int = 6_000,
+        configuration_pause_seconds: float = 15.0,
+        at_point: AtPoint = ignore_point,
+    ) -> None:
+        self._redis = redis
+        self._stage = stage
+        self._announcer = Announcer(redis)
+        self._consumer = consumer
+        self._claim_idle_ms = claim_idle_ms
+        self._pause_seconds = configuration_pause_seconds
+        self._at_point = at_point
+        self._slots = asyncio.Semaphore(stage.concurrency)
+        self._held: dict[str, set[str]] = {stream: set() for stream in stage.streams}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+
+    # ---- working on entries
+
+    async def deliver(self, stream: str, entries: Sequence[RawEntry]) -> None:
+        """Start work on a batch; returns when all of it has begun, so reading keeps pace."""
+        batch = [Entry(stream, entry_id, fields) for entry_id, fields in entries]
+        with self._holding(batch):
+            for group in self._stage.groups(batch):
+                await self._slots.acquire()
+                if self._stopping.is_set():
+                    self._slots.release()
+                    return
+                task = asyncio.create_task(self._deliver_group(group))
+                self._tasks.add(task)
+                task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._slots.release()
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("entries left pending", error=repr(error))
+
+    async def _deliver_group(self, entries: Sequence[Entry]) -> None:
+        with self._holding(entries):
+            self._at_point("read")
+            announcements = await self._work(entries)
+            if announcements is None:
+                return
+            self._at_point("announce")
+            await self._announcer.announce(announcements)
+            self._at_point("acknowledge")
+            await self._acknowledge(entries)
+            self._at_point("acknowledged")
+
+    async def _work(self, entries: Sequence[Entry]) -> Sequence[Announcement] | None:
+        """Work until it is done, through outages; None when the process stops first."""
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                return await self._stage.work(entries)
+            except ConfigurationError as error:
+                log.error("stage paused: an operator must act", error=str(error))
+                await self._pause(self._pause_seconds)
+            except Exception as error:
+                if not (is_outage(error) or is_conflict(error)):
+                    log.exception("entries refused", entries=len(entries))
+                    await self._refuse_all(entries, error)
+                    return []
+                log.warning("waiting for a server", error=str(error).strip())
+                last = len(_OUTAGE_BACKOFF_SECONDS) - 1
+                await self._pause(_OUTAGE_BACKOFF_SECONDS[min(failures, last)])
+                failures += 1
+        return None
+
+    async def _refuse_all(self, entries: Sequence[Entry], error: Exception) -> None:
+        for entry in entries:
+            await self._stage.refuse(entry, error)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Acknowledge and delete in one MULTI, so that a stream's length is its backlog."""
+        if not entries:
+            return
+        stream, ids = entries[0].stream, [entry.id for entry in entries]
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.xack(stream, self._stage.name, *ids)
+        pipeline.xdel(stream, *ids)
+        try:
+            await pipeline.execute()
+        except RedisError as error:  # it comes again, and changes nothing
+            log.warning("entries not acknowledged", error=str(error), entries=len(ids))
+
+    # ---- holding
+
+    @contextmanager
+    def _holding(self, entries: Sequence[Entry]) -> Iterator[None]:
+        held = [(entry.stream, entry.id) for entry in entries]
+        for stream, entry_id in held:
+            self._held[stream].add(entry_id)
+        try:
+            yield
+        finally:
+            for stream, entry_id in held:
+                self._held[stream].discard(entry_id)
+
+    async def refresh_held(self) -> None:
+        """Refresh the idle time of what is held and still ours, without counting an attempt."""
+        for stream, held in self._held.items():
+            if not held:
+                continue
+            ours = await self._redis.xpending_range(
+                stream, self._stage.name, "-", "+", len(held) + _CLAIM_BATCH, self._consumer
+            )
+            ids = [entry["message_id"] for entry in ours if entry["message_id"].decode() in held]
+            if ids:
+                await self._redis.xclaim(
+                    stream, self._stage.name, self._consumer, 0, ids, justid=True
+                )
+
+    # ---- claiming from the dead
+
+    async def claim_abandoned(self) -> int:
+        """Take over entries whose holder stopped refreshing them; returns how many."""
+        claimed = 0
+        for stream in self._stage.streams:
+            pending = await self._redis.xpending_range(
+                stream, self._stage.name, "-", "+", _CLAIM_BATCH, idle=self._claim_idle_ms
+            )
+            mine = self._held[stream]
+            abandoned = [p for p in pending if p["message_id"].decode() not in mine]
+            together = [p["message_id"] for p in abandoned if p["times_delivered"] < ALONE_AFTER]
+            if together:
+                claimed += await self._claim(stream, together)
+            for entry in abandoned:
+                if entry["times_delivered"] >= ALONE_AFTER:
+                    claimed += await self._claim_alone(stream, entry)
+        return claimed
+
+    async def _claim(self, stream: str, ids: Sequence[bytes]) -> int:
+        entries: Any = await self._redis.xclaim(
+            stream, self._stage.name, self._consumer, self._claim_idle_ms, list(ids)
+        )
+        if entries:
+            log.info("claimed from a dead worker", stream=stream, entries=len(entries))
+            await self.deliver(stream, [(entry_id.decode(), raw) for entry_id, raw in entries])
+        return len(entries)
+
+    async def _claim_alone(self, stream: str, pending: dict[str, Any]) -> int:
+        if pending["times_delivered"] < DEAD_AFTER:
+            return await self._claim(stream, [pending["message_id"]])
+        entries: Any = await self._redis.xclaim(
+            stream,
+            self._stage.name,
+            self._consumer,
+            self._claim_idle_ms,
+            [pending["message_id"]],
+            justid=False,
+        )
+        for entry_id, raw in entries:
+            entry = Entry(stream, entry_id.decode(), raw)
+            error = CrashLoopError(f"its worker died {pending['times_delivered']} times")
+            await self._stage.refuse(entry, error)
+            await self._acknowledge([entry])
+        return len(entries)
+
+    # ---- stopping
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Let what is in flight finish; what has not begun stays for others."""
+        self._stopping.set()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=grace_seconds)
+        for task in set(self._tasks):
+            task.cancel()

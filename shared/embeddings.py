@@ -1,0 +1,174 @@
+"""Turns texts into unit vectors, by the bundled local model or an OpenAI-compatible server.
+
+Both embedders promise the same: one row per text, in the order given, float32, L2-normalized, so
+that a dot product is the cosine. They never retry and never cache: the pipeline does the first,
+the gateway the second. Errors are the three kinds of `shared.errors`.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from shared import minilm
+from shared.errors import ConfigurationError, RetryableError
+from shared.providers import classify
+
+Vectors = npt.NDArray[np.float32]
+Mode = Literal["auto", "local", "openai"]
+
+LOCAL_MODEL = "all-MiniLM-L6-v2-int8"
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+OPENAI_MODEL = "text-embedding-3-small"
+
+_LARGEST_REQUEST = 256
+
+
+class Embedder(Protocol):
+    """A model that turns texts into unit vectors of one length."""
+
+    model: str
+    dimensions: int
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Array (len(texts), dimensions), float32, each row of length 1."""
+        ...
+
+
+class LocalEmbedder:
+    """all-MiniLM-L6-v2 in int8 on onnxruntime: no network, no key, loaded at the first text.
+
+    `intra_op_num_threads` is 1 by default because stages scale by processes: onnxruntime's own
+    threads spin while they wait, so two processes with a pool each are slower than without.
+    A text's vector does not depend on what else is in the batch.
+    """
+
+    def __init__(self, intra_op_num_threads: int = 1) -> None:
+        self.model = LOCAL_MODEL
+        self.dimensions = minilm.DIMENSIONS
+        self._minilm = minilm.MiniLM(intra_op_num_threads)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Array (len(texts), 384); computed in a worker thread, texts beyond 256 tokens are cut."""
+        if not texts:
+            return np.empty((0, self.dimensions), dtype=np.float32)
+        return _normalize(await asyncio.to_thread(self._minilm.pool, list(texts)))
+
+    async def close(self) -> None:
+        """Let go of the model's memory; the next text would load it again."""
+        self._minilm.unload()
+
+
+class OpenAIEmbedder:
+    """Any server that speaks OpenAI's `POST /embeddings`.
+
+    `dimensions` is sent only when it is set (many servers refuse the field); otherwise it is
+    learnt from the first answer and 0 until then. From then on it must not change.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None,
+        model: str,
+        dimensions: int | None,
+        timeout_seconds: float,
+    ) -> None:
+        import openai  # noqa: PLC0415  # 0.5 s of start-up that local mode never pays
+
+        self.model = model
+        self.dimensions = dimensions or 0
+        self._asked: Any = dimensions or openai.omit
+        self._failures = (openai.OpenAIError, ValueError)  # ValueError: a body that is no JSON
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key or "none",  # servers without keys ignore it; the client insists on one
+            timeout=timeout_seconds,
+            max_retries=0,
+        )
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Array (len(texts), dimensions), asked for in requests of at most 256 texts."""
+        starts = range(0, len(texts), _LARGEST_REQUEST)
+        parts = [await self._request(texts[at : at + _LARGEST_REQUEST]) for at in starts]
+        return np.concatenate(parts) if parts else np.empty((0, self.dimensions), dtype=np.float32)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _request(self, texts: Sequence[str]) -> Vectors:
+        try:
+            answer = await self._client.embeddings.create(
+                input=list(texts),
+                model=self.model,
+                dimensions=self._asked,
+                encoding_format="float",
+            )
+        except self._failures as error:
+            raise classify(error) from error
+        vectors = _normalize(_matrix(_in_order(answer, len(texts))))
+        self._agree(vectors.shape[1])
+        return vectors
+
+    def _agree(self, dimensions: int) -> None:
+        self.dimensions = self.dimensions or dimensions
+        if dimensions != self.dimensions:
+            raise ConfigurationError(
+                f"{self.model} answers vectors of {dimensions} dimensions, not {self.dimensions}: "
+                "check MEMOIRE_EMBED_DIMENSIONS"
+            )
+
+
+def build_embedder(
+    mode: Mode,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    model: str | None = None,
+    dimensions: int | None = None,
+    *,
+    timeout_seconds: float = 30.0,
+    intra_op_num_threads: int = 1,
+) -> LocalEmbedder | OpenAIEmbedder:
+    """The embedder the settings ask for; `auto` is a server where a base URL or a key is given."""
+    if mode == "openai" or (mode == "auto" and (base_url or api_key)):
+        return OpenAIEmbedder(
+            base_url or OPENAI_BASE_URL, api_key, model or OPENAI_MODEL, dimensions, timeout_seconds
+        )
+    return LocalEmbedder(intra_op_num_threads)
+
+
+def _in_order(answer: Any, expected: int) -> list[Any]:
+    """The answer's embeddings by `index`, or as listed where a server numbers them all alike."""
+    data = getattr(answer, "data", None)
+    if not isinstance(data, list) or len(data) != expected:
+        count = len(data) if isinstance(data, list) else "no"
+        raise RetryableError(f"the embedding server answered {count} vectors for {expected} texts")
+    if sorted(item.index for item in data) == list(range(expected)):
+        data = sorted(data, key=lambda item: int(item.index))
+    return [item.embedding for item in data]
+
+
+def _matrix(rows: list[Any]) -> npt.NDArray[np.float64]:
+    if any(isinstance(row, list) and row and isinstance(row[0], list) for row in rows):
+        raise ConfigurationError(
+            "the embedding server answers one vector per token, not per text: "
+            "switch on its pooling (llama.cpp: --pooling mean) or use an embedding model"
+        )
+    try:
+        matrix = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RetryableError(f"the embedding server's vectors are no numbers: {error}") from error
+    if matrix.ndim != 2 or matrix.shape[1] == 0:
+        raise RetryableError("the embedding server's vectors are empty")
+    return matrix
+
+
+def _normalize(vectors: npt.NDArray[Any]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise RetryableError("an embedding has no direction: all zeros, or not a number")
+    unit: Vectors = (vectors / lengths).astype(np.float32)
+    return unit

@@ -1,0 +1,62 @@
+"""The three kinds of failure, and the one place that knows what each means for an item.
+
+*Retry*: the world failed (timeouts, 429, 5xx): try again later. *Poison*: this input fails every
+time: park it. *Configuration*: nothing can succeed until an operator acts: stop, say so, and burn
+no attempts.
+"""
+
+from __future__ import annotations
+
+import psycopg
+import redis.exceptions
+
+
+class MemoireError(Exception):
+    """Anything Mémoire raises on purpose; the text is fit for an operator's eyes."""
+
+
+class RetryableError(MemoireError):
+    """The world failed, not the input.
+
+    `retry_after_seconds` is the least time to wait, where the other side named one.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PoisonError(MemoireError):
+    """This input fails however often it is tried."""
+
+
+class ConfigurationError(MemoireError):
+    """Nothing can succeed until an operator changes something; the text says what."""
+
+
+class CrashLoopError(PoisonError):
+    """Its worker died every time it was tried."""
+
+
+# The servers themselves are away: no item is to blame, and nothing could be recorded anyway.
+OUTAGE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    OSError,
+)
+
+
+def error_class(error: BaseException) -> str:
+    """Name the error as dead letters list it: `retry`, `poison`, `configuration`, or its type."""
+    match error:
+        case CrashLoopError():
+            return "crash_loop"
+        case PoisonError():
+            return "poison"
+        case ConfigurationError():
+            return "configuration"
+        case RetryableError():
+            return "retry"
+    return type(error).__name__

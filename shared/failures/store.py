@@ -1,0 +1,154 @@
+"""The `failures` table: one row a subject and stage, from the first failed attempt on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from shared.db import Row, Transaction
+from shared.errors import PoisonError, RetryableError, error_class
+from shared.ids import time_ordered_id
+from shared.settings import Settings
+from shared.sql import Queries
+
+queries = Queries("shared.failures")
+
+PAYLOAD_BYTES = 65_536
+_ERROR_CHARACTERS = 2_000
+Table = Literal["chat_logs", "facts", "jobs"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowRef:
+    """A row about a user, by its key."""
+
+    tenant: str
+    user: str
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often an item is tried, and how long between: base · 2^(n-1) seconds, at most cap."""
+
+    max_attempts: int = 10
+    base_seconds: float = 1.0
+    cap_seconds: float = 600.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> RetryPolicy:
+        return cls(settings.max_attempts, settings.retry_base_seconds, settings.retry_cap_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What failed: the id of a row, or of a stream entry together with its payload."""
+
+    tenant: str
+    user: str | None
+    id: str
+    payload: dict[str, Any] | None = None
+
+
+async def record(
+    tx: Transaction,
+    stage: str,
+    subjects: Sequence[Subject],
+    error: Exception,
+    policy: RetryPolicy,
+) -> list[Row]:
+    """Count one failed attempt at each subject; rows (subject_id, attempts, …, dead_at)."""
+    least = error.retry_after_seconds if isinstance(error, RetryableError) else None
+    return await tx.rows(
+        queries["record"],
+        {
+            "stage": stage,
+            "ids": [time_ordered_id() for _ in subjects],
+            "tenants": [subject.tenant for subject in subjects],
+            "users": [subject.user for subject in subjects],
+            "subjects": [subject.id for subject in subjects],
+            "payloads": [_payload(subject.payload) for subject in subjects],
+            "error_class": error_class(error),
+            "error": (str(error) or repr(error)).replace("\x00", "�")[:_ERROR_CHARACTERS],
+            "dead": isinstance(error, PoisonError),
+            "least": least or 0.0,
+            "max_attempts": policy.max_attempts,
+            "base": policy.base_seconds,
+            "cap": policy.cap_seconds,
+        },
+    )
+
+
+def _payload(payload: dict[str, Any] | None) -> Jsonb | None:
+    """Keep a payload within 64 KiB: what is longer is cut, and says so."""
+    if payload is None:
+        return None
+    text = json.dumps(payload, ensure_ascii=False).replace("\\u0000", "�")
+    if len(text.encode()) <= PAYLOAD_BYTES:
+        return Jsonb(json.loads(text))
+    share = PAYLOAD_BYTES // (4 * max(1, len(payload)))
+    cut = {key[:share]: str(value)[:share] for key, value in payload.items()}
+    return Jsonb(json.loads(json.dumps({**cut, "_cut": "true"}).replace("\\u0000", "�")))
+
+
+async def fail_rows(
+    tx: Transaction,
+    stage: str,
+    table: Table,
+    refs: Sequence[RowRef],
+    error: Exception,
+    policy: RetryPolicy,
+    state: str | None = None,
+) -> None:
+    """Record a failed attempt at rows and park them until the next one, if there is one."""
+    await record(tx, stage, [Subject(r.tenant, r.user, str(r.id)) for r in refs], error, policy)
+    params = {"stage": stage, "state": state, **keys_of(refs)}
+    await tx.execute(queries[f"park_{table}"], params)
+
+
+def keys_of(refs: Sequence[RowRef]) -> dict[str, list[Any]]:
+    """Part row keys into the parallel arrays (`tenants`, `users`, `ids`) that SQL unnests."""
+    return {
+        "tenants": [ref.tenant for ref in refs],
+        "users": [ref.user for ref in refs],
+        "ids": [ref.id for ref in refs],
+    }
+
+
+async def list_dead(
+    tx: Transaction,
+    tenant: str,
+    *,
+    stage: str | None = None,
+    before: tuple[Any, UUID] | None = None,
+    limit: int = 50,
+) -> list[Row]:
+    at, row = before or (None, None)
+    params = {
+        "tenant": tenant,
+        "stage": stage,
+        "before_at": at,
+        "before_id": row,
+        "limit": limit,
+    }
+    return await tx.rows(queries["list_dead"], params)
+
+
+async def redrive(
+    tx: Transaction, tenant: str, *, ids: Sequence[UUID] | None, stage: str | None
+) -> int:
+    """Give dead letters another set of attempts; both None means all of the tenant's."""
+    params = {"tenant": tenant, "ids": list(ids) if ids is not None else None, "stage": stage}
+    return int(await tx.value(queries["redrive"], params))
+
+
+async def drop_dead(
+    tx: Transaction, tenant: str, *, ids: Sequence[UUID] | None, stage: str | None
+) -> int:
+    params = {"tenant": tenant, "ids": list(ids) if ids is not None else None, "stage": stage}
+    return int(await tx.value(queries["drop_dead"], params))

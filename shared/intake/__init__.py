@@ -1,0 +1,1 @@
+"""How a message becomes a chat log, whichever entrance it takes: HTTP or straight from Redis."""

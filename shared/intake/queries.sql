@@ -1,0 +1,56 @@
+-- name: insert_messages
+-- Inserts messages that are not there yet, and announces as many as their tenant's window has room for.
+WITH incoming AS MATERIALIZED (
+    SELECT *, row_number() OVER (PARTITION BY tenant_id ORDER BY ordinal) AS place,
+           now() + (ordinal - 1) * interval '1 microsecond' AS arrived_at
+      FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(sessions)s::text[],
+                  %(keys)s::text[], %(digests)s::bytea[], %(roles)s::text[], %(contents)s::text[],
+                  %(agents)s::text[], %(speakers)s::text[], %(metadata)s::jsonb[],
+                  %(said)s::timestamptz[])
+           WITH ORDINALITY AS t(tenant_id, user_id, id, session_id, message_key, content_sha256,
+                                role, content, agent_id, speaker, metadata, said_at, ordinal)
+), new_tenants AS (
+    INSERT INTO tenants (tenant_id) SELECT DISTINCT tenant_id FROM incoming ORDER BY 1
+    ON CONFLICT DO NOTHING
+), new_users AS (
+    INSERT INTO users (tenant_id, user_id) SELECT DISTINCT tenant_id, user_id FROM incoming ORDER BY 1, 2
+    ON CONFLICT DO NOTHING
+), new_sessions AS (
+    INSERT INTO sessions (tenant_id, user_id, session_id)
+    SELECT DISTINCT tenant_id, user_id, session_id FROM incoming ORDER BY 1, 2, 3
+    ON CONFLICT DO NOTHING
+), room AS (
+    SELECT tenant_id, %(window)s - (
+               SELECT count(*) FROM (
+                   SELECT FROM chat_logs c
+                    WHERE c.tenant_id = t.tenant_id AND c.announced_at IS NOT NULL
+                      AND c.state IN ('received', 'extracting')
+                    LIMIT %(window)s) AS announced) AS places
+      FROM (SELECT DISTINCT tenant_id FROM incoming) AS t
+)
+INSERT INTO chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256, role, content,
+                       agent_id, speaker, metadata, said_at, recorded_at, announced_at)
+SELECT i.tenant_id, i.user_id, i.id, i.session_id, i.message_key, i.content_sha256, i.role, i.content,
+       i.agent_id, i.speaker, i.metadata, coalesce(i.said_at, i.arrived_at), i.arrived_at,
+       CASE WHEN i.place <= room.places THEN now() END
+  FROM incoming i JOIN room USING (tenant_id)
+ ORDER BY i.tenant_id, i.user_id, i.id, i.ordinal
+    ON CONFLICT (tenant_id, user_id, id) DO NOTHING
+RETURNING tenant_id, user_id, id, session_id, announced_at;
+
+-- name: digests_of
+-- Reads what was said under ids that were already there.
+SELECT c.id, c.content_sha256
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+  JOIN chat_logs c USING (tenant_id, user_id, id);
+
+-- name: claim_idempotency_key
+-- Takes the key for this request, or finds nothing if another request has it.
+INSERT INTO idempotency_keys (tenant_id, key, body_sha256, ids)
+VALUES (%(tenant)s, %(key)s, %(body_sha256)s, %(ids)s)
+    ON CONFLICT DO NOTHING
+RETURNING key;
+
+-- name: idempotent_answer
+-- Reads what the key's first request was, and which ids it was answered.
+SELECT body_sha256, ids FROM idempotency_keys WHERE tenant_id = %(tenant)s AND key = %(key)s;

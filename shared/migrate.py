@@ -1,0 +1,77 @@
+"""Migrations: plain SQL files, applied once each, in order, under one lock.
+
+Each file runs in a transaction of its own; its checksum is kept, and a file that changed after it
+was applied is refused, because two databases would then differ under one name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from typing import LiteralString, cast
+
+import psycopg
+
+from shared.errors import ConfigurationError
+
+_LOCK = 0x6D656D6F  # any constant: it serializes migrators of one database
+_LEDGER: LiteralString = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    name        text        PRIMARY KEY,
+    sha256      text        NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def available() -> list[Migration]:
+    """List the migrations shipped with this version, in order."""
+    folder = resources.files("shared.migrations")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [Migration(f.name.removesuffix(".sql"), f.read_text("utf-8")) for f in files]
+
+
+def migrate(url: str) -> list[str]:
+    """Bring the database to this version and return the names of what was applied.
+
+    Raises ConfigurationError when an applied migration no longer reads as it did.
+    """
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute("SET lock_timeout = '30s'; SET statement_timeout = '10min'")
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        connection.execute(_LEDGER)
+        applied = dict(connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall())
+        pending = [m for m in available() if not _is_applied(m, applied)]
+        for migration in pending:
+            _apply(connection, migration)
+        return [migration.name for migration in pending]
+
+
+def _is_applied(migration: Migration, applied: dict[str, str]) -> bool:
+    known = applied.get(migration.name)
+    if known is not None and known != migration.sha256:
+        raise ConfigurationError(
+            f"migration {migration.name} was changed after it was applied; "
+            "write a new migration instead"
+        )
+    return known is not None
+
+
+def _apply(connection: psycopg.Connection, migration: Migration) -> None:
+    with connection.transaction():
+        connection.execute(cast("LiteralString", migration.sql))
+        connection.execute(
+            "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)",
+            (migration.name, migration.sha256),
+        )

@@ -1,0 +1,112 @@
+"""One stage as a process: FastStream subscribers, and the loops that keep them honest.
+
+The group is created at 0 before the first read and again whenever Redis has been emptied; a
+subscriber that stopped is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared.broker import build_broker, connect_redis, ensure_group, subscribe
+from shared.crash import crash_hook
+from shared.delivery import Delivery, Stage
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+
+def consumer_name() -> str:
+    """Name this process among its group's consumers; never the same twice."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def every(
+    seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event
+) -> None:
+    """Repeat an action until the process stops; Redis being away only skips a turn."""
+    while not stopping.is_set():
+        try:
+            await action()
+        except (RedisError, TimeoutError) as error:
+            log.debug("skipped a turn", error=str(error))
+        try:
+            await asyncio.wait_for(stopping.wait(), seconds)
+        except TimeoutError:
+            continue
+
+
+class StageProcess:
+    """A stage's consumer: built by the composition root, run until it is told to stop."""
+
+    def __init__(self, stage: Stage, settings: Settings, redis_url: str) -> None:
+        self._stage = stage
+        self._settings = settings
+        self._redis = connect_redis(redis_url)
+        self._broker = build_broker(redis_url)
+        consumer = consumer_name()
+        self.delivery = Delivery(
+            self._redis,
+            stage,
+            consumer=consumer,
+            claim_idle_ms=settings.claim_idle_ms,
+            configuration_pause_seconds=settings.configuration_pause_seconds,
+            at_point=crash_hook(stage.name),
+        )
+        self._subscribers: dict[str, Any] = {
+            stream: subscribe(
+                self._broker,
+                stream=stream,
+                group=stage.name,
+                consumer=consumer,
+                batch=settings.read_batch,
+                poll_ms=settings.poll_ms,
+                deliver=self.delivery.deliver,
+            )
+            for stream in stage.streams
+        }
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consume until `stopping` is set, then finish what is in flight."""
+        third = self._settings.claim_idle_ms / 3_000
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(every(0.5, self.keep_subscribed, stopping))
+            loops.create_task(every(third, self.delivery.refresh_held, stopping))
+            loops.create_task(every(1.0, self.delivery.claim_abandoned, stopping))
+            log.info("consuming", streams=list(self._stage.streams))
+            await stopping.wait()
+            await self.stop()
+
+    async def keep_subscribed(self) -> None:
+        """See that every group exists and every subscriber reads."""
+        for stream, subscriber in self._subscribers.items():
+            if await ensure_group(self._redis, stream, self._stage.name):
+                log.info("consumer group created", stream=stream)
+            if not subscriber.running:
+                await self._broker.connect()
+                await subscriber.start()
+
+    async def stop(self) -> None:
+        for subscriber in self._subscribers.values():
+            await subscriber.stop()
+        await self.delivery.drain(self._settings.stop_grace_seconds)
+        await self._broker.stop()
+        await self._redis.aclose()

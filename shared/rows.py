@@ -1,0 +1,94 @@
+"""A stage whose bells name rows: what the embedder, deduper, superseder and maintenance share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from shared.db import Database
+from shared.delivery import Entry
+from shared.errors import PoisonError
+from shared.events import Announcement, decode_rows_bell
+from shared.failures.store import RetryPolicy, RowRef, Subject, Table, fail_rows, record
+from shared.isolation import isolate
+
+
+class RowsStage(ABC):
+    """Decodes bells, parts their rows, works on each part, and parks the rows that fail."""
+
+    name: str
+    streams: tuple[str, ...]
+    concurrency = 1
+    table: Table = "facts"
+    state: str
+    """The state of the rows this stage works on."""
+
+    def __init__(self, failures_db: Database, policy: RetryPolicy) -> None:
+        self._failures_db = failures_db
+        self._policy = policy
+
+    @abstractmethod
+    async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
+        """Work on the rows that are still in this stage's state; others are passed over."""
+
+    def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
+        """Part rows into what is worked on together: here, all at once."""
+        return [list(refs)]
+
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        return [list(entries)]
+
+    async def work(self, entries: Sequence[Entry]) -> list[Announcement]:
+        refs: dict[RowRef, None] = {}
+        for entry in entries:
+            try:
+                refs.update(dict.fromkeys(_rows_of(entry)))
+            except PoisonError as error:
+                await self._bury(entry, error)
+        announcements: list[Announcement] = []
+        for part in self.parts(list(refs)):
+            announcements += await isolate(part, self.process, self._fail)
+        return announcements
+
+    async def refuse(self, entry: Entry, error: Exception) -> None:
+        """Record against the entry's rows what kept them from being worked on."""
+        try:
+            await self._fail(_rows_of(entry), error)
+        except PoisonError:
+            await self._bury(entry, error)
+
+    async def _fail(self, refs: Sequence[RowRef], error: Exception) -> None:
+        async with self._failures_db.transaction() as tx:
+            await fail_rows(tx, self.name, self.table, refs, error, self._policy, self.state)
+
+    async def _bury(self, entry: Entry, error: Exception) -> None:
+        async with self._failures_db.transaction() as tx:
+            await record(tx, self.name, [entry_subject(entry)], error, self._policy)
+
+
+def by_user(refs: Sequence[RowRef]) -> list[list[RowRef]]:
+    """Part rows user by user."""
+    users: dict[tuple[str, str], list[RowRef]] = {}
+    for ref in refs:
+        users.setdefault((ref.tenant, ref.user), []).append(ref)
+    return list(users.values())
+
+
+def entry_subject(entry: Entry, incarnation: str = "") -> Subject:
+    """Describe an entry that has no row yet: its only copy is its payload.
+
+    Its tenant is the one it names, where that can be read, so that its owner sees it.
+    """
+    payload = {
+        key.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
+        for key, value in entry.raw.items()
+    }
+    tenant = payload.get("tenant", "default").replace("\x00", "")[:128] or "default"
+    user = payload.get("user_id") or payload.get("user")
+    user = user.replace("\x00", "")[:128] if user else None
+    return Subject(tenant, user, f"{entry.stream}:{incarnation}:{entry.id}", payload)
+
+
+def _rows_of(entry: Entry) -> list[RowRef]:
+    bell = decode_rows_bell(entry.fields())
+    return [RowRef(bell.tenant, bell.user, row) for row in bell.ids]

@@ -1,0 +1,173 @@
+"""Every setting, once: name, unit, default and the reason for it.
+
+Each is read from the environment as `MEMOIRE_<NAME>`. The tree is frozen: who needs a value
+receives it. `docs/settings.md` is generated from this module, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MEMOIRE_", frozen=True, extra="ignore")
+
+    # Where the two servers are
+    database_url: str | None = Field(
+        None, description="PostgreSQL URL; without one `up` starts its own server."
+    )
+    redis_url: str | None = Field(
+        None, description="Redis or Valkey URL; without one `up` starts its own server."
+    )
+    data_dir: Path = Field(
+        Path(".memoire"), description="Folder of the embedded servers' data, keys and logs."
+    )
+
+    # The gateway
+    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    port: int = Field(8080, description="Port the gateway listens on.", ge=0, le=65535)
+    docs_enabled: bool = Field(True, description="Serve /docs and /openapi.json.")
+    admin_key: SecretStr | None = Field(
+        None,
+        description="Accepted as an admin key of the tenant `default`; `up` makes one otherwise.",
+    )
+    rate_limit_per_minute: int = Field(
+        0,
+        description="Requests a minute per key; 0 switches it off, since a sidecar's only client "
+        "is its own application.",
+        ge=0,
+    )
+    max_body_bytes: int = Field(
+        1_048_576, description="Largest request body in bytes; a larger one is answered 413.", ge=1
+    )
+    max_content_bytes: int = Field(
+        32_768, description="Largest message in bytes of UTF-8, over HTTP and in Redis.", ge=1
+    )
+    max_metadata_bytes: int = Field(
+        4_096, description="Largest metadata object in bytes of JSON.", ge=2
+    )
+    max_batch: int = Field(500, description="Most messages in one ingest batch.", ge=1)
+
+    # The model that extracts
+    extractor: Literal["auto", "llm", "rules"] = Field(
+        "auto", description="`auto` uses a model when LLM_BASE_URL or a key is set, else rules."
+    )
+    llm_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible server, up to and including /v1."
+    )
+    llm_api_key: SecretStr | None = Field(
+        None,
+        description="Key for that server; falls back to OPENAI_API_KEY.",
+        validation_alias=AliasChoices("MEMOIRE_LLM_API_KEY", "OPENAI_API_KEY"),
+    )
+    llm_model: str = Field("gpt-4.1-mini", description="Chat model for extraction.")
+    llm_timeout_seconds: float = Field(
+        60.0, description="Seconds one call may take; a living call's lease is renewed.", gt=0
+    )
+    llm_concurrency: int = Field(
+        8, description="Model calls in flight per extractor process.", ge=1
+    )
+    llm_max_input_tokens: int = Field(
+        6_000,
+        description="Token budget of messages per call (4 bytes a token); a longer session is "
+        "taken in several calls.",
+        ge=100,
+    )
+    extract_after_seconds: float = Field(
+        0.0, description="Let a session fall quiet this long first, which saves calls.", ge=0
+    )
+    extract_linger_ms: int = Field(
+        300,
+        description="A paid call waits this long for messages that are arriving just now, at most "
+        "five times over; ten messages sent at once then cost one call. Rules do not wait.",
+        ge=0,
+    )
+    lease_seconds: float = Field(
+        6.0,
+        description="A reservation not renewed for so long belongs to a dead worker; renewed "
+        "every third of it.",
+        gt=0.5,
+    )
+
+    # Embeddings
+    embeddings: Literal["auto", "local", "openai"] = Field(
+        "auto", description="`auto` is `openai` when EMBED_BASE_URL or EMBED_API_KEY is set."
+    )
+    embed_base_url: str | None = Field(None, description="OpenAI-compatible embeddings server.")
+    embed_api_key: SecretStr | None = Field(None, description="Key for that server.")
+    embed_model: str = Field("text-embedding-3-small", description="Embedding model over HTTP.")
+    embed_dimensions: int | None = Field(
+        None, description="Dimensions to ask that model for; unset: its own.", ge=1
+    )
+
+    # Delivery
+    read_batch: int = Field(
+        100, description="Stream entries per read: 60,000 a second against 5,000 one by one.", ge=1
+    )
+    poll_ms: int = Field(
+        500, description="Longest block of one read, well below the socket timeout of 5 s.", ge=10
+    )
+    claim_idle_ms: int = Field(
+        6_000,
+        description="An entry whose holder did not refresh it for so long is claimed by another; "
+        "holders refresh every third of it.",
+        ge=500,
+    )
+    max_attempts: int = Field(
+        10, description="Attempts at one item before it is dead: about 40 minutes.", ge=1
+    )
+    retry_base_seconds: float = Field(
+        1.0, description="First delay between attempts; it doubles up to RETRY_CAP_SECONDS.", gt=0
+    )
+    retry_cap_seconds: float = Field(600.0, description="Longest delay between attempts.", gt=0)
+    configuration_pause_seconds: float = Field(
+        15.0,
+        description="After a wrong key or an unknown model, how long until the next probe.",
+        gt=0,
+    )
+
+    # The sweeper
+    sweep_seconds: float = Field(
+        1.0, description="Seconds between sweeps for lost bells, retries and leases.", gt=0
+    )
+    sweep_limit: int = Field(1_000, description="Most rows announced by one sweep.", ge=1)
+    lost_after_seconds: float = Field(
+        3.0, description="With an empty stream, an open row this old has lost its bell.", gt=0
+    )
+    window: int = Field(
+        200,
+        description="Unprocessed messages per tenant that are announced at once, so that one "
+        "tenant's flood never stands before another's message.",
+        ge=1,
+    )
+    window_ms: int = Field(
+        100, description="Milliseconds between refills of the tenants' windows.", ge=10
+    )
+    settled_max_length: int = Field(
+        100_000, description="Entries kept on memoire:facts:settled.", ge=1
+    )
+    settled_max_age_hours: int = Field(
+        24, description="Hours entries stay on memoire:facts:settled.", ge=1
+    )
+
+    # The processes
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    log_json: bool | None = Field(
+        None, description="JSON lines; unset: JSON unless standard error is a terminal."
+    )
+    stop_grace_seconds: float = Field(
+        10.0, description="How long a stopping process may finish what is in flight.", gt=0
+    )
+
+    @property
+    def uses_model(self) -> bool:
+        """Say whether a chat model extracts (else the rules do)."""
+        if self.extractor == "auto":
+            return self.llm_base_url is not None or self.llm_api_key is not None
+        return self.extractor == "llm"

@@ -1,0 +1,187 @@
+"""The order of hits and their absolute score."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from services.gateway.ranking import (
+    Candidate,
+    Weights,
+    bm25,
+    calibrated,
+    fuse,
+    idf,
+    matched_share,
+    min_max,
+)
+
+NOW = datetime(2026, 11, 3, tzinfo=UTC)
+
+raw_cosines = st.none() | st.floats(-1, 1)
+raw_bm25s = st.none() | st.floats(0, 50)
+attributes = {
+    "matched_share": st.floats(0, 1),
+    "confidence": st.floats(0, 1),
+    "essential": st.booleans(),
+    "evidence_count": st.integers(1, 9),
+    "said_at": st.none() | st.integers(0, 999).map(lambda days: NOW - timedelta(days=days)),
+}
+candidates = st.lists(
+    st.builds(Candidate, id=st.just(""), cosine=raw_cosines, bm25=raw_bm25s, **attributes),
+    min_size=1,
+    max_size=8,
+).map(lambda found: [replace(hit, id=f"f{at}") for at, hit in enumerate(found)])
+
+
+def order(hits):
+    return [hit.id for hit in hits]
+
+
+def test_bm25_equals_a_figure_worked_out_by_hand():
+    # one term, twice in a document of average length: idf(10, 1) * 2 * 2.2 / (2 + 1.2)
+    assert bm25({"dog": 2}, {"dog": 1}, 10, 5, 5.0) == pytest.approx(math.log(22 / 3) * 4.4 / 3.2)
+
+
+def test_bm25_prefers_rare_terms_and_short_documents():
+    frequencies = {"rare": 1, "common": 90}
+
+    assert bm25({"rare": 1}, frequencies, 100, 5, 5) > bm25({"common": 1}, frequencies, 100, 5, 5)
+    assert bm25({"rare": 1}, frequencies, 100, 3, 5) > bm25({"rare": 1}, frequencies, 100, 9, 5)
+    assert bm25({}, frequencies, 100, 5, 5) == bm25({"rare": 0}, frequencies, 100, 5, 0.0) == 0
+
+
+@given(st.integers(0, 1000), st.integers(0, 2000))
+def test_the_weight_of_a_term_is_never_negative(documents, found):
+    assert idf(documents, found) > 0
+
+
+def test_matched_share_is_of_the_whole_query():
+    frequencies = {"rex": 1, "dog": 5, "unheard": 0}
+
+    assert matched_share({"rex": 1, "dog": 2, "unheard": 1}, frequencies, 10) == pytest.approx(1)
+    assert (
+        0 < matched_share({"dog": 1}, frequencies, 10) < matched_share({"rex": 1}, frequencies, 10)
+    )
+    assert matched_share({}, frequencies, 10) == matched_share({}, {}, 10) == 0
+
+
+def test_min_max_scales_what_is_there():
+    assert min_max([1.0, None, 3.0, 2.0]) == [0, 0, 1, 0.5]
+    assert min_max([2.0, 2.0, None]) == [1, 1, 0]
+    assert min_max([None, None]) == [0, 0]
+    assert min_max([]) == []
+
+
+def test_a_hit_of_both_arms_goes_before_a_hit_of_one():
+    hits = fuse(
+        [
+            Candidate("vector", cosine=0.7),
+            Candidate("both", cosine=0.65, bm25=6.0, matched_share=0.5),
+            Candidate("lexical", bm25=8.0, matched_share=0.6),
+            Candidate("weak", cosine=0.1, bm25=0.5),
+        ]
+    )
+
+    assert order(hits) == ["both", "vector", "lexical", "weak"]
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        {"essential": True},
+        {"confidence": 0.9},
+        {"said_at": NOW - timedelta(days=1)},
+        {"evidence_count": 3},
+    ],
+    ids=str,
+)
+def test_between_equal_hits_each_boost_decides(better):
+    plain = Candidate("a", cosine=0.5, confidence=0.5, said_at=NOW - timedelta(days=400))
+    hits = fuse([plain, replace(plain, id="b", **better)], now=NOW)
+
+    assert order(hits) == ["b", "a"]
+
+
+def test_boosts_do_not_lift_a_poor_hit_over_a_good_one():
+    poor = Candidate("poor", cosine=0.4, essential=True, said_at=NOW, evidence_count=99)
+    good = Candidate("good", cosine=0.8, confidence=0.5)
+    other = Candidate("other", cosine=0.1)
+
+    assert order(fuse([poor, good, other], now=NOW))[0] == "good"
+
+
+def test_the_score_does_not_depend_on_what_else_was_found():
+    hit = Candidate("a", cosine=0.4, bm25=3.0, matched_share=0.3)
+    others = [Candidate("b", cosine=0.9, bm25=9.0, matched_share=1.0), Candidate("c", cosine=0.1)]
+
+    assert fuse([hit])[0].score == next(h.score for h in fuse([hit, *others]) if h.id == "a")
+
+
+def test_the_best_of_nothing_relevant_scores_low():
+    assert fuse([Candidate("a", cosine=0.3, bm25=1.0, matched_share=0.1)])[0].score < 0.3
+    assert fuse([Candidate("b", cosine=0.7)])[0].score > 0.5
+    assert fuse([Candidate("c", bm25=9.0, matched_share=1.0)])[0].score == 0.5
+
+
+def test_explain_names_rank_raw_and_normalized_score_of_each_arm():
+    first, second = fuse(
+        [Candidate("a", cosine=0.8, bm25=4.0, matched_share=0.5), Candidate("b", cosine=0.2)]
+    )
+
+    assert first.explain["vector"] == {"rank": 1, "raw": 0.8, "normalized": 1.0}
+    assert first.explain["lexical"] == {
+        "rank": 1,
+        "raw": 4.0,
+        "normalized": 1.0,
+        "matched_share": 0.5,
+    }
+    assert second.explain["lexical"]["rank"] is None
+    assert set(first.explain["boosts"]) == {"confidence", "freshness", "essential", "evidence"}
+    assert first.rank_score == pytest.approx(
+        first.explain["fused"] * math.prod(first.explain["boosts"].values())
+    )
+
+
+@given(candidates, st.data())
+def test_raising_a_raw_score_never_lowers_the_rank(found, data):
+    at = data.draw(st.integers(0, len(found) - 1))
+    arm, top = data.draw(st.sampled_from([("cosine", 1.0), ("bm25", 60.0)]))
+    raw = getattr(found[at], arm)
+    assume(raw is not None)
+    raised = list(found)
+    raised[at] = replace(found[at], **{arm: data.draw(st.floats(raw, top))})
+
+    before = order(fuse(found, now=NOW)).index(found[at].id)
+    assert order(fuse(raised, now=NOW)).index(found[at].id) <= before
+
+
+@given(candidates, st.randoms())
+def test_the_order_of_candidates_does_not_matter(found, chance):
+    shuffled = list(found)
+    chance.shuffle(shuffled)
+
+    assert order(fuse(shuffled, now=NOW)) == order(fuse(found, now=NOW))
+
+
+@given(candidates)
+def test_scores_are_shares_and_nothing_is_lost(found):
+    hits = fuse(found, Weights(vector=0.3, lexical=0.7), now=NOW)
+
+    assert all(0 < hit.score < 1 for hit in hits)
+    assert sorted(order(hits)) == sorted(hit.id for hit in found)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_relevance_rises_with_either_evidence(cosine, more, share):
+    low, high = sorted((cosine, more))
+
+    assert calibrated(Candidate("", cosine=low, matched_share=share)) <= calibrated(
+        Candidate("", cosine=high, matched_share=share)
+    )
+    assert calibrated(Candidate("", cosine=share, matched_share=low)) <= calibrated(
+        Candidate("", cosine=share, matched_share=high)
+    )
