@@ -48,7 +48,7 @@ class Database:
             configure=self._configure,
             kwargs={"autocommit": True, "connect_timeout": 5},
             check=AsyncConnectionPool.check_connection,
-            reconnect_timeout=0,
+            reconnect_timeout=2,  # then the next request tries: never minutes after an outage
             name=name,
         )
 

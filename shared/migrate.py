@@ -58,6 +58,18 @@ def migrate(url: str) -> list[str]:
         return [migration.name for migration in pending]
 
 
+def pending(url: str) -> list[Migration]:
+    """List what the database still lacks of this version; changes nothing."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        ledger = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
+        if ledger is None or ledger[0] is None:
+            return available()
+        applied = dict(
+            connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall()
+        )
+    return [migration for migration in available() if not _is_applied(migration, applied)]
+
+
 def _is_applied(migration: Migration, applied: dict[str, str]) -> bool:
     known = applied.get(migration.name)
     if known is not None and known != migration.sha256:

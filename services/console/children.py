@@ -3,9 +3,10 @@
 Decides when a dead child may start again. The supervisor decides when that is asked.
 """
 
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -93,7 +94,7 @@ class Child:
         if self._process is None or self._process.poll() is not None:
             return
         # Not reaped yet, so its pid, and with it the group's number, is still its own.
-        signal_group(self._process.pid, signal.SIGKILL)
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def new_lines(self) -> list[str]:
@@ -116,8 +117,15 @@ class Tail:
         """Complete lines only; half a line waits for its end."""
         if not self._path.exists():
             return []
+        if self._path.stat().st_size < self._position:  # somebody emptied it
+            self._position = 0
         with self._path.open("rb") as file:
             file.seek(self._position)
             complete, newline, _ = file.read().rpartition(b"\n")
         self._position += len(complete + newline)
         return complete.decode(errors="replace").splitlines()
+
+
+def describe_exit(code: int) -> str:
+    """`ended with 1`, `was killed by SIGKILL`."""
+    return f"ended with {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"

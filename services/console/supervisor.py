@@ -57,9 +57,7 @@ class Supervisor:
         grace_seconds: float = 10.0,
     ) -> None:
         self._data_dir = data_dir
-        self._children = [
-            Child(program, label, data_dir) for label, program in _labelled(programs)
-        ]
+        self._children = [Child(program, label, data_dir) for label, program in _labelled(programs)]
         self._servers = [Watched(server) for server in servers]
         self._urls = {
             "gateway_url": gateway_url,
@@ -69,12 +67,14 @@ class Supervisor:
         self._on_line = on_line
         self._grace_seconds = grace_seconds
         self._stopping = False
+        self._ending = False
+        self._hurried = False
 
     def run(self) -> None:
         """Until a stop signal or `request_stop`; then end everything, children first.
 
-        A second signal interrupts a wait (a server's long recovery) with KeyboardInterrupt;
-        everything is ended then, too.
+        A second signal interrupts a server's long recovery (KeyboardInterrupt) or cuts the
+        children's grace short; everything is ended then, too.
         """
         with self._signals() as wake_up:
             try:
@@ -99,18 +99,27 @@ class Supervisor:
         self._forward()
 
     def stop(self) -> None:
-        """Children SIGTERM, after the grace SIGKILL; then the servers, last started first."""
-        for child in self._children:
-            child.send(signal.SIGTERM)
-        wait_until(lambda: all(child.pid is None for child in self._children), self._grace_seconds)
-        for child in self._children:
-            if child.pid is not None:
-                self._say(f"{child.label} does not end in {self._grace_seconds:.0f} s: killed")
-                child.kill()
-        self._forward()
-        for watched in reversed(self._servers):
-            watched.server.stop()
-        remove_runtime(self._data_dir)
+        """Children SIGTERM, after the grace SIGKILL; then the servers, last started first.
+
+        The stack ends everything that is left even if a step raises, as printing does once
+        the terminal is gone.
+        """
+        self._ending = True
+        with contextlib.ExitStack() as stack:
+            stack.callback(remove_runtime, self._data_dir)
+            for watched in self._servers:
+                stack.callback(watched.server.stop)
+            for child in self._children:
+                stack.callback(child.kill)
+            for child in self._children:
+                child.send(signal.SIGTERM)
+            wait_until(lambda: self._hurried or not self._living(), self._grace_seconds)
+            for child in self._living():
+                self._say(f"{child.label} does not end in time and is killed")
+            self._forward()
+
+    def _living(self) -> list[Child]:
+        return [child for child in self._children if child.pid is not None]
 
     def _note_death(self, child: Child) -> bool:
         death = child.note_death()
@@ -149,7 +158,9 @@ class Supervisor:
 
         SIGCHLD is among them, so that a death is seen at once; its handler does nothing.
         """
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
         former = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         former_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -162,8 +173,10 @@ class Supervisor:
             os.close(reader)
             os.close(writer)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopping:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._ending:
+            self._hurried = True
+        elif self._stopping:
             raise KeyboardInterrupt
         self._stopping = True
 

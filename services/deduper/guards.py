@@ -6,7 +6,7 @@ short list of synonyms. A false merge loses knowledge, a missed one costs a row.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from services.deduper.thresholds import BY_MODEL, Floors
 from services.deduper.wording import Token, Wording, read
 
 _RELATED_OVERLAP = 0.6  # share of common words from which a pair is doubtful at any cosine
+_JOINING = frozenset({"", "and", ",", "but"})
 _DEFAULT_FLOORS = BY_MODEL["all-MiniLM-L6-v2-int8"]
 
 
@@ -122,16 +123,19 @@ def _tense(a: Wording, b: Wording) -> tuple[str, str] | None:
     """Objects where a verb, or the clause, stands in another tense, or one thing became several."""
     if a.markers != b.markers:
         return "time", f"tense differs: {_listed(a.markers)} / {_listed(b.markers)}"
-    others: dict[str, Token] = {token.key: token for token in b.tokens}
-    for token in a.tokens:
-        other = others.get(token.key)
-        if other is None or other.word == token.word:
-            continue
+    for token, other in _counterparts(a, b):
         if not _same_form(token, other) and not a.markers == b.markers == ("perfect",):
             return "time", f"form differs: {token.word} / {other.word}"
         if _one_and_several(token, other) or _one_and_several(other, token):
             return "quantity", f"quantity differs: {token.word} / {other.word}"
     return None
+
+
+def _counterparts(a: Wording, b: Wording) -> Iterator[tuple[Token, Token]]:
+    """Tokens with the same key but another form, the first with the first and so on."""
+    for key in a.keys() & b.keys():
+        mine, theirs = ([t for t in w.tokens if t.key == key] for w in (a, b))
+        yield from ((m, t) for m, t in zip(mine, theirs, strict=False) if m.word != t.word)
 
 
 def _same_form(one: Token, other: Token) -> bool:
@@ -141,7 +145,7 @@ def _same_form(one: Token, other: Token) -> bool:
     if "ed" in {one.form, other.form}:
         return False
     ing, plain = (one, other) if one.form == "ing" else (other, one)
-    return ing.before in {"is", "go", "goes"} or plain.before == "to"
+    return ing.before in {"is", "'s", "go", "goes"} or plain.before == "to"
 
 
 def _one_and_several(one: Token, several: Token) -> bool:
@@ -173,7 +177,7 @@ def _same_statement(a: Wording, b: Wording, cosine: float, floors: Floors) -> tu
         return False, "", f"words differ: {_only(a.keys(), b.keys())} / {_only(b.keys(), a.keys())}"
     if cosine < floors.duplicate:
         return False, "", "nearly the same words, but not near enough in meaning"
-    if bare_left != bare_right and _phrases(a) != _phrases(b):
+    if bare_left != bare_right and not (_phrases(a) == _phrases(b) and _one_head(a)):
         return False, "roles", "the same words in another order: roles may differ"
     return True, "", "nearly the same words, and near in meaning"
 
@@ -184,9 +188,18 @@ def _phrases(wording: Wording) -> Counter[tuple[str, ...]]:
     runs: dict[int, list[str]] = {}
     for token in wording.tokens:
         if token.key not in weak:
-            lead = "" if token.lead in {"and", ","} else token.lead
+            lead = "" if token.lead in _JOINING else token.lead
             runs.setdefault(token.phrase, [lead]).append(token.key)
     return Counter(tuple(run) for run in runs.values())
+
+
+def _one_head(wording: Wording) -> bool:
+    """Whether its phrases may stand in any order: "lives in Rome and works at home" may not."""
+    words = lexicon()
+    opening = {token.phrase: token for token in reversed(wording.tokens)}
+    apart = words.time | words.directional | words.before_numbers
+    aside = [token.key in apart or token.lead not in _JOINING for token in opening.values()]
+    return aside.count(False) <= 1 or not any(aside)
 
 
 def _overlap(a: Wording, b: Wording) -> float:

@@ -1,7 +1,6 @@
 """Reads one fact into what the guards compare: words in order, numbers, negations, tense, names.
 
-Pure. English only: other languages pass through as plain words, so they merge when they are the
-same words in the same order, and stay apart otherwise.
+Pure. English only: other languages merge when they are the same words in the same order.
 """
 
 import re
@@ -19,6 +18,7 @@ _CONTRACTIONS = (
     (re.compile(r"\bcan't\b|\bcannot\b", re.IGNORECASE), "can not"),
     (re.compile(r"\bwon't\b", re.IGNORECASE), "will not"),
     (re.compile(r"n't\b", re.IGNORECASE), " not"),
+    (re.compile(r"'s\b", re.IGNORECASE), "'s"),
     (re.compile(r"'re\b", re.IGNORECASE), " are"),
     (re.compile(r"'ve\b", re.IGNORECASE), " have"),
     (re.compile(r"'ll\b", re.IGNORECASE), " will"),
@@ -162,7 +162,7 @@ def _tokens(words: list[str], known: Lexicon) -> tuple[list[Token], list[str]]:
         else:
             last = at + 1 == len(lower) or _skipped(lower, at + 1, known) or follower[-2:] == "ed"
             token = _token(words, at, known)
-            if _opens_phrase(token, tokens, known):
+            if _opens_phrase(token, tokens, phrase, known):
                 phrase, lead = phrase + 1, ""
             token = replace(token, phrase=phrase, lead=lead, single=article and last)
             tokens.append(replace(token, negated=negated and "ended" not in markers))
@@ -170,11 +170,11 @@ def _tokens(words: list[str], known: Lexicon) -> tuple[list[Token], list[str]]:
     return _tidy(tokens, markers, lower)
 
 
-def _opens_phrase(token: Token, before: list[Token], known: Lexicon) -> bool:
+def _opens_phrase(token: Token, before: list[Token], phrase: int, known: Lexicon) -> bool:
     """Directional words open a phrase; words of time keep to themselves."""
     if token.key in known.directional or token.word in known.before_numbers:
         return True
-    if not before or before[-1].key in known.directional:
+    if not before or before[-1].phrase != phrase or before[-1].key in known.directional:
         return False
     return (token.key in known.time) != (before[-1].key in known.time)
 

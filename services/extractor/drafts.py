@@ -20,6 +20,7 @@ from shared.slots import resolve, value_key
 
 _LIST = re.compile(r",? (?:and|&|as well as) |, |/(?=[A-Z])")
 _ARTICLE = re.compile(r"^(?:an?|the|some|my|our) (?=\w)", re.IGNORECASE)
+_UNNAMED = re.compile(r"\b(?:few|some|one|ones|it|that|this|them|there)$", re.IGNORECASE)
 _ABIDING = ("live", "work", "study", "reside", "teach")
 _CORRECTABLE = {"home_city", "home_country", "employer", "name", "job_title", "hometown", "partner",
                 "birth_place", "home_region", "location"}  # fmt: skip
@@ -182,11 +183,13 @@ def _state(rule: Rule, frame: Frame, timing: Timing) -> TemporalState:
 
 def _values(rule: Rule, caught: Mapping[str, str]) -> list[str]:
     if rule.value is not None:
-        return [wording.singular(rule.value.format_map(caught)) if rule.value else ""]
+        return [rule.value.format_map(caught) if rule.value else ""]
     whole = caught.get("value", "").strip(" ,.;:!\"'")
     if not rule.list:
         return [whole]
-    parts = [_ARTICLE.sub("", part.strip(" ,.;:!\"'")) for part in _LIST.split(whole)]
+    parts = [part.strip(" ,.;:!\"'") for part in _LIST.split(whole)]
+    if rule.shape != "liked":
+        parts = [_ARTICLE.sub("", part) for part in parts]
     return [part for part in parts if part] if all(len(p.split()) <= 5 for p in parts) else [whole]
 
 
@@ -227,6 +230,7 @@ def _draft(
         "value": wording.they(value),
         "a value": wording.with_article(wording.they(value)),
         "a relation": wording.with_article(wording.singular(caught.get("relation", ""))),
+        "to": caught.get("to", ""),
         "NO": "any",
         "month": f"{timing.at:%B %Y}",
         "verb": {"home_city": "live in", "partner": "be with"}.get(slot, "work at"),
@@ -285,7 +289,11 @@ def _bounds(
     ended = until.ends if until else None
     if claim == "ends":
         return None, ended or (start.begins if start else None)
-    if start is None and state == "current" and frame.tense in ("perfect", "progressive", "present"):
+    if (
+        start is None
+        and state == "current"
+        and frame.tense in ("perfect", "progressive", "present")
+    ):
         start = timing.first("lasting")
     return start.begins if start else None, ended
 
@@ -294,9 +302,7 @@ def free_draft(dated: str, predicate: str, timing: Timing, language: Language) -
     """A durable statement no attribute fits, in the speaker's own words; None if it is not one."""
     for rule in language.free:
         if rule.when.search(predicate) and _is_durable(rule, dated, timing):
-            content = wording.third_person(
-                dated, language.forms, conjugate=rule.tense == "present"
-            )
+            content = wording.third_person(dated, language.forms, conjugate=rule.tense == "present")
             state = rule.state or _free_state(rule, dated, timing)
             start = timing.first("at", "since", "between")
             until = timing.first("until", "between")
@@ -317,6 +323,10 @@ def _is_durable(rule: FreeRule, dated: str, timing: Timing) -> bool:
     words = len(dated.split())
     if not rule.min_words <= words <= 40 or re.search(r"\b(?:you|your|yours)\b", dated, re.I):
         return False
+    if re.match(r"\w+ (?:it|this|these|those|them)\b", dated) or _UNNAMED.search(dated):
+        return False
+    if rule.lasting and timing.first("since", "lasting") is None:
+        return False
     if rule.every and timing.first("every") is None:
         return False
     return not rule.dated or any(
@@ -327,7 +337,10 @@ def _is_durable(rule: FreeRule, dated: str, timing: Timing) -> bool:
 def _free_state(rule: FreeRule, dated: str, timing: Timing) -> TemporalState:
     if timing.first("every"):
         return "recurring"
-    if rule.tense == "future" or re.match(r"am (?:planning|moving|expecting)\b", dated):
+    if dated.startswith("used to "):
+        return "past"
+    ahead = r"am (?:planning|moving|expecting|going|flying|launching|starting|hosting|attending)\b"
+    if rule.tense == "future" or re.match(ahead, dated):
         return "future"
     return "past" if rule.tense == "past" and not dated.startswith("have ") else "current"
 

@@ -71,8 +71,8 @@ class ByRules:
     async def extract(
         self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
     ) -> Extraction:
-        del context, known
-        return Extraction(list(self._rules.extract(messages)))
+        del context
+        return Extraction(list(self._rules.extract(messages, known)))
 
 
 class ByModel:

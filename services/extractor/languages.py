@@ -60,6 +60,7 @@ class FreeRule:
     tense: str = "present"
     dated: bool = False
     every: bool = False
+    lasting: bool = False
     min_words: int = 3
 
 
@@ -100,6 +101,10 @@ class Language:
     @property
     def dropped(self) -> re.Pattern[str]:
         return self.patterns["dropped"]
+
+    def carries(self, clause: str) -> bool:
+        """Whether what follows "and" may depend on this clause instead of on the speaker."""
+        return bool(self.patterns["carries"].search(clause))
 
     def speaks(self, sentence: str) -> bool:
         """Whether the sentence is in this language."""

@@ -15,9 +15,28 @@ _POINTING = re.compile(
     r"|why|when|who|whatever|everything about|the (?:way|idea|fact|thought|concept|sound of|look of"
     r"|colors?|colours?|part|vibe|energy|design|picture|photo|pic|concept|one)|seeing|hearing|see"
     r"|hear|know|knowing|think|say|thank|share|being able|be able|getting to|having|having to|have"
-    r"|being|be|mention|point|ask|add|know|hate|love|all (?:of )?(?:this|that|the|these|those|your)"
-    r"|every (?:minute|second|moment)|same|both|so|to)\b",
+    r"|being|be|learning more|knowing more|mention|point|ask|add|know|hate|love|all (?:of )?(?:this|that|the|these|those|your)"
+    r"|every (?:minute|second|moment)|same|both|so|to|each other|everywhere|anything|something)\b",
     re.IGNORECASE,
+)
+_THE = re.compile(
+    r"[Tt]he (?:[A-Z]|(?:ocean|sea|beach|outdoors|mountains?|rain|snow|sun|night|cold|heat|city|water"
+    r"|countryside|forest|woods|desert|lake|gym|theat(?:er|re)|opera|cinema|arts?|smell|taste|sound"
+    r"|piano|violin|guitar|winter|summer|spring|autumn|fall|holidays|weekend|wilderness)\b)",
+)
+_ADJECTIVE = re.compile(r"(?:ed|al|ing|ous|ive|ful|able|ible|less)$")
+_NAMES_LIKE_ADJECTIVES = set(
+    "ahmed mohamed mohammed muhammed fred ted ned jed alfred jared wilfred winifred crystal al hal"
+    " neal cal sal opal clive olive sterling irving faisal bilal jamal kamal iqbal gopal".split()
+)
+_TRANSIENT = re.compile(
+    r"\b(?:you|your|here|chat|topic|ticket|later|tonight|session|conversation|question|answer|again"
+    r"|file|script|function|option|version|step|section|list|email|message|reply|this one)\b"
+)
+_DOING = re.compile(
+    r"(?:thinking|considering|looking|hiring|seeing|meeting|dating|trying|talking|becoming|being"
+    r"|getting|having|going|calling|paying|living|doing|asking|helping|waiting|searching|working"
+    r"|planning|hoping|using|playing|raising|studying|writing|reading|watching|seeking|moving)\b"
 )
 _UNFIT = re.compile(r"[\x00<>{}|=@\\]|\b(?:etc|blah)\b")
 
@@ -50,7 +69,9 @@ def _place(value: str, clause: str, language: Language) -> bool:
     first = value.split()[0]
     if first.lower() == "the" and _capitalised(value[4:]):
         return _words(value) <= 5
-    known = language.words["STATES"].fullmatch(value) or language.words["COUNTRIES"].fullmatch(value)
+    known = language.words["STATES"].fullmatch(value) or language.words["COUNTRIES"].fullmatch(
+        value
+    )
     if known or not _is_name_word(first, language) or _words(value) > 6:
         return False
     return first[:1].isupper() or (_words(value) <= 3 and not _capitalised(clause_after(clause)))
@@ -78,7 +99,12 @@ def _name(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         and first[:1].isupper()
         and _is_name_word(first, language)
         and not any(language.words[name].fullmatch(first) for name in known)
+        and not any(map(_is_adjective, value.lower().split()))
     )
+
+
+def _is_adjective(word: str) -> bool:
+    return bool(_ADJECTIVE.search(word)) and word not in _NAMES_LIKE_ADJECTIVES
 
 
 def _any_name(value: str, clause: str, language: Language) -> bool:
@@ -92,8 +118,9 @@ def _noun(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 
 
 def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    determined = re.match(r"the (?!\w+(?: \w+)?$)|the (?:\w+ )?(?:\w+ing|view|pic\w*)$", value)
-    return _words(value) <= 9 and not _POINTING.match(value) and not determined
+    if re.match(r"the ", value, re.IGNORECASE) and not _THE.match(value):
+        return False
+    return _words(value) <= 9 and not _POINTING.match(value) and not _TRANSIENT.search(value)
 
 
 def _short(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
@@ -102,7 +129,7 @@ def _short(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 
 def _long(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     pointing = re.match(r"(?:it|this|that|you|your|how|what|be able|be there)\b", value)
-    return 1 <= _words(value) <= 20 and not pointing and not re.search(r"\b(?:you|your)\b", value)
+    return 1 <= _words(value) <= 20 and not pointing and not _TRANSIENT.search(value)
 
 
 def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
@@ -110,7 +137,11 @@ def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         return False
     jobs = language.words["JOBS"]
     return bool(jobs.search(value.split()[-1]) or jobs.search(value) or _words(value) <= 3) and (
-        not re.match(r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value)
+        not re.search(r"\b(?:an?|the|my|your|to|for)\b", value)
+        and not _DOING.match(value)
+        and not re.match(
+            r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value
+        )
     )
 
 

@@ -84,6 +84,13 @@ def _sentences(masked: str, language: Language) -> Iterator[tuple[int, int]]:
         yield start, len(masked)
 
 
+def _carries_on(clause: str, language: Language) -> bool:
+    """Whether the speaker is the subject of a clause, and of what "and" adds to it."""
+    full = language.in_full(clause.strip(_EDGES)) or ""
+    speaker = re.match(r"(?:I|we)\b", full, re.IGNORECASE)
+    return bool(speaker) and not language.carries(full)
+
+
 def _statements(sentence: str, original: str | None, language: Language) -> Iterator[Statement]:
     clauses = list(_clauses(sentence, language))
     if sentence.rstrip(" \"')").endswith("?"):
@@ -106,7 +113,9 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
     for cut, resume, next_subject in sorted(cuts):
         if cut < start:
             continue
-        yield start, cut, subject + sentence[start:cut]
-        speaks = re.search(r"\b(?:I|we|im|ive)\b", sentence[:cut], re.IGNORECASE)
-        start, subject = resume, next_subject if speaks or not cut else ""
+        clause = subject + sentence[start:cut]
+        if next_subject and not _carries_on(clause, language):
+            continue
+        yield start, cut, clause
+        start, subject = resume, next_subject
     yield start, len(sentence), subject + sentence[start:]

@@ -105,8 +105,8 @@ class Sweeper:
             if not entries:
                 return None
             for entry_id, fields in entries:
-                if at := fields.get(b"at"):
-                    return datetime.fromisoformat(at.decode())
+                if at := _announced_at(fields):
+                    return at
                 start = f"({entry_id.decode()}"
             seen += len(entries)
         raise UnknownOldestBellError(stream)
@@ -154,3 +154,14 @@ class Sweeper:
         for consumer in consumers:
             if consumer["pending"] == 0 and consumer["idle"] > _GONE_AFTER_MS:
                 await self._redis.xgroup_delconsumer(stream, group, consumer["name"])
+
+
+def _announced_at(fields: dict[bytes, bytes]) -> datetime | None:
+    """Read a bell's `at`; a message from outside has none, or nothing to be believed."""
+    if b"at" not in fields or b"content" in fields:
+        return None
+    try:
+        at = datetime.fromisoformat(fields[b"at"].decode())
+    except ValueError:
+        return None
+    return at if at.tzinfo else None

@@ -24,7 +24,7 @@ def with_corrections(
         seen = [e for e in result if e.recorded <= act.at and e.rank < act_rank(act, 0)]
         target = next((e for e in reversed(seen) if e.fact_id == act.fact_id), None)
         if target is None:
-            result += [_assertion(act)]
+            result += _from_record(act)
         elif target.claim != "holds" or (target.state == "past" and target.start is None):
             result = [e for e in result if e is not target] + [_restated(act, target)]
         elif target.state == "future":
@@ -41,7 +41,7 @@ def is_assertion(entry: Entry) -> bool:
 
 
 def _assertion(act: Correction) -> Entry:
-    """The new value, from the act on: all that is left when the corrected fact was forgotten."""
+    """The new value, said at the act's time."""
     said = act.at.astimezone(UTC)
     return Entry(
         rank=act_rank(act, 1),
@@ -59,6 +59,17 @@ def _assertion(act: Correction) -> Entry:
     )
 
 
+def _from_record(act: Correction) -> list[Entry]:
+    """The act by its own record, when the corrected fact is gone: at least from now on."""
+    new = replace(
+        _assertion(act),
+        start=None if act.valid_from is None else _exact(act.valid_from.astimezone(UTC)),
+        end=None if act.valid_to is None else _exact(act.valid_to.astimezone(UTC)),
+    )
+    old = replace(new, value=None, value_key=act.old_value_key)
+    return [new] if old.value_key is None else [_denial(act, new, old), new]
+
+
 def _restated(act: Correction, target: Entry) -> Entry:
     """What only ends or denies, said again with the new value, for the moment it was said of."""
     timeless = target.claim == "ends" or not is_denial(target)
@@ -71,7 +82,7 @@ def _restated(act: Correction, target: Entry) -> Entry:
 def _replanned(act: Correction, target: Entry) -> list[Entry]:
     """The plan for the old value is called off, and one for the new value stands in its place."""
     planned = replace(_assertion(act), state="future", start=target.start, end=target.end)
-    return [_denial(act, planned, target), planned]
+    return [planned] if target.value_key is None else [_denial(act, planned, target), planned]
 
 
 def _replaced(act: Correction, target: Entry, seen: Outcome) -> list[Entry]:
@@ -79,7 +90,7 @@ def _replaced(act: Correction, target: Entry, seen: Outcome) -> list[Entry]:
     believed = seen.believed_with(target.fact_id)
     starts = [interval.valid_from for interval in believed if interval.valid_from]
     ends = [interval.valid_to for interval in believed] or [_stated_end(target)]
-    start = min(starts, default=seen.asked[target.fact_id])
+    start = min(starts, default=seen.asked.get(target.fact_id, target.said))
     end = max((end for end in ends if end), default=act.at) if all(ends) else None
     new = replace(
         _assertion(act),
@@ -87,7 +98,7 @@ def _replaced(act: Correction, target: Entry, seen: Outcome) -> list[Entry]:
         start=_exact(start),
         end=None if end is None else _exact(end),
     )
-    return [_denial(act, new, target), new]
+    return [new] if target.value_key is None else [_denial(act, new, target), new]
 
 
 def _denial(act: Correction, new: Entry, old: Entry) -> Entry:

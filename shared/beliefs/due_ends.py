@@ -4,7 +4,7 @@ Decides which intervals such an announcement is about, and what cancels it: a `f
 the value, or the value stated once more after the announced day's unit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,18 +17,20 @@ from shared.beliefs.statements import undenied
 
 def due_ends(entries: Sequence[Entry], outcome: Outcome) -> tuple[Plan, ...]:
     """The announced ends of all intervals; entries by rank, of several on one the latest stands."""
-    announced = [e for e in entries if e.claim == "ends" and e.state == "future"]
-    if not announced:
-        return ()
     by_id = {entry.fact_id: entry for entry in entries}
     intervals = [interval for lane in outcome.lanes for interval in lane.intervals]
     plans = [
-        _due_end(ending, interval, _closing(ending, interval, announced, entries, outcome))
-        for ending in announced
+        _due_end(ending, interval, _closing(ending, interval, entries[at + 1 :], outcome))
+        for at, ending in enumerate(entries)
+        if _announces_end(ending)
         for interval in intervals
         if _is_about(ending, interval, by_id)
     ]
     return tuple(plan for plan in plans if plan.until is None or plan.since < plan.until)
+
+
+def _announces_end(entry: Entry) -> bool:
+    return entry.claim == "ends" and entry.state == "future"
 
 
 def _is_about(ending: Entry, interval: Interval, by_id: Mapping[UUID, Entry]) -> bool:
@@ -46,35 +48,26 @@ def _is_about(ending: Entry, interval: Interval, by_id: Mapping[UUID, Entry]) ->
 
 
 def _closing(
-    ending: Entry,
-    interval: Interval,
-    announced: Sequence[Entry],
-    entries: Sequence[Entry],
-    outcome: Outcome,
+    ending: Entry, interval: Interval, later: Iterable[Entry], outcome: Outcome
 ) -> tuple[datetime, UUID | None]:
-    """When the announcement stops standing, and through which fact."""
-    closings = [(interval.valid_to or FOREVER, interval.superseded_by)]
-    named = {None, interval.value_key}
-    closings += [(e.said, e.fact_id) for e in announced if _follows(e, ending, named)]
-    closings += _cancellations(ending, interval, entries, outcome)
-    return min(closings, key=lambda closing: closing[0])
+    """When the announcement stops standing, and through which fact; `later` comes by rank."""
+    over = interval.valid_to or FOREVER, interval.superseded_by
+    for entry in later:
+        if entry.said >= over[0]:
+            break
+        if _calls_off(entry, ending, interval.value_key, outcome):
+            return entry.said, entry.fact_id
+    return over
 
 
-def _follows(entry: Entry, ending: Entry, named: set[str | None]) -> bool:
-    return entry.rank > ending.rank and entry.value_key in named
-
-
-def _cancellations(
-    ending: Entry, interval: Interval, entries: Sequence[Entry], outcome: Outcome
-) -> Iterator[tuple[datetime, UUID | None]]:
+def _calls_off(entry: Entry, ending: Entry, value_key: str, outcome: Outcome) -> bool:
+    """Another announcement, a `future` denial, or the value stated after the day's unit."""
+    if entry.value_key not in {None, value_key}:
+        return False
+    if _announces_end(entry) or (entry.claim == "denies" and entry.state == "future"):
+        return True
     day = _day(ending)
-    for entry in entries:
-        if not _follows(entry, ending, {None, interval.value_key}):
-            continue
-        called_off = entry.claim == "denies" and entry.state == "future"
-        outlived = day and undenied(entry, outcome.denied) and entry.said >= day.until
-        if called_off or outlived:
-            yield entry.said, entry.fact_id
+    return day is not None and entry.said >= day.until and undenied(entry, outcome.denied)
 
 
 def _day(ending: Entry) -> Moment | None:

@@ -7,7 +7,7 @@ stated ends of `holds`, and past claims of an equal value.
 from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.beliefs.denials import is_denial, messages_backwards
@@ -118,14 +118,16 @@ class _Reading:
         end = own_end(entry, self.starts.get(entry.fact_id), self.statements)
         if end is None and entry.state == "past":
             value.cut = min(value.cut, entry.said)
-        elif end is not None and not entry.quiet and not self._outlived(entry, end):
+        elif end is not None and not entry.quiet and not self._says_nothing(entry, end):
             insort(value.of_unit if entry.end is None else value.stated, end)
 
-    def _outlived(self, entry: Entry, end: datetime) -> bool:
-        """An end that is only the unit's says nothing if the value was stated after it."""
-        if entry.end is not None:
+    def _says_nothing(self, entry: Entry, end: datetime) -> bool:
+        """An end that is only a day's, or only a unit's after which the value was stated."""
+        if entry.end is not None or entry.start is None:
             return False
-        return self.statements.last_of(entry.value_key or "", end, entry.said) is not None
+        of_a_day = entry.start.until - entry.start.at <= timedelta(days=1)
+        stated = self.statements.last_of(entry.value_key or "", end, entry.said)
+        return of_a_day or stated is not None
 
     def _at(self, ending: Entry, key: str) -> datetime:
         return yielding_end(_moment(ending), ending.said, key, self.statements)

@@ -13,7 +13,8 @@ Where BELIEFS.md leaves a choice, this package chooses:
 - What was denied for the moment of its saying is no statement: nothing yields to it, and it neither
   confirms nor fells a plan.
 - A stated end closes an equal claim only if that began before it. The end that a past claim has
-  only from its unit ("in 2015") closes open claims alone, and none if the value was stated after.
+  only from its unit ("in 2015") closes open claims alone, none if the value was stated after it,
+  and none at all if the unit is a day ("on the day of the storm I was at Google").
 - A denial without a value but with an end removes that stretch of every value.
 - "Not X but Y": Y begins where the unbroken run of X began; with several X, the earliest.
 - `recurring` has, in a slot of one, intervals of its own beside the others; in a slot of many it
@@ -22,7 +23,8 @@ Where BELIEFS.md leaves a choice, this package chooses:
   is no longer due to end when the value is stated after the announced day's unit, or when a
   `future` denial of it says so.
 - A correction asks for the whole stretch that the operator saw; where that had ended, it ends.
-  When the corrected fact has been forgotten, the new value holds from the act on.
+  Where the corrected fact is gone (forgotten, or of another generation) the act's own record of
+  that stretch counts; without one the new value holds from the act on.
 - A tombstone stops the statement it names, from whatever message; one that names no statement
   stops what rests on its messages alone.
 """
@@ -57,15 +59,16 @@ def fold_slot(
     """Folds the inputs of ONE (subject, slot) into its timeline.
 
     `known_at` folds only what was recorded by then, except that tombstones always count (rule 13).
-    `lasts` is the catalogue's time for open claims (rule 11). Tombstones about other slots and
-    corrections are ignored where they name nothing that is given here.
+    `lasts` is the catalogue's time for open claims (rule 11). Tombstones and corrections of other
+    slots change nothing.
     """
-    known = recorded_by(deliveries(observations), known_at)
-    acts, stones = acts_by(corrections, known_at), forgetting(tombstones)
+    delivered = deliveries(observations)
+    known, stones = recorded_by(delivered, known_at), forgetting(tombstones)
+    acts = _acts_on(delivered, acts_by(corrections, known_at))
     kept = [observation for observation in known if not stones.stops(observation)]
     many = any(observation.cardinality == "many" for observation in kept)
     corrected = with_corrections([entry_of(o) for o in kept], acts, many=many, lasts=lasts)
-    lost = _forgotten_acts(corrected, known, stones)
+    lost = _forgotten_acts(corrected, acts, stones)
     entries = [entry for entry in corrected if entry not in lost]
     outcome = compete(entries, many=many, lasts=lasts)
     ends = due_ends(entries, outcome)
@@ -81,19 +84,22 @@ def fold_slot(
     )
 
 
+def _acts_on(observations: Sequence[Observation], acts: Sequence[Correction]) -> list[Correction]:
+    """The acts on this slot, which its observations name; all of them where there are none."""
+    slots = {(observation.subject, observation.slot) for observation in observations}
+    return [act for act in acts if not slots or (act.subject, act.slot) in slots]
+
+
 def _forgotten_acts(
-    entries: Iterable[Entry], known: Sequence[Observation], stones: Forgetting
+    entries: Iterable[Entry], acts: Iterable[Correction], stones: Forgetting
 ) -> set[Entry]:
     """What operators asserted and a tombstone stopped; what they denied stays denied."""
-    if not known:
-        return set()
-    subject, slot = known[0].subject, known[0].slot
-    return {
-        entry
-        for entry in entries
-        if is_assertion(entry)
-        and stones.stops_statement(subject, slot, entry.value_key, entry.said)
+    stopped = {
+        act.id
+        for act in acts
+        if stones.stops_statement(act.subject, act.slot, act.value_key, act.at)
     }
+    return {entry for entry in entries if is_assertion(entry) and entry.fact_id in stopped}
 
 
 def _intervals(outcome: Outcome, *, beside: bool) -> tuple[Interval, ...]:

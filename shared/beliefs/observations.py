@@ -48,17 +48,23 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """An operator's act (rule 12): the fact `fact_id` should say `value`, decided `at`.
+    """An operator's act (rule 12): the fact `fact_id` of (subject, slot) should say `value`.
 
     `fact_id` may name an observation or an earlier correction. The new belief carries the act's
-    own `id`, in intervals and in standings.
+    own `id`, in intervals and in standings. `old_value_key`, `valid_from` and `valid_to` record
+    what the operator saw; they count where the fact is gone: forgotten, or of another generation.
     """
 
     id: UUID
     at: datetime
     fact_id: UUID
+    subject: str
+    slot: str
     value: str
     value_key: str
+    old_value_key: str | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,8 +53,11 @@ def settings_text(memory_bytes: int, *, socket_folder: Path, durable: bool) -> s
         "password_encryption": "scram-sha-256",
     }
     if not durable:
-        # Throw-away data of tests: a crash of the machine, not of the server, may lose it.
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        # For tests that kill processes: the system's cache outlives them, so nothing is lost,
+        # and only a crash of the machine would. Hence commits stay synchronous (else a killed
+        # server forgets what it confirmed), and pages stay whole in the WAL (SIGKILL may
+        # interrupt a write between its 4 kB halves).
+        settings["fsync"] = "off"
     lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]
     return "# Written by Mémoire at every start. Use ALTER SYSTEM instead.\n" + _text(lines)
 

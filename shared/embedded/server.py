@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class EmbeddedServer(ABC):
     """One server over `<data_dir>/<name>`, started from the main thread (see `spawn`).
 
-    `durable=False` is for tests: it gives up what a crash of the machine would need.
+    `durable=False` is for tests: it is quicker and gives up surviving a crash of the machine.
     """
 
     name: ClassVar[str]

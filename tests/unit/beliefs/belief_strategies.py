@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from belief_words import identity
 from hypothesis import strategies as st
 
 from shared.beliefs import Correction, Observation, Tombstone
+from tests.unit.beliefs.belief_words import identity
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 TIMES = [START + timedelta(days=days, hours=days % 24) for days in range(0, 1200, 61)]
@@ -63,8 +63,18 @@ def acts(draw):
     """An operator's correction of some fact, which may not exist."""
     at, value = draw(times), draw(values)
     target = identity(draw(st.integers(1, 12)), draw(st.integers(0, 2)))
+    return correction(at, target, value)
+
+
+def correction(at, target, value):
     return Correction(
-        id=identity("act", at, value), at=at, fact_id=target, value=value, value_key=value
+        id=identity("act", at, target, value),
+        at=at,
+        fact_id=target,
+        subject="user",
+        slot="slot",
+        value=value,
+        value_key=value,
     )
 
 
@@ -93,4 +103,4 @@ pairs_of_facts = st.lists(
 def free_text(max_size=8):
     """Free-text observations of one subject."""
     said = slots(max_size, claims=st.just("holds"))
-    return said.map(lambda many: [replace(o, slot=None, message_key=o.message_key) for o in many])
+    return said.map(lambda many: [replace(o, slot=None) for o in many])

@@ -106,10 +106,15 @@ def denies(when: str, value: str | None = None, since=None, until=None, **more):
     return holds(when, value, since, until, claim="denies", **more)
 
 
-def corrects(when: str, target: UUID, value: str) -> Correction:
-    at = said(when)
+def corrects(when: str, target: UUID, value: str, slot: str = "home_city") -> Correction:
     return Correction(
-        id=identity("act", when, value), at=at, fact_id=target, value=value, value_key=value.lower()
+        id=identity("act", when, value),
+        at=said(when),
+        fact_id=target,
+        subject="user",
+        slot=slot,
+        value=value,
+        value_key=value.lower(),
     )
 
 

@@ -1,6 +1,7 @@
 """BELIEFS.md read aloud for one moment: slow, plain, and written apart from the fold.
 
-It knows rules 1 to 6 for exact dates and current or past claims in a slot of one.
+It knows rules 1 to 6 for exact dates and current or past claims in a slot of one, where no message
+both denies and claims.
 """
 
 from datetime import UTC, datetime
@@ -26,10 +27,7 @@ class NaiveReading:
             return min(claim.occurred_at, said)
         if claim.temporal_state == "past":
             return None
-        return self.inherited(claim) or said
-
-    def inherited(self, claim):
-        """Not X but Y is left to stories: here no message both denies and claims."""
+        return said
 
     def end(self, claim):
         said = effective_said_at(claim)

@@ -3,9 +3,9 @@
 from itertools import permutations
 
 import pytest
-from belief_words import asked, forgets, holds, identity, said
 
 from shared.beliefs import Tombstone, cluster, status_at
+from tests.unit.beliefs.belief_words import asked, forgets, holds, identity, said
 
 
 def sentence(when, text, since=None, until=None, **more):

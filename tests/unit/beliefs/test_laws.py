@@ -2,24 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
-from belief_strategies import (
-    MOMENTS,
-    correction_lists,
-    exact,
-    observations,
-    slots,
-    times,
-    tombstone_lists,
-)
-from belief_words import holds, identity
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from naive_reading import NaiveReading
 
 from shared.beliefs import (
-    Correction,
     Tombstone,
     believed_at,
     due_to_end,
@@ -29,6 +18,18 @@ from shared.beliefs import (
     rank_key,
     status_at,
 )
+from tests.unit.beliefs.belief_strategies import (
+    MOMENTS,
+    correction,
+    correction_lists,
+    exact,
+    observations,
+    slots,
+    times,
+    tombstone_lists,
+)
+from tests.unit.beliefs.belief_words import holds, identity
+from tests.unit.beliefs.naive_reading import NaiveReading
 
 everything = {"said": slots(), "acts": correction_lists, "stones": tombstone_lists}
 known = st.none() | times
@@ -94,7 +95,7 @@ def test_known_at_is_the_fold_of_what_was_recorded(said, acts, stones, known):
 def test_a_slot_of_one_holds_one_value_at_a_time(said, acts, stones):
     """Intervals never overlap, and none is empty."""
     intervals = fold_slot(said, acts, stones).intervals
-    for one, following in zip(intervals, intervals[1:], strict=False):
+    for one, following in pairwise(intervals):
         assert one.valid_to is not None
         assert one.valid_to <= following.valid_from
     assert all(i.valid_to is None or i.valid_from < i.valid_to for i in intervals)
@@ -107,7 +108,7 @@ def test_equal_neighbours_are_one_interval(said, acts, stones):
     for interval in fold_slot(said, acts, stones).intervals:
         by_value.setdefault(interval.value_key, []).append(interval)
     for intervals in by_value.values():
-        for one, following in zip(intervals, intervals[1:], strict=False):
+        for one, following in pairwise(intervals):
             assert one.valid_to < following.valid_from
 
 
@@ -254,15 +255,14 @@ def test_the_last_word_holds_from_when_it_was_said(said, value, acts):
 @given(said=slots(cardinality="one"), value=st.sampled_from(["d", "e"]))
 def test_a_correction_wins_until_the_user_speaks(said, value):
     """Corrected last of all, the present is what the operator says."""
-    present = [i for i in fold_slot(said).intervals if i.valid_to is None]
-    assume(present)
+    here = replace(LAST, said_at=MOMENTS[-1], recorded_at=MOMENTS[-1])
+    told = [*said, here]
+    present = believed_at(fold_slot(told), MOMENTS[-1])[0]
     now = MOMENTS[-1] + timedelta(days=3000)
-    act = Correction(
-        id=identity(value), at=now, fact_id=present[0].fact_id, value=value, value_key=value
-    )
-    timeline = fold_slot(said, [act])
+    act = correction(now, present.fact_id, value)
+    timeline = fold_slot(told, [act])
     assert values_at(timeline, now) == [value]
-    assert timeline.intervals[-1].valid_from <= present[0].valid_from
+    assert timeline.intervals[-1].valid_from <= present.valid_from
 
 
 @given(said=slots(), since=times)

@@ -1,7 +1,16 @@
 """What each fact's row is told: kind, canonical fact, stretches, plans and successors."""
 
 import pytest
-from belief_words import (
+
+from shared.beliefs import (
+    due_to_end,
+    ending_at,
+    plan_status_at,
+    rank_key,
+    recurring_at,
+    status_at,
+)
+from tests.unit.beliefs.belief_words import (
     Told,
     asked,
     corrects,
@@ -15,15 +24,6 @@ from belief_words import (
     recurring,
     redelivered,
     said,
-)
-
-from shared.beliefs import (
-    due_to_end,
-    ending_at,
-    plan_status_at,
-    rank_key,
-    recurring_at,
-    status_at,
 )
 
 SF, DALLAS = holds("2018", "SF"), holds("2020", "Dallas")

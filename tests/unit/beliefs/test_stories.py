@@ -1,12 +1,15 @@
 """The stories of BELIEFS.md, in its order and its words, told in every order and twice over."""
 
 import random
+from dataclasses import replace
 from itertools import islice, permutations
 
 import pytest
-from belief_words import (
+
+from tests.unit.beliefs.belief_words import (
     Told,
     corrects,
+    dated,
     denies,
     ends,
     forgets,
@@ -21,6 +24,7 @@ SF, DALLAS = holds("2018", "SF"), holds("2020", "Dallas")
 SINCE_2019 = holds("2022", "Dallas", since="2019")
 TO_AUSTIN = corrects("2026", SINCE_2019.fact_id, "Austin")
 PLAN = (SF, plans("2026-05-02", "Dallas", "2026-06"))
+PARIS = holds("2026-05-04", "Paris", until="2026-05-11")
 EVA = {"slot": "sister", "many": True}
 PET = {"slot": "pet", "many": True}
 
@@ -239,6 +243,41 @@ STORIES = {
     "no pets until 2022": (
         [holds("2020", "Rex", since="2019", **PET), denies("2024", until="2022", **PET)],
         [("2021", None, ""), ("2023", None, "Rex")],
+    ),
+    "an old chat with a third city": (
+        [SINCE_2019, TO_AUSTIN, holds("2023", "Boston", arrived="2027")],
+        [("2021", None, "Austin"), ("2028", None, "Austin")],
+    ),
+    "a correction wins ties": (
+        [SINCE_2019, holds("2026", "Boston"), TO_AUSTIN],
+        [("2021", None, "Austin"), ("2028", None, "Austin")],
+    ),
+    "a correction survives a replay": (
+        [
+            holds("2022", "Dallas", since="2019", message="replayed"),
+            replace(TO_AUSTIN, old_value_key="dallas", valid_from=dated("2019")),
+        ],
+        [("2021", None, "Austin"), ("2028", None, "Austin")],
+    ),
+    "mending what lasted some days": (
+        [SF, PARIS, corrects("2027", PARIS.fact_id, "Lyon")],
+        [("2026-05-06", None, "Lyon"), ("2026-06", None, "SF"), ("2028", None, "SF")],
+    ),
+    "a visit mended into no visit at all": (
+        [SF, PARIS, corrects("2027", PARIS.fact_id, "SF")],
+        [("2026-05-06", None, "SF"), ("2028", None, "SF")],
+    ),
+    "mending a home mends it around a visit": (
+        [SF, PARIS, corrects("2027", SF.fact_id, "Oakland")],
+        [("2019", None, "Oakland"), ("2026-06", None, "Oakland"), ("2028", None, "Oakland")],
+    ),
+    "a day at Google is not the end of it": (
+        [holds("2020", "Google"), past("2025", "Google", "2020-03-01")],
+        [("2021", None, "Google"), ("2026", None, "Google")],
+    ),
+    "in 2015 is 2015": (
+        [holds("2015", "Google"), past("2025", "Google", "2015")],
+        [("2015-12", None, "Google"), ("2016", None, "")],
     ),
     "mending the past leaves the present": (
         [SF, DALLAS, corrects("2026", SF.fact_id, "Oakland")],

@@ -1,0 +1,273 @@
+"""The composition root: the only module that builds adapters and knows every stage.
+
+Everything else receives what it needs. Each process imports its own stage alone, which keeps its
+start short and its memory small.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import structlog
+
+from shared.crash import crash_hook
+from shared.db import Database
+from shared.delivery import Stage
+from shared.errors import ConfigurationError
+from shared.failures.store import RetryPolicy
+from shared.migrate import pending
+from shared.process import StageProcess, consumer_name, stop_signal
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from services.extractor.extractors import Extractor
+    from shared.embeddings import Embedder
+
+log = structlog.get_logger()
+
+
+class Adapters:
+    """What processes are built from; closed together at the end."""
+
+    def __init__(self, settings: Settings, process: str, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.process = process
+        self.policy = RetryPolicy.of(settings)
+        self._stack = stack
+
+    @property
+    def database_url(self) -> str:
+        return _required(self.settings.database_url, "DATABASE_URL")
+
+    @property
+    def redis_url(self) -> str:
+        return _required(self.settings.redis_url, "REDIS_URL")
+
+    async def database(self, *, durable: bool, max_connections: int = 4) -> Database:
+        name = f"memoire-{self.process}"
+        db = Database(
+            self.database_url, durable=durable, max_connections=max_connections, name=name
+        )
+        await db.open()
+        self._stack.push_async_callback(db.close)
+        return db
+
+    def embedder(self) -> Embedder:
+        from shared.embeddings import build_embedder
+
+        settings = self.settings
+        return build_embedder(
+            mode=settings.embeddings,
+            base_url=settings.embed_base_url,
+            api_key=_secret(settings.embed_api_key),
+            model=settings.embed_model,
+            dimensions=settings.embed_dimensions,
+        )
+
+
+def _required(url: str | None, name: str) -> str:
+    if url is None:
+        raise ConfigurationError(
+            f"MEMOIRE_{name} is not set: say where the server is, or use `memoire up`, "
+            "which brings its own"
+        )
+    return url
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+# ---- the stages
+
+
+async def _extractor(adapters: Adapters) -> Stage:
+    from services.extractor.consumer import ExtractorStage
+    from services.extractor.intake import Intake
+    from services.extractor.session import Pace, SessionWork
+    from shared.broker import connect_redis
+    from shared.intake.messages import Limits
+
+    settings = adapters.settings
+    paid = settings.uses_model
+    concurrency = settings.llm_concurrency if paid else 4
+    durable = await adapters.database(durable=True)
+    intake = Intake(
+        durable,
+        connect_redis(adapters.redis_url),
+        limits=Limits(settings.max_content_bytes, settings.max_metadata_bytes),
+        window=settings.window,
+        policy=adapters.policy,
+        stage="extractor",
+    )
+    sessions = SessionWork(
+        db=await adapters.database(durable=False, max_connections=concurrency),
+        durable=durable,
+        extractor=_llm_or_rules(settings),
+        pace=Pace(
+            lease_seconds=settings.lease_seconds,
+            quiet_seconds=settings.extract_after_seconds,
+            linger_seconds=settings.extract_linger_ms / 1000,
+            pause_seconds=settings.configuration_pause_seconds,
+            budget_tokens=settings.llm_max_input_tokens,
+        ),
+        policy=adapters.policy,
+        worker=consumer_name(),
+        at_point=crash_hook("extractor"),
+    )
+    return ExtractorStage(intake, sessions, concurrency=concurrency)
+
+
+def _llm_or_rules(settings: Settings) -> Extractor:
+    from services.extractor.extractors import ByModel, ByRules
+    from shared.llm import ChatModel
+
+    if not settings.uses_model:
+        return ByRules()
+    model = ChatModel(
+        base_url=settings.llm_base_url,
+        api_key=_secret(settings.llm_api_key),
+        model=settings.llm_model,
+        timeout_seconds=settings.llm_timeout_seconds,
+    )
+    return ByModel(model)
+
+
+async def _embedder(adapters: Adapters) -> Stage:
+    from services.embedder.consumer import EmbedderStage
+
+    return EmbedderStage(
+        db=await adapters.database(durable=False),
+        durable=await adapters.database(durable=True),
+        embedder=adapters.embedder(),
+        policy=adapters.policy,
+        at_point=crash_hook("embedder"),
+    )
+
+
+async def _deduper(adapters: Adapters) -> Stage:
+    from services.deduper.consumer import DeduperStage
+
+    return DeduperStage(
+        db=await adapters.database(durable=False),
+        durable=await adapters.database(durable=True),
+        model=adapters.embedder().model,
+        policy=adapters.policy,
+        at_point=crash_hook("deduper"),
+    )
+
+
+async def _superseder(adapters: Adapters) -> Stage:
+    from services.superseder.consumer import SupersederStage
+
+    return SupersederStage(
+        durable=await adapters.database(durable=True),
+        policy=adapters.policy,
+        at_point=crash_hook("superseder"),
+    )
+
+
+async def _maintenance(adapters: Adapters) -> Stage:
+    from services.maintenance.consumer import MaintenanceStage
+
+    return MaintenanceStage(
+        durable=await adapters.database(durable=True),
+        policy=adapters.policy,
+        at_point=crash_hook("maintenance"),
+    )
+
+
+STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage]]] = {
+    "extractor": _extractor,
+    "embedder": _embedder,
+    "deduper": _deduper,
+    "superseder": _superseder,
+    "maintenance": _maintenance,
+}
+
+
+# ---- the processes
+
+
+async def _run_stage(adapters: Adapters, stopping: asyncio.Event) -> None:
+    stage = await STAGE_BUILDERS[adapters.process](adapters)
+    await StageProcess(stage, adapters.settings, adapters.redis_url).run(stopping)
+
+
+async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
+    from services.maintenance.sweeper import Sweeper
+    from shared.broker import connect_redis
+
+    db = await adapters.database(durable=False)
+    redis = connect_redis(adapters.redis_url)
+    await Sweeper(db, redis, adapters.settings).run(stopping)
+    await redis.aclose()
+
+
+async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
+    import uvicorn
+
+    from services.gateway.app import build_app
+    from shared.broker import connect_redis
+
+    settings = adapters.settings
+    redis = connect_redis(adapters.redis_url, timeout_seconds=0.2)  # requests never wait for it
+    app = build_app(
+        settings,
+        db=await adapters.database(durable=True, max_connections=10),
+        redis=redis,
+        embedder=adapters.embedder(),
+    )
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", access_log=False
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    serving = asyncio.create_task(server._serve())  # noqa: SLF001  serve() would take the signals
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    await redis.aclose()
+    if not stopping.is_set():
+        raise ConfigurationError(f"the gateway cannot listen on {settings.host}:{settings.port}")
+
+
+async def run_process(name: str, settings: Settings) -> None:
+    """Run one process until SIGTERM or SIGINT.
+
+    Raises ConfigurationError when a server's URL is missing or the database is not migrated.
+    """
+    stopping = stop_signal()
+    async with AsyncExitStack() as stack:
+        adapters = Adapters(settings, name, stack)
+        await _wait_for_schema(adapters.database_url, stopping)
+        if name == "gateway":
+            await _run_gateway(adapters, stopping)
+        elif name == "sweeper":
+            await _run_sweeper(adapters, stopping)
+        else:
+            await _run_stage(adapters, stopping)
+
+
+async def _wait_for_schema(url: str, stopping: asyncio.Event) -> None:
+    """Wait for a PostgreSQL that is away; refuse one that is not migrated."""
+    import psycopg
+
+    while not stopping.is_set():
+        try:
+            missing = await asyncio.to_thread(pending, url)
+        except psycopg.OperationalError as error:
+            log.warning("waiting for PostgreSQL", error=str(error).strip())
+            await asyncio.sleep(1.0)
+            continue
+        if missing:
+            names = ", ".join(migration.name for migration in missing)
+            raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
+        return
