@@ -93,6 +93,10 @@ class Delivery:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
     # ---- working on entries
 
     async def deliver(self, stream: str, entries: Sequence[RawEntry]) -> None:
@@ -199,6 +203,8 @@ class Delivery:
     async def claim_abandoned(self) -> int:
         """Take over entries whose holder stopped refreshing them; returns how many."""
         claimed = 0
+        if self.stopping:
+            return claimed
         for stream in self._stage.streams:
             pending = await self._redis.xpending_range(
                 stream, self._stage.name, "-", "+", _CLAIM_BATCH, idle=self._claim_idle_ms

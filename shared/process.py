@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from shared.broker import build_broker, connect_redis, ensure_group, subscribe
-from shared.crash import crash_hook
+from shared.crash import AtPoint, crash_hook
 from shared.delivery import Delivery, Stage
 from shared.settings import Settings
 
@@ -57,7 +57,9 @@ async def every(
 class StageProcess:
     """A stage's consumer: built by the composition root, run until it is told to stop."""
 
-    def __init__(self, stage: Stage, settings: Settings, redis_url: str) -> None:
+    def __init__(
+        self, stage: Stage, settings: Settings, redis_url: str, at_point: AtPoint | None = None
+    ) -> None:
         self._stage = stage
         self._settings = settings
         self._redis = connect_redis(redis_url)
@@ -69,7 +71,7 @@ class StageProcess:
             consumer=consumer,
             claim_idle_ms=settings.claim_idle_ms,
             configuration_pause_seconds=settings.configuration_pause_seconds,
-            at_point=crash_hook(stage.name),
+            at_point=at_point or crash_hook(stage.name),
         )
         self._subscribers: dict[str, Any] = {
             stream: subscribe(
@@ -85,28 +87,30 @@ class StageProcess:
         }
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Consume until `stopping` is set, then finish what is in flight."""
+        """Consume until `stopping` is set, then finish what is in flight.
+
+        What is held is refreshed to the end, so that nobody claims what is being finished.
+        """
         third = self._settings.claim_idle_ms / 3_000
+        finished = asyncio.Event()
         async with asyncio.TaskGroup() as loops:
             loops.create_task(every(0.5, self.keep_subscribed, stopping))
-            loops.create_task(every(third, self.delivery.refresh_held, stopping))
-            loops.create_task(every(1.0, self.delivery.claim_abandoned, stopping))
+            loops.create_task(every(third, self.delivery.refresh_held, finished))
+            loops.create_task(every(min(third, 1.0), self.delivery.claim_abandoned, stopping))
             log.info("consuming", streams=list(self._stage.streams))
             await stopping.wait()
-            await self.stop()
+            for subscriber in self._subscribers.values():
+                await subscriber.stop()
+            await self.delivery.drain(self._settings.stop_grace_seconds)
+            finished.set()
+        await self._broker.stop()
+        await self._redis.aclose()
 
     async def keep_subscribed(self) -> None:
         """See that every group exists and every subscriber reads."""
         for stream, subscriber in self._subscribers.items():
             if await ensure_group(self._redis, stream, self._stage.name):
                 log.info("consumer group created", stream=stream)
-            if not subscriber.running:
+            if not subscriber.running and not self.delivery.stopping:
                 await self._broker.connect()
                 await subscriber.start()
-
-    async def stop(self) -> None:
-        for subscriber in self._subscribers.values():
-            await subscriber.stop()
-        await self.delivery.drain(self._settings.stop_grace_seconds)
-        await self._broker.stop()
-        await self._redis.aclose()

@@ -69,7 +69,7 @@ def place(value: str) -> str:
     region = data["region"].get(rest[0], rest[0]) if rest else ""
     usual = data["shared_name"].get(head)
     if usual is None or not region or region in usual:
-        return head
+        return str(head)
     return f"{head} {region}"
 
 

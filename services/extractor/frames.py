@@ -45,6 +45,7 @@ class Frame:
     used_to: bool = False
     never: bool = False
     participle: bool = False
+    underway: bool = False
 
 
 def read_frames(predicate: str, forms: Forms) -> Sequence[Frame]:
@@ -109,7 +110,8 @@ def _perfect(auxiliary: str, rest: str, forms: Forms) -> Frame:
     if second.lower() == "got" and not tail.startswith(("married", "divorced", "engaged", "into")):
         return Frame(f"have {tail}", "present")
     if second.lower() == "been":
-        return replace(_being("present", _LEADING_ADVERB.sub("", tail), forms), tense=tense)
+        being = _being("present", _LEADING_ADVERB.sub("", tail), forms)
+        return replace(being, tense=tense, underway=being.tense == "progressive")
     base, form = forms.get(second.lower(), ("", None))
     if form in ("past", "participle"):
         return Frame(f"{base} {tail}".strip(), tense)
@@ -123,4 +125,4 @@ def _being(tense: Tense, rest: str, forms: Forms) -> Frame:
     base, form = forms.get(second.lower(), ("", None))
     if form == "gerund" and base not in ("be", "have"):
         return Frame(f"{base} {tail}".strip(), "past" if tense == "past" else "progressive")
-    return Frame(f"be {plain}".strip(), tense, participle=form == "participle")
+    return Frame(f"be {plain}".strip(), tense, participle=form in ("past", "participle"))

@@ -44,6 +44,7 @@ class Rule:
     value: str | None = None
     subject: str | None = None
     relation: str | None = None
+    category: str = "biographical"
     needs: re.Pattern[str] | None = None
     only: frozenset[str] = frozenset()
     opposite: Mapping[str, str] = field(default_factory=dict)

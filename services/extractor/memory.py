@@ -33,7 +33,7 @@ class Memory:
         return None
 
     def correction(self, text: str, language: Language) -> list[Draft]:
-        """ "It's Leo, not Theo": Theo denied and Leo held, where Theo was said before."""
+        """Theo denied and Leo held where "it's Leo, not Theo" and Theo was said before."""
         match = language.patterns["correction"].search(text.strip(" .!"))
         slot = self.slot_of(match["old"]) if match else None
         if match is None or slot is None:

@@ -10,46 +10,22 @@ from collections.abc import Callable, Mapping
 from services.extractor.languages import Language
 
 _CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b(?!I\b|I'|AM\b|PM\b)[A-ZÀ-Þ]")
-_POINTING = re.compile(
-    r"(?:this|that|these|those|it|its|they|there|here|you|your|yours|him|her|his|them|us|me|how|what"
-    r"|why|when|who|whatever|everything about|the (?:way|idea|fact|thought|concept|sound of|look of"
-    r"|colors?|colours?|part|vibe|energy|design|picture|photo|pic|concept|one)|seeing|hearing|see"
-    r"|hear|know|knowing|think|say|thank|share|being able|be able|getting to|having|having to|have"
-    r"|being|be|learning more|knowing more|mention|point|ask|add|know|hate|love|all (?:of )?(?:this|that|the|these|those|your)"
-    r"|every (?:minute|second|moment)|same|both|so|to|each other|everywhere|anything|something)\b",
-    re.IGNORECASE,
-)
-_THE = re.compile(
-    r"[Tt]he (?:[A-Z]|(?:ocean|sea|beach|outdoors|mountains?|rain|snow|sun|night|cold|heat|city|water"
-    r"|countryside|forest|woods|desert|lake|gym|theat(?:er|re)|opera|cinema|arts?|smell|taste|sound"
-    r"|piano|violin|guitar|winter|summer|spring|autumn|fall|holidays|weekend|wilderness)\b)",
-)
-_ADJECTIVE = re.compile(r"(?:ed|al|ing|ous|ive|ful|able|ible|less)$")
-_NAMES_LIKE_ADJECTIVES = set(
-    "ahmed mohamed mohammed muhammed fred ted ned jed alfred jared wilfred winifred crystal al hal"
-    " neal cal sal opal clive olive sterling irving faisal bilal jamal kamal iqbal gopal".split()
-)
-_TRANSIENT = re.compile(
-    r"\b(?:you|your|here|chat|topic|ticket|later|tonight|session|conversation|question|answer|again"
-    r"|file|script|function|option|version|step|section|list|email|message|reply|this one)\b"
-)
-_DOING = re.compile(
-    r"(?:thinking|considering|looking|hiring|seeing|meeting|dating|trying|talking|becoming|being"
-    r"|getting|having|going|calling|paying|living|doing|asking|helping|waiting|searching|working"
-    r"|planning|hoping|using|playing|raising|studying|writing|reading|watching|seeking|moving)\b"
-)
 _UNFIT = re.compile(r"[\x00<>{}|=@\\]|\b(?:etc|blah)\b")
 
 
 def is_plausible(shape: str | None, value: str, clause: str, language: Language) -> bool:
     """Whether `value`, caught in `clause`, looks like what the rule asks for."""
-    if not re.search(r"\w", value) or _UNFIT.search(value) and shape is not None:
+    if not re.search(r"\w", value) or (_UNFIT.search(value) and shape is not None):
         return False
     return _SHAPES[shape or "any"](value, clause, language)
 
 
 def _words(value: str) -> int:
     return len(value.split())
+
+
+def _first(value: str) -> str:
+    return value.split(" ", 1)[0]
 
 
 def _capitalised(value: str) -> bool:
@@ -61,50 +37,54 @@ def _writes_capitals(clause: str) -> bool:
     return bool(_CAPITAL.search(clause))
 
 
+def _is_place_word(word: str, language: Language) -> bool:
+    """A capital makes a name of any word: "New" is one in New York."""
+    return word[:1].isupper() or _is_name_word(word, language)
+
+
 def _is_name_word(word: str, language: Language) -> bool:
     return not language.words["NOT_NAMES"].fullmatch(word.strip(".,'"))
 
 
 def _place(value: str, clause: str, language: Language) -> bool:
-    first = value.split()[0]
+    first = _first(value)
     if first.lower() == "the" and _capitalised(value[4:]):
         return _words(value) <= 5
     known = language.words["STATES"].fullmatch(value) or language.words["COUNTRIES"].fullmatch(
         value
     )
-    if known or not _is_name_word(first, language) or _words(value) > 6:
+    if known or not _is_place_word(first, language) or _words(value) > 6:
         return False
-    return first[:1].isupper() or (_words(value) <= 3 and not _capitalised(clause_after(clause)))
+    return first[:1].isupper() or (_words(value) <= 3 and not _writes_capitals(clause))
 
 
-def clause_after(clause: str) -> str:
-    """The clause without the speaker's `I`, whose capital says nothing."""
-    return re.sub(r"\bI\b", "", clause)
+def _origin(value: str, clause: str, language: Language) -> bool:
+    return bool(language.words["COUNTRIES"].fullmatch(value)) or _place(value, clause, language)
 
 
 def _org(value: str, clause: str, language: Language) -> bool:
-    first = value.split()[0]
+    first = _first(value)
     if first.lower() == "the" and _capitalised(value[4:]):
         return _words(value) <= 7
-    if not _is_name_word(first, language) or _words(value) > 6:
+    if not _is_place_word(first, language) or _words(value) > 6 or _is_activity(first):
         return False
-    return first[:1].isupper() or (_words(value) <= 2 and not _capitalised(clause_after(clause)))
+    return first[:1].isupper() or (_words(value) <= 2 and not _writes_capitals(clause))
+
+
+def _is_activity(word: str) -> bool:
+    return word[:1].islower() and word.endswith("ing")
 
 
 def _name(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    first = value.split()[0]
+    first = _first(value)
     known = ("DEMONYMS", "TONGUES", "JOBS", "DIETS", "COUNTRIES", "FAITHS")
     return (
         _words(value) <= 3
         and first[:1].isupper()
         and _is_name_word(first, language)
         and not any(language.words[name].fullmatch(first) for name in known)
-        and not any(map(_is_adjective, value.lower().split()))
+        and not language.words["ADJECTIVE"].search(value)
     )
-
-
-def _is_adjective(word: str) -> bool:
-    return bool(_ADJECTIVE.search(word)) and word not in _NAMES_LIKE_ADJECTIVES
 
 
 def _any_name(value: str, clause: str, language: Language) -> bool:
@@ -114,31 +94,39 @@ def _any_name(value: str, clause: str, language: Language) -> bool:
 
 
 def _noun(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 5 and not _POINTING.match(value)
+    return _words(value) <= 5 and not language.words["POINTING"].match(value)
 
 
 def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    if re.match(r"the ", value, re.IGNORECASE) and not _THE.match(value):
+    if re.match(r"the ", value, re.IGNORECASE) and not language.words["THE"].match(value):
         return False
-    return _words(value) <= 9 and not _POINTING.match(value) and not _TRANSIENT.search(value)
+    return (
+        _words(value) <= 9
+        and not language.words["POINTING"].match(value)
+        and not language.words["TRANSIENT"].search(value)
+    )
 
 
 def _short(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 10 and not _POINTING.match(value)
+    return _words(value) <= 10 and not language.words["POINTING"].match(value)
 
 
 def _long(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     pointing = re.match(r"(?:it|this|that|you|your|how|what|be able|be there)\b", value)
-    return 1 <= _words(value) <= 20 and not pointing and not _TRANSIENT.search(value)
+    return (
+        1 <= _words(value) <= 20 and not pointing and not language.words["TRANSIENT"].search(value)
+    )
 
 
 def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    if _words(value) > 6 or _POINTING.match(value):
+    if _words(value) > 6 or language.words["POINTING"].match(value):
         return False
     jobs = language.words["JOBS"]
-    return bool(jobs.search(value.split()[-1]) or jobs.search(value) or _words(value) <= 3) and (
+    return bool(
+        jobs.search(value.rsplit(" ", 1)[-1]) or jobs.search(value) or _words(value) <= 3
+    ) and (
         not re.search(r"\b(?:an?|the|my|your|to|for)\b", value)
-        and not _DOING.match(value)
+        and not language.words["DOING"].match(value)
         and not re.match(
             r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value
         )
@@ -146,11 +134,7 @@ def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 
 
 def _industry(value: str, clause: str, language: Language) -> bool:
-    refused = re.match(
-        r"(?:an?|the|my|our|progress|person|shifts?|teams?|pairs?|silence|public|private|bed|it"
-        r"|there|this|that|total|full|short|town|collaboration|tandem)\b",
-        value,
-    )
+    refused = language.words["NOT_INDUSTRIES"].match(value)
     return _words(value) <= 3 and not refused and _noun(value, clause, language)
 
 
@@ -161,6 +145,7 @@ def _any(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 _SHAPES: Mapping[str, Callable[[str, str, Language], bool]] = {
     "any": _any,
     "place": _place,
+    "origin": _origin,
     "org": _org,
     "name": _name,
     "anyname": _any_name,

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from services.extractor.drafts import Draft, Timing, free_draft, slot_drafts
+from services.extractor.drafts import Draft, Match
 from services.extractor.frames import Frame, read_frames
-from services.extractor.languages import Language, load
+from services.extractor.free import free_draft
+from services.extractor.languages import Language, Rule, load
 from services.extractor.memory import Memory
 from services.extractor.sentences import Statement, statements
-from services.extractor.times import find_times
+from services.extractor.times import Timing, time_statement
 from services.extractor.turns import ChatTurn, KnownFact, RawFact
 
 _SUBJECT = re.compile(r"^(?:I|we)\b[, ]*", re.IGNORECASE)
@@ -58,7 +59,8 @@ class RulesExtractor:
         language = self._languages[0]
         if correction := memory.correction(statement.text, language):
             return correction
-        timing = _timing(statement.text, at, language)
+        ahead = bool(language.patterns["ahead"].search(statement.text))
+        timing = time_statement(statement.text, at, ahead=ahead)
         found = _by_text(timing, language, memory)
         predicate = _predicate(timing.text)
         if predicate is None:
@@ -74,22 +76,6 @@ class RulesExtractor:
         return [draft] if draft else []
 
 
-def _timing(text: str, at: datetime, language: Language) -> Timing:
-    """The statement with its times cut out, and with its times written out."""
-    mentions = find_times(text, at, ahead=bool(language.patterns["ahead"].search(text)))
-    bare, dated, position = "", "", 0
-    for mention in mentions:
-        bare += text[position : mention.start] + " "
-        dated += text[position : mention.start] + mention.wording
-        position = mention.end
-    bare, dated = bare + text[position:], dated + text[position:]
-    return Timing(text, _tidy(bare), _tidy(dated), tuple(mentions), at)
-
-
-def _tidy(words: str) -> str:
-    return re.sub(r"\s+([,.!?])", r"\1", " ".join(words.split())).strip(" ,;:.-–—!")
-
-
 def _predicate(text: str) -> str | None:
     """What is said of the speaker; None when the speaker is not the subject."""
     match = _SUBJECT.match(text)
@@ -99,24 +85,38 @@ def _predicate(text: str) -> str | None:
 
 def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
+    unframed = Frame("", "present")
     for rule in language.rules:
         if rule.scope == "text":
-            text = timing.original if rule.times else timing.text
-            for match in rule.when.finditer(language.plain(text)):
-                found += slot_drafts(rule, match, Frame("", "present"), timing, language, memory)
-    return found
+            text = language.plain(timing.original if rule.times else timing.text)
+            for hit in rule.when.finditer(text):
+                match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
+                found.extend(match.drafts(memory))
+    return _without_ended(found)
 
 
 def _by_frame(frame: Frame, timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     for rule in language.rules:
-        if rule.scope == "base" and (match := rule.when.search(frame.base)):
-            found += slot_drafts(rule, match, frame, timing, language, memory)
-    return found
+        if rule.scope == "base" and (hit := rule.when.search(frame.base)):
+            match = Match(rule, frame.base, _caught(rule, hit), frame, timing, language)
+            found.extend(match.drafts(memory))
+    return _without_ended(found)
+
+
+def _caught(rule: Rule, hit: re.Match[str]) -> dict[str, str]:
+    caught = {name: text for name, text in hit.groupdict().items() if text}
+    return caught | ({"relation": rule.relation} if rule.relation else {})
+
+
+def _without_ended(drafts: list[Draft]) -> list[Draft]:
+    """Drop what is named only to say that it is over: "my dog Rex died" names a dog that is not."""
+    gone = {(each.slot, each.key) for each in drafts if each.claim == "ends"}
+    return [each for each in drafts if each.claim == "ends" or (each.slot, each.key) not in gone]
 
 
 def _with_denied(drafts: list[Draft], timing: Timing, language: Language) -> list[Draft]:
-    """ "In Austin, not Dallas" also says that Dallas is not true."""
+    """Add that Dallas is not true where "in Austin, not Dallas" was said."""
     match = language.patterns["instead"].search(timing.text)
     if match is None:
         return drafts

@@ -6,7 +6,6 @@ From an infinitive and how it was put (`phrase`), or from the speaker's own firs
 
 import re
 from collections.abc import Mapping
-from typing import Literal
 
 from services.extractor.frames import Forms
 from services.extractor.turns import Claim, TemporalState
@@ -32,7 +31,6 @@ _FIRST_PERSON = re.compile(
     re.IGNORECASE,
 )
 _PLURAL: Mapping[str, str] = {"mice": "mouse", "children": "child", "fish": "fish", "boss": "boss"}
-_SINGLE = ("child", "fish", "pet")
 
 
 def phrase(
@@ -48,10 +46,10 @@ def phrase(
     if claim == "ends":
         ahead = f"will no longer {infinitive}"
         return sentence(ahead if state == "future" else _ended(infinitive))
+    if claim == "denies" and never:
+        return sentence(f"never {past(infinitive, forms)}")
     if claim == "denies":
-        return sentence(
-            _denied(infinitive, past=never or state == "past", forms=forms, never=never)
-        )
+        return sentence(_denied(infinitive, was=state == "past"))
     if state == "past":
         return sentence(f"used to {infinitive}" if used_to else past(infinitive, forms))
     if state == "future":
@@ -67,10 +65,11 @@ def sentence(words: str) -> str:
 
 def third_person(predicate: str, forms: Forms, *, conjugate: bool) -> str:
     """The speaker's own words about themselves, turned to third person."""
-    words = _ME_TO_THEM_IN(predicate)
+    words = they(predicate)
     first, _, rest = words.partition(" ")
     if first.lower() in _ADVERBS and rest:
-        return sentence(f"{first} {present(rest) if conjugate else rest}")
+        verb = rest.split(" ")[0]
+        return sentence(f"{first} {rest if _is_past(verb, forms) else present(rest)}")
     if first.lower() in ("am", "are", "have"):
         return sentence(present(words))
     return sentence(present(words) if conjugate and not _is_past(first, forms) else words)
@@ -85,13 +84,32 @@ def present(infinitive: str) -> str:
 def past(infinitive: str, forms: Forms) -> str:
     """Past of the first verb."""
     first, _, rest = infinitive.partition(" ")
-    if first == "have" and (participle := rest.split(" ")[0]) in forms and rest != participle:
-        if forms[participle][1] == "participle":
-            return f"had {rest}"
+    participle = rest.split(" ")[0]
+    if first == "have" and forms.get(participle, ("", None))[1] == "participle":
+        return f"had {rest}"
     irregular = next(
         (form for form, (base, kind) in forms.items() if base == first and kind == "past"), None
     )
     return f"{irregular or _regular_past(first)} {rest}".strip()
+
+
+def negated(statement: str) -> str:
+    """A statement in third person, denied: "Lives in Dallas" becomes "Does not live in Dallas"."""
+    first, _, rest = statement.partition(" ")
+    if first in ("Is", "Was"):
+        return f"{first} not {rest}"
+    if first == "Has":
+        return f"Does not have {rest}"
+    return (
+        f"Does not {first.lower().removesuffix('s')} {rest}"
+        if first.endswith("s")
+        else f"Not true: {statement}"
+    )
+
+
+def of_other(name: str, statement: str) -> str:
+    """A statement in third person with its subject: "Emma is a doctor"."""
+    return f"{name} {statement[:1].lower()}{statement[1:]}"
 
 
 def with_article(noun: str) -> str:
@@ -113,10 +131,6 @@ def singular(noun: str) -> str:
 
 def they(words: str) -> str:
     """`my` becomes `their`, `me` becomes `them`."""
-    return _ME_TO_THEM_IN(words)
-
-
-def _ME_TO_THEM_IN(words: str) -> str:  # noqa: N802
     return _FIRST_PERSON.sub(lambda found: _ME_TO_THEM[found[0].lower()], words)
 
 
@@ -127,17 +141,11 @@ def _ended(infinitive: str) -> str:
     return f"no longer {present(infinitive)}"
 
 
-def _denied(infinitive: str, *, past: bool, never: bool, forms: Forms) -> str:
+def _denied(infinitive: str, *, was: bool) -> str:
     first, _, rest = infinitive.partition(" ")
-    if never:
-        return f"never {_past_of(infinitive, forms)}"
     if first == "be":
-        return f"{'was' if past else 'is'} not {rest}"
-    return f"{'did' if past else 'does'} not {infinitive}"
-
-
-def _past_of(infinitive: str, forms: Forms) -> str:
-    return past(infinitive, forms)
+        return f"{'was' if was else 'is'} not {rest}"
+    return f"{'did' if was else 'does'} not {infinitive}"
 
 
 def _third(verb: str) -> str:
@@ -161,9 +169,6 @@ def _regular_past(verb: str) -> str:
 
 def _is_past(word: str, forms: Forms) -> bool:
     plain = word.lower()
-    if plain in _SAME or forms.get(plain, ("", ""))[1] == "past":
+    if plain in _SAME or (plain in forms and forms[plain][1] == "past"):
         return True
     return plain.endswith("ed") and plain not in _NOT_PAST
-
-
-Tense = Literal["present", "past", "future"]

@@ -21,7 +21,7 @@ def with_corrections(
     """Entries and acts (both in their order) as entries by rank."""
     result = list(entries)
     for act in acts:
-        seen = [e for e in result if e.recorded <= act.at and e.rank < act_rank(act, 0)]
+        seen = [entry for entry in result if _seen(entry, act)]
         target = next((e for e in reversed(seen) if e.fact_id == act.fact_id), None)
         if target is None:
             result += _from_record(act)
@@ -33,6 +33,13 @@ def with_corrections(
             result += _replaced(act, target, compete(seen, many=many, lasts=lasts))
         result.sort(key=lambda entry: entry.rank)
     return result
+
+
+def _seen(entry: Entry, act: Correction) -> bool:
+    """What the operator saw, the corrected fact included; the act wins ties with the rest."""
+    if entry.fact_id == act.fact_id:
+        return entry.rank < act_rank(act, 0)
+    return entry.recorded < act.at
 
 
 def is_assertion(entry: Entry) -> bool:

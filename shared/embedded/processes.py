@@ -67,6 +67,8 @@ def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
     parent = os.getpid()
 
     def ask_kernel() -> None:
+        # Python's own handler, inherited until the exec, would swallow the signal.
+        signal.signal(death_signal, signal.SIG_DFL)
         libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked: nobody will tell us
             os._exit(1)

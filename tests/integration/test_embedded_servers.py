@@ -179,9 +179,9 @@ def test_servers_start_at_once_after_a_killed_parent(tmp_path: Path) -> None:
 
 
 def test_one_data_folder_has_one_instance(tmp_path: Path) -> None:
-    with DataFolder(tmp_path):
-        with pytest.raises(FolderInUseError, match=f"process {os.getpid()}.*--data"):
-            DataFolder(tmp_path).acquire()
+    in_use = pytest.raises(FolderInUseError, match=f"process {os.getpid()}.*--data")
+    with DataFolder(tmp_path), in_use:
+        DataFolder(tmp_path).acquire()
     with DataFolder(tmp_path):
         pass
 
@@ -236,9 +236,9 @@ def test_under_root_programs_out_of_the_accounts_reach_are_copied_once(
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o711)
     for _ in range(2):
-        with EmbeddedPostgres(tmp_path / "data", durable=False) as server:
-            with psycopg.connect(server.url) as connection:
-                connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        server = EmbeddedPostgres(tmp_path / "data", durable=False)
+        with server, psycopg.connect(server.url) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     assert len(copies) == 1
 
 

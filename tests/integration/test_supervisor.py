@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -313,12 +315,14 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
 
 def test_a_killed_supervisor_leaves_no_process_behind(tmp_path: Path) -> None:
     instance = start_instance(tmp_path)
-    pids = everybody(tmp_path)
+    pids, url = everybody(tmp_path), read_runtime(tmp_path).database_url
     instance.kill()
     instance.wait()
     assert wait_until(lambda: _gone(pids), WAIT_SECONDS)
     assert runtime_path(tmp_path).exists()
     assert read_runtime(tmp_path) is None
+    # What a kill does leave, once per data folder and until its next start.
+    shutil.rmtree(parse_qs(urlsplit(url).query)["host"][0])
 
 
 def test_killed_servers_come_back_at_the_urls_the_stages_know(tmp_path: Path) -> None:

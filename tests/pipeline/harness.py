@@ -119,13 +119,14 @@ class Pipeline:
 
     @asynccontextmanager
     async def running(
-        self, *names: str, sweeper: bool = True
+        self, *names: str, sweeper: bool = True, at_point: AtPoint | None = None
     ) -> AsyncIterator[list[StageProcess]]:
         """Run these stages (all of them by default) and a sweeper until the block ends."""
         names = names or ("extractor", "embedder", "deduper", "superseder", "maintenance")
         stopping = asyncio.Event()
         processes = [
-            StageProcess(self.stage(name), self.settings, self.redis_url) for name in names
+            StageProcess(self.stage(name, at_point), self.settings, self.redis_url, at_point)
+            for name in names
         ]
         tasks = [asyncio.create_task(process.run(stopping)) for process in processes]
         if sweeper:

@@ -1,0 +1,160 @@
+"""The whole product on one machine: servers, schema, admin key, and a supervisor of all processes.
+
+Decides where each part finds the others. `up` and `demo` run what is built here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from pydantic import SecretStr, ValidationError
+
+from services.console.children import Program
+from services.console.errors import MISCONFIGURED, CommandError, explained
+from services.console.ports import listening_port, url_of
+from services.console.supervisor import Server, Supervisor
+from shared.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
+from shared.embedded.folder import write_private
+from shared.migrate import migrate
+from shared.settings import Settings
+from shared.topology import PROCESSES
+
+OnLine = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A built instance: its servers run, its processes start with `supervisor.run()`."""
+
+    data_dir: Path
+    gateway_url: str
+    redis_url: str
+    admin_key: str
+    settings: Settings
+    supervisor: Supervisor
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings of the environment, with what the command line gave instead."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise CommandError(_invalid(error), MISCONFIGURED) from error
+    return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
+
+
+def _invalid(error: ValidationError) -> str:
+    problems = [
+        f"MEMOIRE_{str(item['loc'][0]).upper().removeprefix('MEMOIRE_')}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    return "; ".join(problems)
+
+
+@contextmanager
+def built_instance(
+    settings: Settings, *, on_line: OnLine, copies: Mapping[str, int] | None = None
+) -> Iterator[Instance]:
+    """Start servers, migrate, and build the supervisor; leaving the block ends the servers.
+
+    Raises CommandError: the port or the data folder is taken, or a server does not start.
+    """
+    port = listening_port(settings.host, settings.port)
+    with explained(), _interruptible(), ExitStack() as stack:
+        folder = stack.enter_context(DataFolder(settings.data_dir)).path
+        servers: list[Server] = []
+        settings = _with_servers(settings, folder, servers, stack)
+        key = settings.admin_key.get_secret_value() if settings.admin_key else kept_key(folder)
+        settings = settings.model_copy(
+            update={"port": port, "data_dir": folder, "admin_key": SecretStr(key)}
+        )
+        migrate(settings.database_url or "")
+        yield _instance(settings, key, servers, on_line, copies or {})
+
+
+def _with_servers(
+    settings: Settings, folder: Path, servers: list[Server], stack: ExitStack
+) -> Settings:
+    """The settings with both URLs, from servers of our own where none was given."""
+    urls: dict[str, str] = {}
+    for name, kind in (("database_url", EmbeddedPostgres), ("redis_url", EmbeddedValkey)):
+        if getattr(settings, name) is None:
+            server = stack.enter_context(kind(folder))
+            servers.append(server)
+            urls[name] = server.url
+    return settings.model_copy(update=urls)
+
+
+def _instance(
+    settings: Settings,
+    key: str,
+    servers: list[Server],
+    on_line: OnLine,
+    copies: Mapping[str, int],
+) -> Instance:
+    gateway_url = url_of(settings.host, settings.port)
+    database_url, redis_url = settings.database_url or "", settings.redis_url or ""
+    supervisor = Supervisor(
+        settings.data_dir,
+        programs(settings, key, copies),
+        servers=servers,
+        gateway_url=gateway_url,
+        database_url=database_url,
+        redis_url=redis_url,
+        on_line=on_line,
+        grace_seconds=settings.stop_grace_seconds,
+    )
+    return Instance(settings.data_dir, gateway_url, redis_url, key, settings, supervisor)
+
+
+def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Program]:
+    """Every process, each as often as asked for, with the environment it finds the others by."""
+    env = {
+        **os.environ,
+        "MEMOIRE_DATABASE_URL": settings.database_url or "",
+        "MEMOIRE_REDIS_URL": settings.redis_url or "",
+        "MEMOIRE_DATA_DIR": str(settings.data_dir),
+        "MEMOIRE_HOST": settings.host,
+        "MEMOIRE_PORT": str(settings.port),
+        "MEMOIRE_ADMIN_KEY": key,
+    }
+    return [
+        # -P: a folder called `services` where the user stands must not become ours.
+        Program(name, [sys.executable, "-P", "-m", "services.cli", "run", name], env)
+        for name in PROCESSES
+        for _ in range(copies.get(name, 1))
+    ]
+
+
+def key_path(data_dir: Path) -> Path:
+    return data_dir / "admin.key"
+
+
+def kept_key(data_dir: Path) -> str:
+    """The folder's admin key: made once, 0600, the same after every restart."""
+    path = key_path(data_dir)
+    if not path.exists():
+        write_private(path, f"mem_{secrets.token_urlsafe(24)}\n")
+    return path.read_text().strip()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """While we start: SIGTERM ends us as Ctrl-C does, through every `finally`."""
+    former = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

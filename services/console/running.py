@@ -1,0 +1,32 @@
+"""`memoire run` and `memoire migrate`: one process, and the schema it needs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from services.console.errors import MISCONFIGURED, CommandError, explained
+from services.console.instance import read_settings
+
+
+def run(process: str) -> None:
+    """Run one process until it is told to stop."""
+    from services.composition import run_process  # noqa: PLC0415  brings every stage's library
+    from shared.observability import configure_logging  # noqa: PLC0415
+
+    settings = read_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json, process=process)
+    with explained():
+        asyncio.run(run_process(process, settings))
+
+
+def migrate(data_dir: Path | None) -> list[str]:
+    """Bring the database to this version; the names of what was applied."""
+    from services.console.servers import find_servers  # noqa: PLC0415
+    from shared.migrate import migrate as apply  # noqa: PLC0415
+
+    servers = find_servers(data_dir)
+    if not servers.database_url:
+        raise CommandError("MEMOIRE_DATABASE_URL is not set", MISCONFIGURED)
+    with explained():
+        return apply(servers.database_url)
