@@ -7,9 +7,6 @@ no attempts.
 
 from __future__ import annotations
 
-import psycopg
-import redis.exceptions
-
 
 class MemoireError(Exception):
     """Anything Mémoire raises on purpose; the text is fit for an operator's eyes."""
@@ -36,16 +33,6 @@ class ConfigurationError(MemoireError):
 
 class CrashLoopError(PoisonError):
     """Its worker died every time it was tried."""
-
-
-# The servers themselves are away: no item is to blame, and nothing could be recorded anyway.
-OUTAGE = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    OSError,
-)
 
 
 def error_class(error: BaseException) -> str:

@@ -45,25 +45,31 @@ def fold(value: str) -> str:
 
 def text(value: str) -> str:
     """Folded words without punctuation and leading articles; `+`, `#`, `&` stay (C is not C++)."""
-    plain = _ELISION.sub("", fold(value)).replace("'s ", "s ").replace("'", "")
-    words = " ".join(_KEPT_SIGNS.sub(" ", plain).replace("_", " ").split())
+    words = plain(_ELISION.sub("", fold(value)))
     return _ARTICLES.sub("", words) or words
+
+
+def plain(value: str) -> str:
+    """Folded words without punctuation; articles stay, as in Los Angeles."""
+    bare = fold(value).replace("'", "")
+    return " ".join(_KEPT_SIGNS.sub(" ", bare).replace("_", " ").split())
 
 
 def name(value: str) -> str:
     """A person's or animal's name, without title; its parts are never dropped."""
-    return re.sub(r"^(?:mr|mrs|ms|miss|dr|prof|professor|sir|madam) ", "", text(value))
+    return re.sub(r"^(?:mr|mrs|ms|miss|dr|prof|professor|sir|madam) ", "", plain(value))
 
 
 def org(value: str) -> str:
     """A company with and without its legal form; a name that is only a legal form stays."""
-    plain = text(value.replace(".", "").replace("&", " and ")).removesuffix(" com")
-    return _LEGAL_FORM.sub("", plain) or plain
+    words = plain(value.replace(".", "").replace("&", " and ")).removeprefix("the ")
+    words = words.removesuffix(" com")
+    return _LEGAL_FORM.sub("", words) or words
 
 
 def place(value: str) -> str:
     """A city without its state or country, unless the name is shared by well-known others."""
-    head, *rest = [text(part.replace(".", "")) for part in value.split(",") if part.strip()] or [""]
+    head, *rest = _place_parts(value)
     data = _places()
     head = data["alias"].get(head, head)
     region = data["region"].get(rest[0], rest[0]) if rest else ""
@@ -73,18 +79,23 @@ def place(value: str) -> str:
     return f"{head} {region}"
 
 
+def _place_parts(value: str) -> list[str]:
+    parts = [plain(part.replace(".", "")) for part in value.split(",") if part.strip()]
+    return [part.removeprefix("the ") for part in parts] or [""]
+
+
 def country(value: str) -> str:
     """A country or the adjective of its people."""
-    plain = text(value.replace(".", ""))
-    return str(_places()["country"].get(plain, plain))
+    words = text(value.replace(".", ""))
+    return str(_places()["country"].get(words, words))
 
 
 def thing(value: str) -> str:
     """A common noun, singular and plural alike."""
-    plain = text(value)
-    if plain.endswith("ies") and len(plain) > 4:
-        return plain[:-3] + "y"
-    return plain[:-1] if plain.endswith("s") and not plain.endswith("ss") else plain
+    words = text(value)
+    if words.endswith("ies") and len(words) > 4:
+        return words[:-3] + "y"
+    return words[:-1] if words.endswith("s") and not words.endswith("ss") else words
 
 
 def activity(value: str) -> str:
@@ -95,8 +106,8 @@ def activity(value: str) -> str:
 
 def language(value: str) -> str:
     """A language under its English name."""
-    plain = text(value).removesuffix(" language")
-    return str(_places()["language"].get(plain, plain))
+    words = text(value).removesuffix(" language")
+    return str(_places()["language"].get(words, words))
 
 
 def email(value: str) -> str:
@@ -132,15 +143,15 @@ def birthday(value: str) -> str:
 
 def _date_parts(value: str) -> tuple[int | None, int | None, int | None]:
     """(year, month, day) as far as they are certain; 03/04/1990 is nobody's certain date."""
-    plain = _ORDINAL.sub(r"\1", fold(value))
-    if iso := re.search(r"\b(\d{4})-(\d{1,2})(?:-(\d{1,2}))?\b", plain):
+    words = _ORDINAL.sub(r"\1", fold(value))
+    if iso := re.search(r"\b(\d{4})-(\d{1,2})(?:-(\d{1,2}))?\b", words):
         return int(iso[1]), int(iso[2]), int(iso[3]) if iso[3] else None
-    if numeric := re.search(r"\b(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}))?\b", plain):
+    if numeric := re.search(r"\b(\d{1,2})[./-](\d{1,2})(?:[./-](\d{4}))?\b", words):
         return _numeric_parts(int(numeric[1]), int(numeric[2]), numeric[3])
     months = _places()["month"]
-    month = next((months[word] for word in re.findall(r"[^\W\d]+", plain) if word in months), None)
-    found_year = re.search(r"\b(?:1[89]|20)\d\d\b", plain)
-    day = re.search(r"\b(\d{1,2})\b", plain)
+    month = next((months[word] for word in re.findall(r"[^\W\d]+", words) if word in months), None)
+    found_year = re.search(r"\b(?:1[89]|20)\d\d\b", words)
+    day = re.search(r"\b(\d{1,2})\b", words)
     return (
         int(found_year[0]) if found_year else None,
         month,

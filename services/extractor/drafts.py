@@ -112,12 +112,18 @@ class Match:
         needs = self.rule.needs
         if reading is None or (needs and not needs.search(self.timing.original)):
             return
-        for value in self._values():
+        values = self._values()
+        if self.rule.list and values and not self._may_be(values[0]):
+            return
+        for value in values:
             slot = self._slot(value, lookup)
             if slot is None or (self.rule.only and slot not in self.rule.only):
                 continue
-            if not value or is_plausible(self.rule.shape, value, self.clause, self.language):
+            if not value or self._may_be(value):
                 yield self._draft(slot, value, reading)
+
+    def _may_be(self, value: str) -> bool:
+        return is_plausible(self.rule.shape, value, self.clause, self.language)
 
     def _values(self) -> list[str]:
         if self.rule.value is not None:

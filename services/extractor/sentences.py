@@ -20,6 +20,7 @@ _STOP = re.compile(r"[.!?…]+[\"')\]]*(?=\s|$)|\n+\s*(?:[-*•]|\d+[.)])?\s*|;\
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "\u00a0": " ", "\t": " "})
 _EDGES = " \t\r\n,;:()[]*-–—•"
 _HOLE = "\x00"
+_LONGEST_CLAUSE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ def _statements(sentence: str, original: str | None, language: Language) -> Iter
             return
         clauses = clauses[:-1]
     for start, end, text in clauses:
+        if end - start > _LONGEST_CLAUSE:
+            continue
         full = language.in_full(text.strip(_EDGES))
         if full is None or language.asks.search(full) or language.is_doubtful(full):
             continue

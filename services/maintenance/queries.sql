@@ -60,10 +60,10 @@ WITH chosen AS (
       LEFT JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id
                              AND e.session_id = c.session_id AND e.state = 'open'
      WHERE c.state IN ('received', 'extracting') AND c.announced_at IS NOT NULL
-       AND c.announced_at < %(now)s - least(300, %(patience)s * 2 ^ least(c.rings, 10)) * interval '1 second'
-       AND CASE WHEN c.retry_at IS NOT NULL THEN c.retry_at <= %(now)s
-                WHEN e.id IS NOT NULL THEN e.lease_until < %(now)s
-                ELSE c.announced_at < %(oldest_bell)s END
+       AND c.announced_at < %(now)s::timestamptz - least(300, %(patience)s::float8 * 2 ^ least(c.rings, 10)) * interval '1 second'
+       AND CASE WHEN c.retry_at IS NOT NULL THEN c.retry_at <= %(now)s::timestamptz
+                WHEN e.id IS NOT NULL THEN e.lease_until < %(now)s::timestamptz
+                ELSE c.announced_at < %(oldest_bell)s::timestamptz END
      ORDER BY c.announced_at
      LIMIT %(limit)s
        FOR UPDATE OF c SKIP LOCKED
@@ -78,9 +78,9 @@ RETURNING c.tenant_id, c.user_id, c.id, c.session_id, c.announced_at;
 WITH chosen AS (
     SELECT tenant_id, user_id, id FROM memory_facts
      WHERE state = %(state)s AND state <> 'settled'
-       AND announced_at < %(now)s - least(300, %(patience)s * 2 ^ least(rings, 10)) * interval '1 second'
-       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s
-                ELSE announced_at < %(oldest_bell)s END
+       AND announced_at < %(now)s::timestamptz - least(300, %(patience)s::float8 * 2 ^ least(rings, 10)) * interval '1 second'
+       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s::timestamptz
+                ELSE announced_at < %(oldest_bell)s::timestamptz END
      ORDER BY announced_at
      LIMIT %(limit)s
        FOR UPDATE SKIP LOCKED
@@ -96,8 +96,8 @@ WITH chosen AS (
     SELECT tenant_id, user_id, id FROM jobs
      WHERE state = 'requested' AND kind = %(kind)s
        AND coalesce(announced_at, '-infinity')
-           < %(now)s - least(300, %(patience)s * 2 ^ least(rings, 10)) * interval '1 second'
-       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s
+           < %(now)s::timestamptz - least(300, %(patience)s::float8 * 2 ^ least(rings, 10)) * interval '1 second'
+       AND CASE WHEN retry_at IS NOT NULL THEN retry_at <= %(now)s::timestamptz
                 ELSE coalesce(announced_at, '-infinity') < %(oldest_bell)s END
      ORDER BY announced_at
      LIMIT %(limit)s
@@ -111,7 +111,7 @@ RETURNING j.tenant_id, j.user_id, j.id, j.announced_at;
 -- name: due_entries
 -- Reads redriven entries that never became rows: their payload is their only copy.
 SELECT id, stage, subject_id, payload FROM failures
- WHERE next_attempt_at <= %(now)s AND dead_at IS NULL AND payload IS NOT NULL
+ WHERE next_attempt_at <= %(now)s::timestamptz AND dead_at IS NULL AND payload IS NOT NULL
  ORDER BY next_attempt_at
  LIMIT %(limit)s
    FOR UPDATE SKIP LOCKED;

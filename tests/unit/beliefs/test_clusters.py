@@ -120,6 +120,14 @@ def test_future_free_text_is_a_plan():
     assert (retired.kind, retired.superseded_by) == ("retired", went.fact_id)
 
 
+def test_a_plan_closes_nothing_and_falls_only_to_later_facts():
+    """Planning to give up tea is not giving it up, and what was said before retires no plan."""
+    plan = sentence("2022", "Will give up tea", state="future")
+    standings = cluster([TEA, plan], [], supersedes=[pair(plan, TEA), pair(TEA, plan)])
+    assert standings[TEA.fact_id].valid == ((said("2020"), None),)
+    assert standings[plan.fact_id].kind == "plan"
+
+
 def test_two_subjects_never_merge():
     """Sara's tea is not the user's."""
     sara = sentence("2021", "Drinks tea", subject="Sara")

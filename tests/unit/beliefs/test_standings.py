@@ -1,8 +1,12 @@
 """What each fact's row is told: kind, canonical fact, stretches, plans and successors."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from shared.beliefs import (
+    Tombstone,
     due_to_end,
     ending_at,
     plan_status_at,
@@ -10,6 +14,7 @@ from shared.beliefs import (
     recurring_at,
     status_at,
 )
+from shared.beliefs.moments import FOREVER, unit_end
 from tests.unit.beliefs.belief_words import (
     Told,
     asked,
@@ -17,8 +22,10 @@ from tests.unit.beliefs.belief_words import (
     dated,
     denies,
     ends,
+    fold,
     forgets,
     holds,
+    identity,
     past,
     plans,
     recurring,
@@ -175,6 +182,85 @@ def test_the_latest_announced_end_stands():
     """Leaving in June, no, in October."""
     later = ends("2026-05-20", None, "2026-10", state="future")
     assert standing_of(GOOGLE, GOOGLE, LEAVING, later).planned_for == dated("2026-10")
+
+
+def test_what_was_said_before_the_day_leaves_the_announced_end():
+    """Still at Google in May, and leaving in June all the same."""
+    still = holds("2026-05-10", "Google")
+    assert standing_of(GOOGLE, GOOGLE, LEAVING, still).planned_for == dated("2026-06")
+
+
+@pytest.mark.parametrize("over", [ends("2025", "Google"), ends("2022", "Google", state="future")])
+def test_an_announced_end_is_about_what_is_believed_then(over):
+    """Nothing is due to end that had ended, or had not begun, when it was announced."""
+    leaving = [] if over.temporal_state == "future" else [LEAVING]
+    timeline = Told([GOOGLE, over, *leaving]).timeline()
+    assert [plan for plan in timeline.plans if plan.kind == "end"] == []
+
+
+def test_a_nameless_announced_end_spares_its_own_message():
+    """Joining Acme, leaving the job in June: it is the other one that ends."""
+    acme = holds("2026-04", "Acme", message="m")
+    leaving = ends("2026-04", None, "2026-06", state="future", message="m", ordinal=1)
+    assert standing_of(acme, GOOGLE, acme, leaving).planned_for is None
+
+
+def test_a_gap_supersedes_nobody():
+    """Left San Francisco in 2019; Dallas, a year later, did not close it."""
+    assert standing_of(SF, SF, ends("2019", "SF"), DALLAS).superseded_by is None
+
+
+def test_what_was_denied_and_said_again_is_not_superseded_by_itself():
+    """A denied saying is retired; the later one of the same value did not take its place."""
+    again = holds("2022", "Dallas", since="2019")
+    standing = standing_of(DALLAS, DALLAS, denies("2021", "Dallas"), again)
+    assert (standing.kind, standing.superseded_by) == ("retired", None)
+
+
+def test_what_lasts_a_week_lasts_from_when_it_was_said():
+    """In Paris right now, since the first: until a week after saying so (rule 11)."""
+    paris = holds("2026-05-04", "Paris", since="2026-05-01")
+    (interval,) = fold([paris], lasts=timedelta(days=7)).intervals
+    assert interval.valid_from == dated("2026-05-01")
+    assert interval.valid_to == said("2026-05-11")
+
+
+def test_a_message_is_forgotten_with_what_rests_on_it_alone():
+    """Two messages say it: forgetting one leaves it; what is said later counts."""
+    stone = Tombstone(id=identity(1), at=said("2024"), source_message_ids=DALLAS.source_message_ids)
+    both = replace(DALLAS, source_message_ids=(*DALLAS.source_message_ids, identity("other")))
+    later = replace(DALLAS, said_at=said("2025"), recorded_at=said("2025"))
+    assert standing_of(DALLAS, DALLAS, stone).kind == "forgotten"
+    assert standing_of(both, both, stone).kind == "belief"
+    assert standing_of(later, later, stone).kind == "belief"
+
+
+def test_an_act_on_another_slot_changes_nothing():
+    """Corrections of a user may be passed to each of the slots."""
+    act = corrects("2026", DALLAS.fact_id, "Austin", slot="location")
+    assert Told([DALLAS, act]).timeline() == Told([DALLAS]).timeline()
+
+
+@pytest.mark.parametrize(
+    ("precision", "end"),
+    [
+        ("instant", "2023-12-31"),
+        ("day", "2024-01-01"),
+        ("month", "2024-01-31"),
+        ("year", "2024-12-31"),
+        ("years", "2026-12-31"),
+        (None, "2023-12-31"),
+    ],
+)
+def test_a_unit_begins_at_its_date(precision, end):
+    """A day, a month, a year, or a few of them, which are three."""
+    assert unit_end(dated("2023-12-31"), precision) == dated(end)
+
+
+def test_a_unit_of_a_short_month_ends_with_it():
+    """A month from the 31st of January; and no unit leaves the calendar."""
+    assert unit_end(dated("2023-01-31"), "month") == dated("2023-02-28")
+    assert unit_end(FOREVER, "years") == unit_end(FOREVER, "day") == FOREVER
 
 
 def test_a_forgotten_fact_is_forgotten_at_any_known_at():

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from itertools import islice, permutations
+from itertools import permutations
 
 import pytest
 
@@ -52,7 +52,7 @@ STORIES = {
     ),
     "lived in Boston in 2015": (
         [holds("2017", "SF"), past("2026", "Boston", "2015")],
-        [("2015-06", None, "Boston"), ("2020", None, "SF")],
+        [("2015-06", None, "Boston"), ("2016-01", None, ""), ("2020", None, "SF")],
     ),
     "quit Google in 2025": (
         [holds("2023", "Google"), holds("2025", "Apple"), ends("2026", "Google", "2025")],
@@ -279,6 +279,48 @@ STORIES = {
         [holds("2015", "Google"), past("2025", "Google", "2015")],
         [("2015-12", None, "Google"), ("2016", None, "")],
     ),
+    "a future denial is about plans": (
+        [SF, denies("2024", "SF", state="future")],
+        [("2023", None, "SF"), ("2025", None, "SF")],
+    ),
+    "since 2015, twice stated, although SF in March 2015": (
+        [
+            holds("2015-03", "SF"),
+            holds("2015-05", "Dallas"),
+            holds("2015-06", "Dallas"),
+            holds("2020", "Dallas", since="2015"),
+        ],
+        [("2015-03-01", None, "SF"), ("2015-04", None, "Dallas"), ("2015-02", None, "")],
+    ),
+    "Mia since 2015, beside Rex": (
+        [holds("2015-06", "Rex", **PET), holds("2020", "Mia", since="2015", **PET)],
+        [("2015-03", None, "Mia"), ("2015-08", None, "Mia Rex")],
+    ),
+    "not X since 2022 but Y": (
+        [
+            SF,
+            denies("2024", "SF", since="2022", message="m"),
+            holds("2024", "Oakland", message="m", ordinal=1),
+        ],
+        [("2021", None, "SF"), ("2023", None, "Oakland")],
+    ),
+    "not X but Y, after a visit": (
+        [
+            SF,
+            holds("2020", "Paris", until="2021"),
+            denies("2024", "SF", message="m"),
+            holds("2024", "Oakland", message="m", ordinal=1),
+        ],
+        [("2019", None, "Oakland"), ("2023", None, "Oakland")],
+    ),
+    "a mention of 2012 does not shorten 2010 to 2015": (
+        [past("2020", "Boston", "2010", "2015"), past("2022", "Boston", "2012")],
+        [("2011", None, "Boston"), ("2014", None, "Boston"), ("2015-06", None, "")],
+    ),
+    "left this year, and just now": (
+        [holds("2023-06-01T10", "Dallas"), ends("2023-06-01T18", "Dallas", "2023")],
+        [("2023-06-01T12", None, "Dallas"), ("2023-06-01T20", None, "")],
+    ),
     "mending the past leaves the present": (
         [SF, DALLAS, corrects("2026", SF.fact_id, "Oakland")],
         [("2019", None, "Oakland"), ("2021", None, "Dallas"), ("2027", None, "Dallas")],
@@ -315,13 +357,12 @@ STORIES = {
 
 
 def told_every_way(inputs):
-    """Every order of up to four inputs, else some; then everything twice, shuffled."""
+    """Every order of up to three inputs, some orders of more; then everything twice, shuffled."""
     shuffler = random.Random(7)
-    yield from islice(permutations(inputs), 24)
-    for _ in range(3):
-        twice = [*inputs, *inputs]
-        shuffler.shuffle(twice)
-        yield twice
+    orders = list(permutations(inputs))
+    yield from orders if len(orders) <= 6 else shuffler.sample(orders, 6)
+    for _ in range(2):
+        yield shuffler.sample([*inputs, *inputs], 2 * len(inputs))
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -389,6 +430,22 @@ PLANS = {
         [*PLAN, plans("2026-05-20", "Dallas", "2026-10")],
         [("2026-08", "Dallas planned"), ("2026-11", "Dallas due")],
     ),
+    "not there but here": (
+        [
+            *PLAN,
+            plans("2026-05-20", "Austin", "2026-07", message="m"),
+            denies("2026-05-20", state="future", message="m", ordinal=1),
+        ],
+        [("2026-05-15", "Dallas planned"), ("2026-05-25", "Austin planned")],
+    ),
+    "in a slot of many": (
+        [
+            plans("2026-05", "chess", "2026-06", many=True),
+            plans("2026-05", "golf", "2026-06", many=True),
+            holds("2026-09", "golf", many=True),
+        ],
+        [("2026-05-15", "chess planned golf planned"), ("2026-10", "chess due")],
+    ),
     "before it was announced": ([*PLAN], [("2026-04", "")]),
     "confirmed, and the confirmation denied": (
         [*PLAN, holds("2026-09", "Dallas"), denies("2026-10", "Dallas")],
@@ -403,4 +460,4 @@ def test_which_plans_stand_when(story):
     inputs, expectations = PLANS[story]
     for told in told_every_way(inputs):
         for when, expected in expectations:
-            assert " ".join(Told(told).planned(when)) == expected, when
+            assert " ".join(sorted(Told(told).planned(when))) == expected, when

@@ -1,0 +1,261 @@
+-- The whole truth about the database, as the migrations leave it. Generated from a migrated
+-- database by `python -m tests.contract.schema_dump`; a test compares the two.
+
+CREATE TABLE api_keys (
+    id uuid NOT NULL,
+    tenant_id text NOT NULL,
+    name text NOT NULL,
+    scope text NOT NULL,
+    secret_sha256 bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT api_keys_scope_check CHECK ((scope = ANY (ARRAY['admin'::text, 'write'::text, 'read'::text]))),
+    CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
+);
+CREATE INDEX api_keys_of_tenant ON public.api_keys USING btree (tenant_id, created_at);
+
+CREATE TABLE belief_acts (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    fact_id uuid,
+    subject text NOT NULL,
+    slot text,
+    value text,
+    value_key text,
+    source_message_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    acted_at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    reason text,
+    CONSTRAINT belief_acts_pkey PRIMARY KEY (tenant_id, user_id, id),
+    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'tombstone'::text])))
+);
+
+CREATE TABLE chat_logs (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    session_id text NOT NULL,
+    message_key text NOT NULL,
+    content_sha256 bytea NOT NULL,
+    role text NOT NULL,
+    content text NOT NULL,
+    agent_id text,
+    speaker text,
+    metadata jsonb,
+    said_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'received'::text NOT NULL,
+    extraction_id uuid,
+    announced_at timestamp with time zone,
+    rings smallint DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    extracted_at timestamp with time zone,
+    CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
+    CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
+    CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
+);
+CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
+CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (tenant_id, user_id, session_id, said_at);
+CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (tenant_id, user_id, session_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+
+CREATE TABLE events (
+    seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    event text NOT NULL,
+    fact_id uuid,
+    trace_id uuid,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    data jsonb,
+    CONSTRAINT events_pkey PRIMARY KEY (seq)
+);
+CREATE INDEX events_of_fact ON public.events USING btree (tenant_id, user_id, fact_id);
+
+CREATE TABLE extractions (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    session_id text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    worker text NOT NULL,
+    attempts smallint DEFAULT 1 NOT NULL,
+    extractor text,
+    model text,
+    prompt text,
+    answer jsonb,
+    input_tokens integer,
+    output_tokens integer,
+    dropped jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT extractions_pkey PRIMARY KEY (tenant_id, user_id, id),
+    CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
+);
+CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (tenant_id, user_id, session_id) WHERE (state = 'open'::text);
+
+CREATE TABLE fact_vectors (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    fact_id uuid NOT NULL,
+    model text NOT NULL,
+    embedding halfvec NOT NULL,
+    CONSTRAINT fact_vectors_pkey PRIMARY KEY (tenant_id, user_id, model, fact_id)
+);
+
+CREATE TABLE failures (
+    id uuid NOT NULL,
+    stage text NOT NULL,
+    subject_id text NOT NULL,
+    tenant_id text NOT NULL,
+    user_id text,
+    attempts integer NOT NULL,
+    error_class text NOT NULL,
+    error text NOT NULL,
+    payload jsonb,
+    first_failed_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_attempt_at timestamp with time zone,
+    dead_at timestamp with time zone,
+    CONSTRAINT failures_pkey PRIMARY KEY (id),
+    CONSTRAINT failures_stage_tenant_id_subject_id_key UNIQUE (stage, tenant_id, subject_id)
+);
+CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE (dead_at IS NOT NULL);
+CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
+
+CREATE TABLE idempotency_keys (
+    tenant_id text NOT NULL,
+    key text NOT NULL,
+    body_sha256 bytea NOT NULL,
+    ids uuid[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
+);
+
+CREATE TABLE jobs (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    state text DEFAULT 'requested'::text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    announced_at timestamp with time zone,
+    rings smallint DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    result jsonb,
+    CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, user_id, id),
+    CONSTRAINT jobs_kind_check CHECK ((kind = ANY (ARRAY['optimize'::text, 'decay'::text, 'consolidate'::text]))),
+    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text])))
+);
+CREATE INDEX jobs_by_id ON public.jobs USING btree (id);
+CREATE INDEX jobs_open ON public.jobs USING btree (kind, announced_at) WHERE (state = 'requested'::text);
+
+CREATE TABLE memory_facts (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    generation integer NOT NULL,
+    content text NOT NULL,
+    lexemes tsvector GENERATED ALWAYS AS (to_tsvector('memoire'::regconfig, content)) STORED,
+    category text NOT NULL,
+    subject text NOT NULL,
+    slot text,
+    value text,
+    value_key text,
+    cardinality text,
+    claim text NOT NULL,
+    temporal_state text NOT NULL,
+    occurred_at timestamp with time zone,
+    occurred_precision text,
+    ended_at timestamp with time zone,
+    ended_precision text,
+    said_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    message_key text NOT NULL,
+    ordinal integer NOT NULL,
+    confidence real NOT NULL,
+    quote text,
+    source_message_ids uuid[] NOT NULL,
+    extraction_id uuid,
+    session_id text,
+    agent_id text,
+    speaker text,
+    metadata jsonb,
+    essential boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'extracted'::text NOT NULL,
+    announced_at timestamp with time zone,
+    rings smallint DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    embedded_at timestamp with time zone,
+    compared_at timestamp with time zone,
+    settled_at timestamp with time zone,
+    standing text,
+    canonical_id uuid,
+    believed tstzmultirange,
+    planned_for timestamp with time zone,
+    planned_since timestamp with time zone,
+    superseded_by uuid,
+    evidence_count integer DEFAULT 1 NOT NULL,
+    CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
+    CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
+    CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),
+    CONSTRAINT memory_facts_standing_check CHECK ((standing = ANY (ARRAY['belief'::text, 'merged'::text, 'plan'::text, 'retired'::text, 'forgotten'::text]))),
+    CONSTRAINT memory_facts_state_check CHECK ((state = ANY (ARRAY['extracted'::text, 'embedded'::text, 'compared'::text, 'settled'::text]))),
+    CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
+);
+CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
+CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (tenant_id, user_id, subject, slot) WHERE (slot IS NOT NULL);
+CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
+
+CREATE TABLE schema_migrations (
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT schema_migrations_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE sessions (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    session_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, user_id, session_id)
+);
+
+CREATE TABLE tenants (
+    tenant_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id)
+);
+
+CREATE TABLE users (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    generation integer DEFAULT 1 NOT NULL,
+    belief_version bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
+);
+
+CREATE TABLE verdicts (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    first_id uuid NOT NULL,
+    second_id uuid NOT NULL,
+    verdict text NOT NULL,
+    judge text NOT NULL,
+    reason text NOT NULL,
+    cosine real,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT verdicts_pkey PRIMARY KEY (tenant_id, user_id, first_id, second_id),
+    CONSTRAINT verdicts_check CHECK ((first_id < second_id)),
+    CONSTRAINT verdicts_verdict_check CHECK ((verdict = ANY (ARRAY['independent'::text, 'duplicate'::text, 'refines'::text, 'supersedes'::text, 'doubtful'::text])))
+);
+CREATE INDEX verdicts_by_second ON public.verdicts USING btree (tenant_id, user_id, second_id);

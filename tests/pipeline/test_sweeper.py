@@ -1,0 +1,142 @@
+"""The sweep: rings what was lost, only that, fairly, and whoever else runs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.db import Database
+from shared.topology import EXTRACTED, MESSAGES
+from tests.pipeline.harness import Pipeline
+
+
+@pytest.fixture
+def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+    return Pipeline(db, redis, redis_url, lost_after_seconds=0.2)
+
+
+async def test_a_lost_bell_is_rung_again(pipeline: Pipeline) -> None:
+    """A message whose bell never reached Redis is announced after a moment."""
+    await pipeline.store(pipeline.message("I live in Lisbon"))
+    assert await pipeline.sweeper().sweep() == 0, "not yet: its bell may be on its way"
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 1
+    assert await pipeline.redis.xlen(MESSAGES) == 1
+
+
+async def test_a_waiting_bell_is_not_rung_again(pipeline: Pipeline) -> None:
+    """While the oldest bell in the stream is not younger than the row, nothing is lost."""
+    await pipeline.say("I live in Lisbon")
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 0
+    assert await pipeline.redis.xlen(MESSAGES) == 1
+
+
+async def test_a_row_older_than_the_oldest_bell_is_lost(pipeline: Pipeline) -> None:
+    """Bells are compared by `at`: the older row's bell is gone, the younger's is there."""
+    await pipeline.store(pipeline.message("I live in Lisbon", session_id="lost"))
+    await pipeline.say("I work at Google", session_id="waiting")
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 1
+    entries = await pipeline.redis.xrange(MESSAGES)
+    assert sorted(fields[b"session"] for _, fields in entries) == [b"lost", b"waiting"]
+
+
+async def test_ringing_again_slows_down(pipeline: Pipeline) -> None:
+    """With nobody to hear it, a row is announced ever more rarely."""
+    await pipeline.store(pipeline.message("I live in Lisbon"))
+    rung = 0
+    for _ in range(20):
+        await asyncio.sleep(0.05)
+        rung += await pipeline.sweeper().sweep()
+        await pipeline.redis.delete(MESSAGES)
+    assert 1 <= rung <= 3, "after 0.2 s, 0.4 s and 0.8 s more"
+
+
+async def test_two_sweepers_do_the_work_of_one(pipeline: Pipeline) -> None:
+    """Whoever gets the lock does the sweep."""
+    for number in range(20):
+        await pipeline.store(pipeline.message("I live in Lisbon", session_id=f"s{number}"))
+    await asyncio.sleep(0.25)
+    rung = await asyncio.gather(*[pipeline.sweeper().sweep() for _ in range(4)])
+    assert sum(rung) == 20
+
+
+async def test_a_living_reservation_is_not_lost(pipeline: Pipeline) -> None:
+    """Messages of a session that is being extracted wait for it, however long it takes."""
+    await pipeline.store(pipeline.message("I live in Lisbon"))
+    await pipeline.rows(
+        """INSERT INTO extractions (tenant_id, user_id, id, session_id, lease_until, worker)
+           VALUES ('default', 'ana', gen_random_uuid(), 'default', now() + interval '1 minute', 'w')
+           RETURNING 1 AS done"""
+    )
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 0
+    await pipeline.rows("UPDATE extractions SET lease_until = now() RETURNING 1 AS done")
+    assert await pipeline.sweeper().sweep() == 1
+
+
+async def test_messages_from_outside_do_not_hide_the_oldest_bell(pipeline: Pipeline) -> None:
+    """Entries without `at` stand before bells; the bell behind them counts."""
+    for _ in range(3):
+        await pipeline.redis.xadd(MESSAGES, {"user_id": "a", "role": "user", "content": "hi"})
+    await pipeline.say("I live in Lisbon")
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 0
+
+
+async def test_one_tenant_is_announced_within_its_window(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """The rest waits in PostgreSQL, and another tenant's message is announced at once."""
+    pipeline = Pipeline(db, redis, redis_url, window=5)
+    flood = [pipeline.message("hello", session_id=f"s{number}") for number in range(20)]
+    stored = await pipeline.store(*flood)
+    assert len(stored.announcements) == 5
+    assert await pipeline.sweeper().refill_windows() == 0, "no room yet"
+    await pipeline.rows(
+        """UPDATE chat_logs SET state = 'extracted' WHERE announced_at IS NOT NULL
+           RETURNING 1 AS done"""
+    )
+    assert await pipeline.sweeper().refill_windows() == 5
+
+
+async def test_everything_behind_a_window_is_extracted(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """A small window delays, it never loses."""
+    pipeline = Pipeline(db, redis, redis_url, window=3)
+    async with pipeline.running():
+        for number in range(30):
+            await pipeline.say("I live in Lisbon", session_id=f"s{number}")
+        await pipeline.settled()
+
+
+async def test_without_faults_nothing_is_announced_twice(pipeline: Pipeline) -> None:
+    """A hundred messages pass the stages, and no row was ever rung for again."""
+    async with pipeline.running():
+        for number in range(100):
+            await pipeline.say("I live in Lisbon", session_id=f"s{number % 10}")
+        await pipeline.settled()
+        rows = await pipeline.rows(
+            """SELECT sum(rings) AS rings FROM (SELECT rings FROM chat_logs
+               UNION ALL SELECT rings FROM memory_facts) AS all_rows"""
+        )
+    assert rows[0]["rings"] == 0
+
+
+async def test_a_due_retry_is_announced(pipeline: Pipeline) -> None:
+    """A row whose retry is due is rung for, although younger bells wait in the stream."""
+    async with pipeline.running("extractor", sweeper=False):
+        await pipeline.say("I live in Lisbon")
+        async with asyncio.timeout(5):
+            while not await pipeline.redis.xlen(EXTRACTED):
+                await asyncio.sleep(0.01)
+    due = datetime.now(UTC) + timedelta(seconds=0.3)
+    await pipeline.rows("UPDATE memory_facts SET retry_at = %(due)s RETURNING 1 AS done", due=due)
+    assert await pipeline.sweeper().sweep() == 0
+    await asyncio.sleep(0.35)
+    assert await pipeline.sweeper().sweep() == 1
