@@ -14,7 +14,8 @@ from services.extractor.turns import TemporalState
 
 _LISTENER = re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE)
 _UNNAMED = re.compile(
-    r"^\w+ (?:back )?(?:it|this|these|those|them|there|here)\b|\b(?:few|some|one|ones|it|that|this|them|there)$",
+    r"^\w+ (?:back )?(?:it|this|these|those|them|there|here)\b"
+    r"|\b(?:few|some|one|ones|it|that|this|them|there)$",
     re.IGNORECASE,
 )
 _COMING = re.compile(
