@@ -12,7 +12,6 @@ from services.extractor.languages import FreeRule, Language
 from services.extractor.times import Timing
 from services.extractor.turns import TemporalState
 
-_LISTENER = re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE)
 _UNNAMED = re.compile(
     r"^\w+ (?:back )?(?:it|this|these|those|them|there|here)\b"
     r"|\b(?:few|some|one|ones|it|that|this|them|there)$",
@@ -35,7 +34,7 @@ def free_draft(dated: str, predicate: str, timing: Timing, language: Language) -
     written out.
     """
     for rule in language.free:
-        if rule.when.search(predicate) and _is_durable(rule, dated, timing):
+        if rule.when.search(predicate) and _is_durable(rule, dated, timing, language):
             start = timing.first("at", "since", "between")
             until = timing.first("until", "between")
             return Draft(
@@ -53,10 +52,10 @@ def free_draft(dated: str, predicate: str, timing: Timing, language: Language) -
     return None
 
 
-def _is_durable(rule: FreeRule, dated: str, timing: Timing) -> bool:
+def _is_durable(rule: FreeRule, dated: str, timing: Timing, language: Language) -> bool:
     if not rule.min_words <= len(dated.split()) <= _MAX_WORDS:
         return False
-    if _LISTENER.search(dated) or _UNNAMED.search(dated):
+    if language.words["TRANSIENT"].search(dated) or _UNNAMED.search(dated):
         return False
     if rule.lasting and timing.first("since", "lasting") is None:
         return False

@@ -33,6 +33,7 @@ class Rule:
     content: str | None = None
     plan: str | None = None
     affirmed: bool = False
+    abiding: bool = False
     event: bool = False
     settled: bool = False
     claim: Claim = "holds"

@@ -48,12 +48,12 @@ def _is_name_word(word: str, language: Language) -> bool:
 
 def _place(value: str, clause: str, language: Language) -> bool:
     first = _first(value)
-    if first.lower() == "the" and _capitalised(value[4:]):
-        return _words(value) <= 5
-    known = language.words["STATES"].fullmatch(value) or language.words["COUNTRIES"].fullmatch(
-        value
-    )
-    if known or not _is_place_word(first, language) or _words(value) > 6:
+    regions = (language.words["STATES"], language.words["COUNTRIES"])
+    if any(region.fullmatch(value) for region in regions) or _words(value) > 6:
+        return False
+    if first.lower() == "the":
+        return _capitalised(value[4:])
+    if not _is_place_word(first, language):
         return False
     return first[:1].isupper() or (_words(value) <= 3 and not _writes_capitals(clause))
 
@@ -68,7 +68,7 @@ def _org(value: str, clause: str, language: Language) -> bool:
         return _words(value) <= 7
     if not _is_place_word(first, language) or _words(value) > 6 or _is_activity(first):
         return False
-    return first[:1].isupper() or (_words(value) <= 2 and not _writes_capitals(clause))
+    return first[:1].isupper() or (_words(value) == 1 and not _writes_capitals(clause))
 
 
 def _is_activity(word: str) -> bool:

@@ -31,6 +31,8 @@ def read(rule: Rule, frame: Frame, timing: Timing) -> Reading | None:
     claimed = _claimed(rule, frame, timing)
     if claimed is None:
         return None
+    if rule.scope == "text" and rule.claim == "holds":
+        return Reading(*claimed)  # the times belong to what else the clause says
     begins, ends = _bounds(*claimed, frame, timing)
     return Reading(*claimed, begins, ends)
 
@@ -39,6 +41,8 @@ def _claimed(rule: Rule, frame: Frame, timing: Timing) -> tuple[Claim, TemporalS
     if rule.claim == "denies":
         return ("denies", "current") if frame.claim in ("denies", "ends") else None
     if rule.affirmed and frame.claim == "denies":
+        return None
+    if rule.abiding and frame.tense == "past" and not frame.used_to:
         return None
     if rule.tense and frame.tense != rule.tense and not frame.base.startswith("be "):
         return None
@@ -77,7 +81,7 @@ def _state(rule: Rule, frame: Frame, timing: Timing) -> TemporalState:
         happened = rule.settled and (verb not in _BEING or (verb == "be" and frame.participle))
         return "current" if happened and not frame.used_to else "past"
     if frame.tense == "perfect" and verb in _ABIDING and not timing.first("since", "lasting"):
-        always = re.search(r"\b(?:always|all my life)\b", timing.text)
+        always = re.search(r"\b(?:always|all my life|(?:whole|entire) life)\b", timing.text)
         return "current" if always or frame.underway else "past"
     if timing.first("every") and rule.slot in ("location", "home_city"):
         return "recurring"

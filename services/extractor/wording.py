@@ -131,7 +131,9 @@ def singular(noun: str) -> str:
 
 def they(words: str) -> str:
     """`my` becomes `their`, `me` becomes `them`."""
-    return _FIRST_PERSON.sub(lambda found: _ME_TO_THEM[found[0].lower()], words)
+    return _FIRST_PERSON.sub(
+        lambda found: found[0] if found[0] == "US" else _ME_TO_THEM[found[0].lower()], words
+    )
 
 
 def _ended(infinitive: str) -> str:

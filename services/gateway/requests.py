@@ -1,0 +1,168 @@
+"""What callers may send: bodies, query strings, path segments.
+
+Fields nobody knows are refused: a filter that is silently ignored would be a wrong answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from fastapi import Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from services.gateway.auth import Scope
+from shared.facts.statements import Statement
+from shared.intake.messages import Identifier, IncomingMessage, Instant, Metadata, Text
+
+View = Literal["current", "all"]
+LIST_LIMIT = 50
+
+UserId = Annotated[Identifier, Path(description="Your own id of the user.", examples=["ana"])]
+SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
+FactId = Annotated[str, Path(description="The fact's id.")]
+KeyId = Annotated[str, Path(description="The key's id.")]
+ShortText = Annotated[Text, Field(max_length=500)]
+SlotName = Annotated[Text, Field(max_length=100)]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, Field(max_length=2_000)]
+IdempotencyKey = Annotated[
+    str | None, Header(description="1 to 255 printable characters; makes a retry safe.")
+]
+
+EXAMPLE_MESSAGE = {
+    "user_id": "ana",
+    "session_id": "chat-7",
+    "role": "user",
+    "content": "We moved to Lisbon in May, and I still can't stand coriander.",
+    "timestamp": "2026-06-01T10:00:00Z",
+    "message_id": "msg-1042",
+}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Batch(_Body):
+    """Messages that are stored together or not at all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"messages": [EXAMPLE_MESSAGE]}]})
+
+    messages: list[IncomingMessage] = Field(min_length=1, description="1 to 500, in order.")
+
+
+class RecallRequest(_Body):
+    """What is known about a user that matters for a query."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user_id": "ana", "query": "Where does she live?", "limit": 5}]
+        }
+    )
+
+    user_id: Identifier
+    query: Annotated[Text, Field(max_length=4_000)]
+    limit: Limit = 5
+    view: View = "current"
+    categories: Annotated[list[ShortText], Field(max_length=50)] | None = None
+    slots: Annotated[list[SlotName], Field(max_length=50)] | None = None
+    metadata: Metadata | None = Field(None, description="Labels that must all be there.")
+    max_age_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    since: Instant | None = Field(None, description="On occurred_at, else said_at; inclusive.")
+    until: Instant | None = Field(None, description="On occurred_at, else said_at; exclusive.")
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Trims the list to about so many tokens (4 characters each)."
+    )
+    explain: bool = False
+
+
+class StatedFact(Statement):
+    """A fact the application states itself, without a message."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"content": "Lives in Lisbon", "slot": "home_city", "value": "Lisbon"}]
+        },
+    )
+
+    slot: SlotName | None = None
+    timestamp: Instant | None = Field(None, description="When it was said; default: now.")
+    message_id: Identifier | None = Field(None, description="Your own id: makes a retry safe.")
+    metadata: Metadata | None = None
+
+    @field_validator("confidence", mode="before")
+    @classmethod
+    def _no_text(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
+        return value
+
+
+class Redrive(_Body):
+    """Which dead letters get another set of attempts: some, a stage's, or all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"stage": "extractor"}]})
+
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=1_000)] | None = None
+    stage: SlotName | None = None
+    all: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(choice is not None for choice in (self.ids, self.stage, self.all)) != 1:
+            raise ValueError("exactly one of ids, stage and all is needed")
+        return self
+
+
+class KeyRequest(_Body):
+    """A key to be made, for the tenant of the one that asks."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "app", "scope": "write"}]})
+
+    name: Annotated[Text, Field(max_length=200)]
+    scope: Scope = "write"
+    expires_at: Instant | None = None
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Page(_Query):
+    limit: Limit = LIST_LIMIT
+    cursor: Cursor | None = None
+
+
+class FactsQuery(_Page):
+    view: View = "current"
+    category: ShortText | None = None
+    slot: SlotName | None = None
+
+
+class TimelineQuery(_Query):
+    slot: SlotName | None = None
+    subject: ShortText | None = None
+
+
+class DeadLettersQuery(_Page):
+    stage: SlotName | None = None
+
+
+class TraceQuery(_Query):
+    wait: Literal["settled"] | None = None
+    timeout: Annotated[float, Field(ge=0, le=60)] = 10.0
+
+
+class RotateQuery(_Query):
+    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+
+
+PageParams = Annotated[_Page, Query()]
+FactsParams = Annotated[FactsQuery, Query()]
+TimelineParams = Annotated[TimelineQuery, Query()]
+DeadLettersParams = Annotated[DeadLettersQuery, Query()]
+TraceParams = Annotated[TraceQuery, Query()]
+RotateParams = Annotated[RotateQuery, Query()]

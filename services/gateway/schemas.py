@@ -1,0 +1,286 @@
+"""What callers get: the public shapes of DESIGN §6, field by field."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.gateway.auth import Scope
+
+Status = Literal["current", "planned", "due", "past", "merged", "forgotten"]
+Outcome = Literal["accepted", "duplicate"]
+
+
+class ErrorDetail(BaseModel):
+    index: int | None = None
+    field: str
+    reason: str
+
+
+class ErrorContent(BaseModel):
+    code: str = Field(examples=["invalid_request"])
+    message: str
+    details: list[ErrorDetail]
+
+
+class ErrorBody(BaseModel):
+    """Every failure."""
+
+    error: ErrorContent
+
+
+class Fact(BaseModel):
+    """One observation, and what became of it. `status` is null until it is settled."""
+
+    id: UUID
+    user_id: str
+    session_id: str | None
+    content: str = Field(examples=["Lives in Lisbon"])
+    category: str = Field(examples=["biographical"])
+    subject: str = Field(examples=["user"])
+    slot: str | None = Field(examples=["home_city"])
+    value: str | None = Field(examples=["Lisbon"])
+    cardinality: Literal["one", "many"] | None
+    claim: Literal["holds", "ends", "denies"]
+    temporal_state: Literal["current", "past", "future", "recurring"]
+    occurred_at: str | None = Field(description="As precise as it is known.", examples=["2026-05"])
+    ended_at: str | None
+    time_precision: str | None
+    said_at: datetime
+    recorded_at: datetime
+    confidence: float
+    quote: str | None
+    source_message_ids: list[UUID]
+    extraction_id: UUID | None
+    agent_id: str | None
+    speaker: str | None
+    metadata: dict[str, Any] | None
+    state: Literal["extracted", "embedded", "compared", "settled"]
+    status: Status | None
+    canonical_id: UUID | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    superseded_by: UUID | None
+    evidence_count: int
+    essential: bool
+
+
+class RecalledFact(Fact):
+    score: float = Field(description="How relevant, 0 to 1, whatever else was found.")
+    explain: dict[str, Any] | None = None
+
+
+class Freshness(BaseModel):
+    """What was said and does not count yet."""
+
+    pending: int
+    oldest_seconds: float | None
+
+
+class Recalled(BaseModel):
+    relevant_facts: list[RecalledFact]
+    freshness: Freshness
+    explain: dict[str, Any] | None = None
+
+
+class Accepted(BaseModel):
+    status: Outcome
+    chat_log_id: UUID
+    trace_id: str
+
+
+class BatchAccepted(BaseModel):
+    messages: list[Accepted]
+
+
+class FactAccepted(BaseModel):
+    status: Outcome
+    fact_id: UUID
+    trace_id: str
+
+
+class TraceStage(BaseModel):
+    stage: str = Field(examples=["extractor"])
+    state: Literal["pending", "done", "dead"]
+    at: datetime | None
+    attempts: int
+
+
+class TraceFailure(BaseModel):
+    stage: str
+    error_class: str
+    error: str
+    attempts: int
+    next_attempt_at: datetime | None
+    dead_at: datetime | None
+
+
+class Trace(BaseModel):
+    """How far a message, stated fact or job has come."""
+
+    trace_id: str
+    chat_log_id: UUID | None
+    status: Literal["open", "settled", "dead"]
+    stages: list[TraceStage]
+    facts: list[Fact]
+    failures: list[TraceFailure]
+
+
+class User(BaseModel):
+    user_id: str
+    created_at: datetime
+
+
+class Users(BaseModel):
+    users: list[User]
+    next_cursor: str | None
+
+
+class Facts(BaseModel):
+    facts: list[Fact]
+    next_cursor: str | None
+
+
+class TimelineInterval(BaseModel):
+    value: str
+    fact_id: UUID
+    valid_from: datetime | None
+    valid_to: datetime | None
+    evidence: list[UUID]
+
+
+class TimelineSlot(BaseModel):
+    subject: str
+    slot: str
+    cardinality: Literal["one", "many"]
+    intervals: list[TimelineInterval]
+
+
+class Timeline(BaseModel):
+    slots: list[TimelineSlot]
+
+
+class ChatMessage(BaseModel):
+    """A raw message; `state` says how far its extraction is."""
+
+    chat_log_id: UUID
+    session_id: str
+    role: str
+    content: str
+    timestamp: datetime
+    recorded_at: datetime
+    message_id: str | None
+    agent_id: str | None
+    speaker: str | None
+    metadata: dict[str, Any] | None
+    state: Literal["received", "extracting", "extracted"]
+
+
+class ChatMessages(BaseModel):
+    messages: list[ChatMessage]
+    next_cursor: str | None
+
+
+class Extraction(BaseModel):
+    id: UUID
+    extractor: str | None
+    model: str | None
+    prompt: str | None
+    created_at: datetime
+
+
+class Source(BaseModel):
+    fact_id: UUID
+    messages: list[ChatMessage]
+    quote: str | None
+    extraction: Extraction | None
+
+
+class HistoryEvent(BaseModel):
+    event: str
+    at: datetime
+    data: dict[str, Any] | None
+
+
+class FactVerdict(BaseModel):
+    fact_id: UUID
+    verdict: str
+    judge: str
+    reason: str
+
+
+class History(BaseModel):
+    fact_id: UUID
+    events: list[HistoryEvent]
+    evidence: list[UUID]
+    verdicts: list[FactVerdict]
+
+
+class Key(BaseModel):
+    id: UUID
+    name: str
+    scope: Scope
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ShownKey(Key):
+    key: str = Field(description="Shown this once.", examples=["mem_0198…_…"])
+
+
+class Keys(BaseModel):
+    keys: list[Key]
+    next_cursor: str | None
+
+
+class DeadLetter(BaseModel):
+    id: UUID
+    stage: str
+    subject_id: str
+    user_id: str | None
+    error_class: str
+    error: str
+    attempts: int
+    payload: dict[str, Any] | None
+    dead_at: datetime
+
+
+class DeadLetters(BaseModel):
+    dead_letters: list[DeadLetter]
+    next_cursor: str | None
+
+
+class Redriven(BaseModel):
+    redriven: int
+
+
+class Live(BaseModel):
+    status: Literal["ok"]
+
+
+class Checks(BaseModel):
+    postgres: Literal["ok", "unavailable"]
+    redis: Literal["ok", "unavailable"]
+
+
+class Ready(BaseModel):
+    status: Literal["ok", "unavailable"]
+    checks: Checks
+
+
+class ModelInUse(BaseModel):
+    mode: str
+    model: str
+
+
+class Health(BaseModel):
+    status: Literal["ok", "degraded", "unavailable"]
+    version: str
+    checks: Checks
+    extractor: ModelInUse
+    embeddings: ModelInUse
+    dead: dict[str, int] | None
