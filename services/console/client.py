@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -16,7 +16,7 @@ from services.console.servers import not_running
 TIMEOUT_SECONDS = 30.0
 
 
-class Refused(CommandError):
+class RefusedError(CommandError):
     """The server answered with an error; `details` are those of its answer."""
 
     def __init__(
@@ -26,7 +26,9 @@ class Refused(CommandError):
         self.status = status
         self.code = code
         self.details = details
-        self.retry_after_seconds = int(retry_after) if (retry_after or "").isdecimal() else None
+        self.retry_after_seconds = (
+            int(retry_after) if retry_after and retry_after.isdecimal() else None
+        )
 
 
 class Client:
@@ -40,7 +42,7 @@ class Client:
             base_url=self.url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=not local
         )
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,7 +71,7 @@ class Client:
         return response.json() if response.content else None
 
 
-def _refused(response: httpx.Response) -> Refused:
+def _refused(response: httpx.Response) -> RefusedError:
     """The server's own words, where it is our server."""
     try:
         error = response.json()["error"]
@@ -80,7 +82,7 @@ def _refused(response: httpx.Response) -> Refused:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         message += "; set MEMOIRE_API_KEY"
     retry_after = response.headers.get("Retry-After")
-    return Refused(response.status_code, code, message, details, retry_after)
+    return RefusedError(response.status_code, code, message, details, retry_after)
 
 
 def connect(data_dir: Path | None = None) -> Client:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from services.console.client import Client, Refused
+from services.console.client import Client, RefusedError
 from services.console.errors import CommandError
 
 BATCH = 100
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class Ingest:
-    """Sends lines; `advance(bytes)` is told how far it got, `complain(number, reason)` of the bad."""
+    """Sends lines; `advance(bytes)` hears how far it got, `complain(number, reason)` of the bad."""
 
     def __init__(
         self,
@@ -85,12 +85,12 @@ class Ingest:
             return
         try:
             answer = self._post([line.body for line in lines])
-        except Refused as error:
+        except RefusedError as error:
             self._send_without_bad(lines, error)
         else:
             self.outcome.note(answer["messages"])
 
-    def _send_without_bad(self, lines: Sequence[Line], error: Refused) -> None:
+    def _send_without_bad(self, lines: Sequence[Line], error: RefusedError) -> None:
         """Take out the lines the server named; where it named none, halve the batch."""
         if error.status in _NOT_ABOUT_LINES or error.status >= 500:
             raise error
@@ -111,7 +111,7 @@ class Ingest:
         while True:
             try:
                 return self._client.post("/v1/ingest/batch", {"messages": messages})
-            except Refused as error:
+            except RefusedError as error:
                 if error.code != "rate_limited":
                     raise
                 time.sleep(error.retry_after_seconds or BUSY_SECONDS)

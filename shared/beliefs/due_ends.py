@@ -34,11 +34,10 @@ def _announces_end(entry: Entry) -> bool:
 
 
 def _is_about(ending: Entry, interval: Interval, by_id: Mapping[UUID, Entry]) -> bool:
-    """It was believed when the end was announced, on the ground of something said before."""
+    """It was not over when the end was announced, and rests on something said before."""
     if ending.value_key not in {None, interval.value_key}:
         return False
-    start, end = interval.valid_from, interval.valid_to
-    if (start and ending.said < start) or (end and end <= ending.said):
+    if interval.valid_to is not None and interval.valid_to <= ending.said:
         return False
     said = (by_id[fact_id] for fact_id in interval.evidence)
     nameless = ending.value_key is None
@@ -82,7 +81,7 @@ def _due_end(ending: Entry, interval: Interval, closing: tuple[datetime, UUID | 
         value_key=interval.value_key,
         fact_id=ending.fact_id,
         day=day.at if day else None,
-        since=ending.said,
+        since=max(ending.said, interval.valid_from or ending.said),
         until=None if until == FOREVER else until,
         evidence=(ending.fact_id,),
         belief_id=interval.fact_id,

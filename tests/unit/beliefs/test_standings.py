@@ -198,6 +198,13 @@ def test_an_announced_end_is_about_what_is_believed_then(over):
     assert [plan for plan in timeline.plans if plan.kind == "end"] == []
 
 
+def test_an_end_announced_on_a_visit_is_about_the_home():
+    """In Paris until the 11th, "leaving San Francisco in June": the home is due to end."""
+    paris = holds("2026-05-04", "Paris", until="2026-05-11")
+    leaving = ends("2026-05-05", "SF", "2026-06", state="future")
+    assert standing_of(SF, SF, paris, leaving).planned_for == dated("2026-06")
+
+
 def test_a_nameless_announced_end_spares_its_own_message():
     """Joining Acme, leaving the job in June: it is the other one that ends."""
     acme = holds("2026-04", "Acme", message="m")

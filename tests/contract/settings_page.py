@@ -1,0 +1,37 @@
+"""Writes `docs/settings.md` from the settings themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
+from shared.settings import Settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+_HEAD = """# Settings
+
+Every setting is an environment variable. This page is generated from `shared/settings.py` by
+`python -m tests.contract.settings_page`; a test compares the two.
+
+| variable | default | what and why |
+|---|---|---|
+"""
+
+
+def describe_settings() -> str:
+    rows = (_row(name, field) for name, field in Settings.model_fields.items())
+    return _HEAD + "".join(rows)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    variable = f"`MEMOIRE_{name.upper()}`"
+    if isinstance(field.validation_alias, AliasChoices):
+        variable = " or ".join(f"`{choice}`" for choice in field.validation_alias.choices)
+    default = "" if field.default is None else f"`{field.default}`"
+    return f"| {variable} | {default} | {field.description} |\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(describe_settings())
