@@ -135,13 +135,17 @@ def recall_table(facts: Sequence[dict[str, Any]], *, explain: bool) -> Table:
 
 
 def reasons(fact: dict[str, Any]) -> str:
-    """The parts of a score in one line, whatever they are."""
-    parts = fact.get("explain") or fact.get("explanation") or {}
-    return ", ".join(f"{name} {_number(value)}" for name, value in parts.items())
-
-
-def _number(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    """What made a score: how near in meaning, how many of the question's words."""
+    explained = fact.get("explain") or {}
+    meaning = explained.get("vector", {}).get("raw")
+    words = explained.get("lexical", {}).get("matched_share")
+    parts = [
+        f"meaning {meaning:.2f}" if meaning is not None else "",
+        f"words {words:.0%}" if words else "",
+        *(f"{name} ×{factor:.2f}" for name, factor in explained.get("boosts", {}).items()
+          if abs(factor - 1) >= 0.005),
+    ]
+    return " · ".join(part for part in parts if part)
 
 
 def print_keys(keys: Sequence[dict[str, Any]]) -> None:
@@ -161,4 +165,4 @@ def print_keys(keys: Sequence[dict[str, Any]]) -> None:
 def print_secret(key: dict[str, Any]) -> None:
     """The only time a secret is seen: on standard output alone, the advice beside it."""
     screen(stderr=True).print(Text(f"key {key['id']}: shown once, keep it", "dim"))
-    print(key["secret"])
+    print(key["key"])

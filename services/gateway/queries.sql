@@ -18,7 +18,7 @@ SELECT f.id
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
-   AND CASE %(view)s
+   AND CASE %(view)s::text
        WHEN 'current' THEN f.state = 'settled'
             AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
@@ -174,7 +174,7 @@ WITH mine AS MATERIALIZED (
       JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
      WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
        AND f.state = 'settled'
-       AND CASE %(view)s
+       AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
@@ -246,8 +246,10 @@ SELECT corpus.documents, corpus.average,
                    FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
                    LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
        coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
-       ARRAY(SELECT b.id FROM best b ORDER BY b.weight DESC, b.id) AS ids
-  FROM corpus;
+       best.id, best.length, best.terms, mine.confidence, mine.said_at, mine.essential,
+       mine.evidence_count
+  FROM corpus LEFT JOIN (best JOIN mine USING (id)) ON true
+ ORDER BY best.weight DESC, best.id;
 
 -- name: pending
 -- Counts what a user said that does not count yet, up to a bound, and how long the oldest waits.

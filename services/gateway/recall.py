@@ -1,0 +1,200 @@
+"""Answers what is known about a user that matters for a query: two arms, one ranking.
+
+The vector arm may be missing (a provider that is away, facts of another model): then the lexical
+arm answers alone. PostgreSQL finds candidates; `ranking` decides what they are worth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from services.gateway import ranking, recall_store, store
+from services.gateway.facts import public_fact, slot_name, tokens
+from services.gateway.ranking import Candidate, Ranked
+from services.gateway.recall_store import Scope
+from services.gateway.requests import RecallRequest
+from shared.clock import Clock
+from shared.db import Database, Row
+from shared.embeddings import Embedder
+from shared.errors import MemoireError
+
+log = structlog.get_logger()
+
+_EMBED_SECONDS = 2.0
+_REMEMBERED_QUERIES = 1_000
+
+
+class QueryVectors:
+    """Embeds queries, and remembers the last thousand."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._known: OrderedDict[str, list[float]] = OrderedDict()
+
+    @property
+    def model(self) -> str:
+        return self._embedder.model
+
+    async def vector(self, query: str) -> list[float] | None:
+        """The query's vector; None when the provider is away or slower than two seconds."""
+        if query in self._known:
+            self._known.move_to_end(query)
+            return self._known[query]
+        try:
+            async with asyncio.timeout(_EMBED_SECONDS):
+                vectors = await self._embedder.embed([query])
+        except (MemoireError, TimeoutError, OSError) as error:
+            log.warning("recall without vectors", error=repr(error))
+            return None
+        self._known[query] = [float(part) for part in vectors[0]]
+        if len(self._known) > _REMEMBERED_QUERIES:
+            self._known.popitem(last=False)
+        return self._known[query]
+
+
+class Recall:
+    """Recall over one database and one embedding model."""
+
+    def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
+        self._db = db
+        self._vectors = QueryVectors(embedder)
+        self._clock = clock
+
+    async def answer(self, tenant: str, asked: RecallRequest) -> dict[str, Any]:
+        """The most relevant facts, best first, as DESIGN §6 has it."""
+        began = time.perf_counter()
+        now = self._clock()
+        scope = _scope(tenant, asked, now)
+        vector, lexical = await asyncio.gather(
+            self._vectors.vector(asked.query), self._lexical(scope, asked.query)
+        )
+        searched = time.perf_counter()
+        async with self._db.reading() as tx:
+            near = (
+                await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
+                if vector is not None
+                else []
+            )
+            hits = ranking.fuse(list(_candidates(near, lexical)), now=now)
+            best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
+            best = best[: asked.limit]
+            rows = await store.facts_by_ids(tx, tenant, asked.user_id, _ids(best, near, lexical))
+            pending = await recall_store.pending(tx, scope)
+        answer: dict[str, Any] = {
+            "relevant_facts": _shown(best, rows, asked, now),
+            "freshness": _freshness(pending),
+        }
+        if asked.explain:
+            found = {"vector": len(near), "lexical": sum(row["id"] is not None for row in lexical)}
+            answer["explain"] = {
+                "candidates": found,
+                "embedding_model": self._vectors.model if vector is not None else None,
+                "terms": lexical[0]["frequencies"],
+                "read_as": lexical[0]["meant"],
+                "facts_searched": lexical[0]["documents"],
+                "milliseconds": {
+                    "embedding_and_lexical": _milliseconds(searched - began),
+                    "total": _milliseconds(time.perf_counter() - began),
+                },
+            }
+        return answer
+
+    async def _lexical(self, scope: Scope, query: str) -> list[Row]:
+        async with self._db.reading() as tx:
+            return await recall_store.lexical_arm(tx, scope, query)
+
+
+def _scope(tenant: str, asked: RecallRequest, now: datetime) -> Scope:
+    since = asked.since
+    if asked.max_age_days is not None:
+        oldest = now - timedelta(days=asked.max_age_days)
+        since = max(since, oldest) if since is not None else oldest
+    return Scope(
+        tenant=tenant,
+        user=asked.user_id,
+        view=asked.view,
+        now=now,
+        categories=asked.categories or None,
+        slots=[slot_name(named) for named in asked.slots] if asked.slots else None,
+        metadata=asked.metadata or None,
+        since=since,
+        until=asked.until,
+    )
+
+
+def _candidates(near: Sequence[Row], lexical: Sequence[Row]) -> Iterator[Candidate]:
+    """Bring together what the arms found, each fact once."""
+    found = {
+        row["id"]: _candidate(row, bm25=_bm25(row), matched_share=_matched(row))
+        for row in lexical
+        if row["id"] is not None
+    }
+    for row in near:
+        known = found.get(row["id"]) or _candidate(row)
+        found[row["id"]] = replace(known, cosine=row["cosine"])
+    yield from found.values()
+
+
+def _candidate(row: Row, **arm: float) -> Candidate:
+    return Candidate(
+        id=str(row["id"]),
+        confidence=row["confidence"],
+        said_at=row["said_at"],
+        essential=row["essential"],
+        evidence_count=row["evidence_count"],
+        **arm,
+    )
+
+
+def _bm25(row: Row) -> float:
+    return ranking.bm25(
+        row["terms"], row["frequencies"], row["documents"], row["length"], row["average"]
+    )
+
+
+def _matched(row: Row) -> float:
+    return ranking.matched_share(row["terms"], row["frequencies"], row["documents"])
+
+
+def _ids(best: Sequence[Ranked], near: Sequence[Row], lexical: Sequence[Row]) -> list[Any]:
+    ids = {str(row["id"]): row["id"] for row in [*near, *lexical] if row["id"] is not None}
+    return [ids[hit.id] for hit in best]
+
+
+def _shown(
+    best: Sequence[Ranked], rows: Sequence[Row], asked: RecallRequest, now: datetime
+) -> list[dict[str, Any]]:
+    """Show the hits, as many as fit into the tokens asked for."""
+    facts = {str(row["id"]): public_fact(row, now) for row in rows}
+    room = asked.max_tokens
+    shown = []
+    for hit in best:
+        if (fact := facts.get(hit.id)) is None:
+            continue  # erased since the arms looked
+        if room is not None:
+            room -= tokens(fact)
+            if room < 0:
+                break
+        explained = {"explain": hit.explain} if asked.explain else {}
+        shown.append({**fact, "score": round(hit.score, 4), **explained})
+    return shown
+
+
+def _freshness(pending: Row) -> dict[str, Any]:
+    oldest = pending["oldest_seconds"]
+    return {
+        "pending": pending["pending"],
+        "oldest_seconds": None if oldest is None else round(max(0.0, oldest), 3),
+    }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)

@@ -1,0 +1,1 @@
+"""The routes, a small router a topic."""

@@ -1,0 +1,143 @@
+"""Messages in: stored durably, announced behind the request's back, answered at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+
+from services.gateway.auth import Caller
+from services.gateway.errors import ApiError, detail, invalid
+from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
+from services.gateway.routes.documented import STORES
+from services.gateway.schemas import Accepted, BatchAccepted
+from services.gateway.state import Gateway, Parts, Writer
+from shared.events import Announcement
+from shared.ids import trace_id
+from shared.intake.messages import IncomingMessage, Limits, Message, accept, exceeds
+from shared.intake.store import claim_idempotency_key, store_messages
+
+router = APIRouter(prefix="/v1", tags=["ingest"], responses=STORES)
+
+_LONGEST_KEY = 255
+
+
+@router.post("/ingest", status_code=202, summary="Take in one message")
+async def ingest(
+    message: Annotated[IncomingMessage, Body(examples=[EXAMPLE_MESSAGE])],
+    gateway: Parts,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> Accepted:
+    """Store a message and answer at once; facts follow behind. A retry is a `duplicate`."""
+    [answer] = await _take_in(gateway, caller, [message], idempotency_key, batch=False)
+    return answer
+
+
+@router.post("/ingest/batch", status_code=202, summary="Take in up to 500 messages")
+async def ingest_batch(
+    batch: Batch, gateway: Parts, caller: Writer, idempotency_key: IdempotencyKey = None
+) -> BatchAccepted:
+    """Store messages together or not at all, answered in their order."""
+    most = gateway.settings.max_batch
+    if len(batch.messages) > most:
+        raise invalid("messages", f"must be at most {most}")
+    answers = await _take_in(gateway, caller, batch.messages, idempotency_key, batch=True)
+    return BatchAccepted(messages=answers)
+
+
+async def _take_in(
+    gateway: Gateway,
+    caller: Caller,
+    incoming: Sequence[IncomingMessage],
+    idempotency_key: str | None,
+    *,
+    batch: bool,
+) -> list[Accepted]:
+    _check_key(idempotency_key)
+    _check_sizes(gateway, incoming, batch=batch)
+    messages = [accept(message, caller.tenant) for message in incoming]
+    if idempotency_key is None:
+        answers, bells = await _store(gateway, messages, batch=batch)
+    else:
+        answers, bells = await _store_once(gateway, messages, incoming, idempotency_key, batch)
+    gateway.bells.ring(bells)
+    return answers
+
+
+Taken = tuple[list[Accepted], list[Announcement]]
+
+
+async def _store(gateway: Gateway, messages: Sequence[Message], *, batch: bool) -> Taken:
+    async with gateway.db.transaction() as tx:
+        stored = await store_messages(tx, messages, gateway.settings.window)
+        if "conflict" in stored.outcomes:
+            raise _conflict(stored.outcomes, batch=batch)
+    answers = [
+        _accepted(outcome, message.id)
+        for outcome, message in zip(stored.outcomes, messages, strict=True)
+    ]
+    return answers, stored.announcements
+
+
+async def _store_once(
+    gateway: Gateway,
+    messages: Sequence[Message],
+    incoming: Sequence[IncomingMessage],
+    key: str,
+    batch: bool,
+) -> Taken:
+    """Store under an Idempotency-Key: its first request is answered again, another one refused."""
+    digest = _digest(incoming, batch=batch)
+    ids = [message.id for message in messages]
+    async with gateway.db.transaction() as tx:
+        first = await claim_idempotency_key(tx, messages[0].tenant, key, digest, ids)
+        if first is None:
+            stored = await store_messages(tx, messages, gateway.settings.window)
+            if "conflict" in stored.outcomes:
+                raise _conflict(stored.outcomes, batch=batch)
+    if first is None:
+        outcomes = zip(stored.outcomes, ids, strict=True)
+        return [_accepted(outcome, row) for outcome, row in outcomes], stored.announcements
+    if first[0] != digest:
+        raise ApiError("conflict", "This Idempotency-Key came with another body before.")
+    return [_accepted("duplicate", row) for row in first[1]], []
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
+        raise invalid("Idempotency-Key", f"must be 1 to {_LONGEST_KEY} printable characters")
+
+
+def _check_sizes(gateway: Gateway, incoming: Sequence[IncomingMessage], *, batch: bool) -> None:
+    limits = Limits(gateway.settings.max_content_bytes, gateway.settings.max_metadata_bytes)
+    details = [
+        detail(problem.field, problem.reason, index if batch else None)
+        for index, message in enumerate(incoming)
+        for problem in exceeds(message, limits)
+    ]
+    if details:
+        raise ApiError("invalid_request", "The request is not valid.", details)
+
+
+def _digest(incoming: Sequence[IncomingMessage], *, batch: bool) -> bytes:
+    """Digest the body in one spelling: order of keys and defaults make no difference."""
+    said: list[Any] = [m.model_dump(mode="json", exclude_none=True) for m in incoming]
+    return hashlib.sha256(json.dumps([batch, said], sort_keys=True).encode()).digest()
+
+
+def _conflict(outcomes: Sequence[str], *, batch: bool) -> ApiError:
+    details = [
+        detail("message_id", "came with other content before", index if batch else None)
+        for index, outcome in enumerate(outcomes)
+        if outcome == "conflict"
+    ]
+    return ApiError("conflict", "A message_id came with other content before.", details)
+
+
+def _accepted(outcome: Any, row: UUID) -> Accepted:
+    return Accepted.model_construct(status=outcome, chat_log_id=row, trace_id=trace_id(row))
