@@ -50,9 +50,14 @@ class Entry:
 class Stage(Protocol):
     """What a stage brings; everything else about delivery is here."""
 
-    name: str
-    streams: tuple[str, ...]
-    concurrency: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def streams(self) -> tuple[str, ...]: ...
+
+    @property
+    def concurrency(self) -> int: ...
 
     def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """Part a batch into what is worked on side by side."""
@@ -81,7 +86,7 @@ class Delivery:
         configuration_pause_seconds: float = 15.0,
         at_point: AtPoint = ignore_point,
     ) -> None:
-        self._redis = redis
+        self._redis: Any = redis  # redis-py types every answer as the union of all it could be
         self._stage = stage
         self._announcer = Announcer(redis)
         self._consumer = consumer
@@ -220,7 +225,7 @@ class Delivery:
         return claimed
 
     async def _claim(self, stream: str, ids: Sequence[bytes]) -> int:
-        entries: Any = await self._redis.xclaim(
+        entries = await self._redis.xclaim(
             stream, self._stage.name, self._consumer, self._claim_idle_ms, list(ids)
         )
         if entries:
@@ -231,13 +236,9 @@ class Delivery:
     async def _claim_alone(self, stream: str, pending: dict[str, Any]) -> int:
         if pending["times_delivered"] < DEAD_AFTER:
             return await self._claim(stream, [pending["message_id"]])
-        entries: Any = await self._redis.xclaim(
-            stream,
-            self._stage.name,
-            self._consumer,
-            self._claim_idle_ms,
-            [pending["message_id"]],
-            justid=False,
+        ids = [pending["message_id"]]
+        entries = await self._redis.xclaim(
+            stream, self._stage.name, self._consumer, self._claim_idle_ms, ids
         )
         for entry_id, raw in entries:
             entry = Entry(stream, entry_id.decode(), raw)

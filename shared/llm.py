@@ -107,7 +107,10 @@ class ChatModel:
         elif answer_format == "json_object":
             options["response_format"] = {"type": "json_object"}
         completion = await self._client.chat.completions.create(
-            model=self.model, messages=turns, temperature=0, **options
+            model=self.model,
+            messages=turns,  # type: ignore[arg-type]  # plain dicts of the shape it wants
+            temperature=0,
+            **options,
         )
         if not completion.choices:
             raise PoisonError("the model answered without a choice")

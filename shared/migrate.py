@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 import psycopg
 
@@ -51,7 +51,9 @@ def migrate(url: str) -> list[str]:
         connection.execute("SET lock_timeout = '30s'; SET statement_timeout = '10min'")
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         connection.execute(_LEDGER)
-        applied = dict(connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall())
+        applied: dict[str, str] = dict(
+            connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall()
+        )
         pending = [m for m in available() if not _is_applied(m, applied)]
         for migration in pending:
             _apply(connection, migration)
@@ -64,7 +66,7 @@ def pending(url: str) -> list[Migration]:
         ledger = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
         if ledger is None or ledger[0] is None:
             return available()
-        applied = dict(
+        applied: dict[str, str] = dict(
             connection.execute("SELECT name, sha256 FROM schema_migrations").fetchall()
         )
     return [migration for migration in available() if not _is_applied(migration, applied)]
@@ -82,7 +84,7 @@ def _is_applied(migration: Migration, applied: dict[str, str]) -> bool:
 
 def _apply(connection: psycopg.Connection, migration: Migration) -> None:
     with connection.transaction():
-        connection.execute(cast("LiteralString", migration.sql))
+        connection.execute(migration.sql.encode())
         connection.execute(
             "INSERT INTO schema_migrations (name, sha256) VALUES (%s, %s)",
             (migration.name, migration.sha256),

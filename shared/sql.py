@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from importlib import resources
-from typing import LiteralString, cast
 
 _HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 
@@ -22,8 +21,8 @@ class Queries:
         text = resources.files(package).joinpath("queries.sql").read_text("utf-8")
         self._statements = dict(_blocks(text))
 
-    def __getitem__(self, name: str) -> LiteralString:
-        return cast("LiteralString", self._statements[name])
+    def __getitem__(self, name: str) -> str:
+        return self._statements[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._statements)

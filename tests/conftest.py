@@ -51,9 +51,7 @@ def database_url(postgres_server: str) -> Iterator[str]:
             )
         )
         yield psycopg.conninfo.make_conninfo(postgres_server, dbname=name)
-        connection.execute(
-            sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _maintenance(url: str) -> str:

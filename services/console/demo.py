@@ -13,8 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from rich.text import Text
+from typing import Any
 
 from services.console.client import Client
 from services.console.demo_screen import DemoScreen
@@ -22,6 +21,7 @@ from services.console.demo_story import Story
 from services.console.errors import FAILED, CommandError
 from services.console.instance import Instance, built_instance, read_settings
 from services.console.ready import wait_until_ready
+from services.console.supervisor import Supervisor
 from shared.embedded.processes import last_lines
 from shared.settings import Settings
 
@@ -35,7 +35,9 @@ def demo(data_dir: Path | None) -> int:
     started_at = time.monotonic()
     with _folder(data_dir) as folder:
         screen.opening()
-        with built_instance(_settings(folder), on_line=screen.on_line) as instance:
+        with built_instance(
+            _settings(folder), on_line=screen.on_line, kind=StoppingSupervisor
+        ) as instance:
             telling = Telling(instance, screen, started_at)
             telling.start()
             instance.supervisor.run()
@@ -69,55 +71,65 @@ def _settings(folder: Path) -> Settings:
             "port": 0,
             "extractor": "rules",
             "embeddings": "local",
-            "rate_limit_per_minute": 0,
         }
     )
 
 
+class StoppingSupervisor(Supervisor):
+    """Tells a thread beside it that the end has begun."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopping = threading.Event()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        super().stop()
+
+
 class Telling(threading.Thread):
-    """Tells the story, then asks the supervisor to stop; a signal may have come first."""
+    """Tells the story, then asks the supervisor to stop; a signal may come first."""
 
     def __init__(self, instance: Instance, screen: DemoScreen, started_at: float) -> None:
         super().__init__(name="story", daemon=True)
+        assert isinstance(instance.supervisor, StoppingSupervisor)
         self._instance = instance
+        self._stopping = instance.supervisor.stopping
         self._screen = screen
         self._started_at = started_at
-        self._interrupted = threading.Event()
-        self._done = False
+        self._exit_code = INTERRUPTED
         self.problem = ""
 
     def run(self) -> None:
         try:
             self._tell()
-            self._done = True
-        except CommandError as error:
-            self.problem = str(error)
+            self._exit_code = 0
+        except Exception as error:
+            if self._stopping.is_set():  # the servers are being stopped under us
+                return
+            self.problem = str(error) or type(error).__name__
+            self._exit_code = FAILED
+            if not isinstance(error, CommandError):
+                raise
         finally:
             self._instance.supervisor.request_stop()
 
     def _tell(self) -> None:
         url = self._instance.gateway_url
-        if not wait_until_ready(url, READY_WITHIN_SECONDS, self._interrupted):
-            raise CommandError(f"the gateway at {url} did not answer in {READY_WITHIN_SECONDS} s")
+        if not wait_until_ready(url, READY_WITHIN_SECONDS, self._stopping):
+            raise CommandError(f"the gateway at {url} was not ready in {READY_WITHIN_SECONDS} s")
         self._screen.ready(self._instance, time.monotonic() - self._started_at)
         with Client(url, self._instance.admin_key) as client:
-            Story(client, self._screen, self._interrupted).tell()
+            Story(client, self._screen).tell()
         self._screen.closing(time.monotonic() - self._started_at)
 
     def end(self) -> int:
         """After the supervisor: how it went."""
-        self._interrupted.set()
         self.join(timeout=5)
-        if self._done:
-            return 0
-        return FAILED if self.problem and not self._screen.interrupted else INTERRUPTED
+        return self._exit_code
 
 
 def _tails(folder: Path) -> dict[str, str]:
     """The last lines of every log that holds something."""
     logs = sorted((folder / "logs").glob("*.log"))
     return {log.stem: last_lines(log) for log in logs if log.stat().st_size}
-
-
-def text_of(problem: str) -> Text:
-    return Text(problem, "bold red")

@@ -34,12 +34,15 @@ OnLine = Callable[[str, str], None]
 class Instance:
     """A built instance: its servers run, its processes start with `supervisor.run()`."""
 
-    data_dir: Path
+    settings: Settings
     gateway_url: str
     redis_url: str
     admin_key: str
-    settings: Settings
     supervisor: Supervisor
+
+    @property
+    def data_dir(self) -> Path:
+        return self.settings.data_dir
 
 
 def read_settings(**given: object) -> Settings:
@@ -61,7 +64,11 @@ def _invalid(error: ValidationError) -> str:
 
 @contextmanager
 def built_instance(
-    settings: Settings, *, on_line: OnLine, copies: Mapping[str, int] | None = None
+    settings: Settings,
+    *,
+    on_line: OnLine,
+    copies: Mapping[str, int] | None = None,
+    kind: type[Supervisor] = Supervisor,
 ) -> Iterator[Instance]:
     """Start servers, migrate, and build the supervisor; leaving the block ends the servers.
 
@@ -76,8 +83,19 @@ def built_instance(
         settings = settings.model_copy(
             update={"port": port, "data_dir": folder, "admin_key": SecretStr(key)}
         )
-        migrate(settings.database_url or "")
-        yield _instance(settings, key, servers, on_line, copies or {})
+        database_url, redis_url = settings.database_url or "", settings.redis_url or ""
+        migrate(database_url)
+        supervisor = kind(
+            folder,
+            programs(settings, key, copies or {}),
+            servers=servers,
+            gateway_url=url_of(settings.host, port),
+            database_url=database_url,
+            redis_url=redis_url,
+            on_line=on_line,
+            grace_seconds=settings.stop_grace_seconds,
+        )
+        yield Instance(settings, url_of(settings.host, port), redis_url, key, supervisor)
 
 
 def _with_servers(
@@ -93,28 +111,6 @@ def _with_servers(
     return settings.model_copy(update=urls)
 
 
-def _instance(
-    settings: Settings,
-    key: str,
-    servers: list[Server],
-    on_line: OnLine,
-    copies: Mapping[str, int],
-) -> Instance:
-    gateway_url = url_of(settings.host, settings.port)
-    database_url, redis_url = settings.database_url or "", settings.redis_url or ""
-    supervisor = Supervisor(
-        settings.data_dir,
-        programs(settings, key, copies),
-        servers=servers,
-        gateway_url=gateway_url,
-        database_url=database_url,
-        redis_url=redis_url,
-        on_line=on_line,
-        grace_seconds=settings.stop_grace_seconds,
-    )
-    return Instance(settings.data_dir, gateway_url, redis_url, key, settings, supervisor)
-
-
 def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Program]:
     """Every process, each as often as asked for, with the environment it finds the others by."""
     env = {
@@ -125,6 +121,8 @@ def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Pr
         "MEMOIRE_HOST": settings.host,
         "MEMOIRE_PORT": str(settings.port),
         "MEMOIRE_ADMIN_KEY": key,
+        "MEMOIRE_EXTRACTOR": settings.extractor,
+        "MEMOIRE_EMBEDDINGS": settings.embeddings,
     }
     return [
         # -P: a folder called `services` where the user stands must not become ours.

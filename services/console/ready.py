@@ -14,14 +14,14 @@ def wait_until_ready(gateway_url: str, timeout_seconds: float, stopping: threadi
     """Whether /v1/health/ready answered 200 in time; gives up when `stopping` is set."""
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline and not stopping.is_set():
-        if _is_ready(gateway_url):
+        if is_ready(gateway_url):
             return True
         stopping.wait(POLL_SECONDS)
     return False
 
 
-def _is_ready(gateway_url: str) -> bool:
-    """Ask without any proxy of the environment: it is our own machine."""
+def is_ready(gateway_url: str) -> bool:
+    """Whether it serves right now. Asked without any proxy: it is our own machine."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{gateway_url}/v1/health/ready", timeout=2) as answer:

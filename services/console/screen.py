@@ -142,8 +142,11 @@ def reasons(fact: dict[str, Any]) -> str:
     parts = [
         f"meaning {meaning:.2f}" if meaning is not None else "",
         f"words {words:.0%}" if words else "",
-        *(f"{name} ×{factor:.2f}" for name, factor in explained.get("boosts", {}).items()
-          if abs(factor - 1) >= 0.005),
+        *(
+            f"{name} ×{factor:.2f}"
+            for name, factor in explained.get("boosts", {}).items()
+            if abs(factor - 1) >= 0.005
+        ),
     ]
     return " · ".join(part for part in parts if part)
 

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from services.console import store
 from services.console.errors import NOT_RUNNING, CommandError
+from services.console.ready import is_ready
 from services.console.servers import Servers, find_servers
 from shared.broker import connect_redis
 from shared.topology import PROCESSES, STAGES
@@ -60,7 +61,7 @@ async def _read(servers: Servers) -> Status:
         }
         for stage, streams in STAGES.items()
     }
-    problems += _stuck(stages) + _missing(servers)
+    problems += _stuck(stages) + _missing(servers) + await _silent_gateway(servers)
     return Status(_report(servers, stages, problems), problems)
 
 
@@ -128,6 +129,14 @@ def _stuck(stages: dict[str, Any]) -> list[str]:
         for name, stage in stages.items()
         if (stage["oldest_seconds"] or 0) > STUCK_AFTER_SECONDS
     ]
+
+
+async def _silent_gateway(servers: Servers) -> list[str]:
+    """A gateway that has a pid and does not answer; whoever runs it elsewhere watches it there."""
+    if not servers.pids.get("gateway"):
+        return []
+    alive = await asyncio.to_thread(is_ready, servers.gateway_url)
+    return [] if alive else [f"the gateway at {servers.gateway_url} is not ready"]
 
 
 def _missing(servers: Servers) -> list[str]:

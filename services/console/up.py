@@ -113,8 +113,14 @@ def _examples(instance: Instance) -> dict[str, str]:
         "Straight to Redis, from any language:": (
             f"redis-cli -u {shlex.quote(instance.redis_url)} XADD memoire:messages '*' {message}"
         ),
-        "See what each stage is doing:": "memoire status",
+        "See what each stage is doing:": f"memoire status{_data_option(instance.data_dir)}",
     }
+
+
+def _data_option(data_dir: Path) -> str:
+    """What other commands need to find this instance: nothing, if they look here anyway."""
+    found_anyway = read_settings().data_dir.expanduser().resolve() == data_dir
+    return "" if found_anyway else f" --data {shlex.quote(str(data_dir))}"
 
 
 def _curl(instance: Instance, path: str, body: Mapping[str, str]) -> str:

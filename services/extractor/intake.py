@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 from faststream.redis.parser import BinaryMessageFormatV1
 from redis.asyncio import Redis
@@ -89,8 +90,8 @@ class Intake:
     async def _incarnation(self) -> str:
         """Name this life of the stream: after it has been emptied, entry ids may repeat."""
         fresh = secrets.token_hex(4)
-        known: bytes | None = await self._redis.set(_INCARNATION_KEY, fresh, nx=True, get=True)
-        return known.decode() if known else fresh
+        known: Any = await self._redis.set(_INCARNATION_KEY, fresh, nx=True, get=True)
+        return str(known.decode()) if known else fresh
 
 
 def _flat_fields(entry: Entry) -> dict[str, str]:

@@ -128,8 +128,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
         case 404:
             return response("not_found", "There is no such route.")
         case 405:
-            allowed = {key: value for key, value in (error.headers or {}).items()}
-            return response("method_not_allowed", "Not with this method.", headers=allowed)
+            return response("method_not_allowed", "Not with this method.", headers=error.headers)
     code = _CODE_OF.get(error.status_code, "internal")
     return response(code, str(error.detail), headers=error.headers)
 
@@ -137,9 +136,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 async def _database(request: Request, error: Exception) -> JSONResponse:
     """Answer 503 for what will pass, 422 for a value PostgreSQL could not take."""
     if is_outage(error) or is_conflict(error) or isinstance(error, psycopg.OperationalError):
-        return response(
-            "unavailable", "Try again in a moment.", headers={"Retry-After": "1"}
-        )
+        return response("unavailable", "Try again in a moment.", headers={"Retry-After": "1"})
     if isinstance(error, psycopg.DataError):
         log.error("a value passed validation and PostgreSQL refused it", path=request.url.path)
         return response("invalid_request", "A value cannot be stored.")

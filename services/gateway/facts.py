@@ -40,9 +40,7 @@ def public_fact(row: Row, now: datetime) -> dict[str, Any]:
     }
 
 
-def stretch_at(
-    standing: Standing | None, now: datetime
-) -> tuple[datetime | None, datetime | None]:
+def stretch_at(standing: Standing | None, now: datetime) -> tuple[datetime | None, datetime | None]:
     """The stretch of belief that covers now, else the last one."""
     if standing is None or not standing.valid:
         return None, None

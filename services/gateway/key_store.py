@@ -42,9 +42,7 @@ async def create_key(
     return created
 
 
-async def keys_page(
-    tx: Transaction, tenant: str, after: tuple[Any, Any], limit: int
-) -> list[Row]:
+async def keys_page(tx: Transaction, tenant: str, after: tuple[Any, Any], limit: int) -> list[Row]:
     """List a tenant's keys, oldest first; one row more than `limit` when there are more."""
     params = {"tenant": tenant, "after_at": after[0], "after_id": after[1], "limit": limit + 1}
     return await tx.rows(queries["keys_page"], params)
@@ -56,3 +54,8 @@ async def revoke_key(
     """Revoke a tenant's key, now or soon; a key that ends earlier keeps its end."""
     params = {"tenant": tenant, "id": row, "overlap": overlap_seconds}
     return await tx.row(queries["revoke_key"], params)
+
+
+async def lock_key(tx: Transaction, tenant: str, row: UUID) -> Row | None:
+    """Read a tenant's key and keep others from changing it."""
+    return await tx.row(queries["lock_key"], {"tenant": tenant, "id": row})

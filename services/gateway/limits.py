@@ -109,7 +109,9 @@ class RateLimiter:
         now = int(time.time())
         try:
             async with asyncio.timeout(_COUNT_SECONDS):
-                count = await self._count(self._redis, f"memoire:rate:{key}:{now // _WINDOW_SECONDS}")
+                count = await self._count(
+                    self._redis, f"memoire:rate:{key}:{now // _WINDOW_SECONDS}"
+                )
         except (TimeoutError, OSError, RedisError):
             self._circuit.failed()
             return 0

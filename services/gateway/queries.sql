@@ -109,6 +109,12 @@ SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
  ORDER BY created_at, id
  LIMIT %(limit)s;
 
+-- name: lock_key
+-- Reads a key and keeps it from being changed until the transaction ends.
+SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
+ WHERE id = %(id)s AND tenant_id = %(tenant)s
+   FOR UPDATE;
+
 -- name: revoke_key
 -- Ends a key after the overlap; one that was revoked before stays as it was.
 UPDATE api_keys
@@ -264,3 +270,7 @@ SELECT count(*)::int AS pending,
           WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND state <> 'settled'
             AND retry_at IS DISTINCT FROM 'infinity'
           LIMIT %(bound)s)) AS waiting;
+
+-- name: count_dead
+-- Counts what was given up, by stage.
+SELECT stage, count(*)::int AS dead FROM failures WHERE dead_at IS NOT NULL GROUP BY stage ORDER BY stage;

@@ -52,9 +52,7 @@ class Scope:
         }
 
 
-async def vector_arm(
-    tx: Transaction, scope: Scope, model: str, vector: Sequence[float]
-) -> list[Row]:
+async def vector_arm(tx: Transaction, scope: Scope, model: str, vector: list[float]) -> list[Row]:
     """Rows (id, cosine, confidence, said_at, essential, evidence_count), nearest first."""
     params = scope.params(model=model, vector=HalfVector(vector), dimensions=len(vector))
     return await tx.rows(queries["recall_scope"] + queries["vector_arm"], params)

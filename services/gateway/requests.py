@@ -5,7 +5,7 @@ Fields nobody knows are refused: a filter that is silently ignored would be a wr
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import Header, Path, Query
@@ -30,7 +30,7 @@ IdempotencyKey = Annotated[
     str | None, Header(description="1 to 255 printable characters; makes a retry safe.")
 ]
 
-EXAMPLE_MESSAGE = {
+EXAMPLE_MESSAGE: dict[str, Any] = {
     "user_id": "ana",
     "session_id": "chat-7",
     "role": "user",

@@ -51,9 +51,7 @@ async def facts_page(
     return await facts_by_ids(tx, tenant, user, [row["id"] for row in found])
 
 
-async def facts_by_ids(
-    tx: Transaction, tenant: str, user: str, ids: Sequence[UUID]
-) -> list[Row]:
+async def facts_by_ids(tx: Transaction, tenant: str, user: str, ids: Sequence[UUID]) -> list[Row]:
     """Read a user's facts by id, in the order asked for."""
     if not ids:
         return []
@@ -99,9 +97,7 @@ async def messages_by_ids(
     return await tx.rows(queries["messages_by_ids"], params)
 
 
-async def extraction_by_id(
-    tx: Transaction, tenant: str, user: str, row: UUID | None
-) -> Row | None:
+async def extraction_by_id(tx: Transaction, tenant: str, user: str, row: UUID | None) -> Row | None:
     if row is None:
         return None
     params = {"tenant": tenant, "user": user, "id": row}
@@ -120,3 +116,8 @@ async def history_of(tx: Transaction, fact: Row) -> tuple[list[Row], list[UUID],
     evidence = await tx.rows(queries["evidence_of_fact"], params)
     verdicts = await tx.rows(queries["verdicts_of_fact"], params)
     return events, [row["id"] for row in evidence], verdicts
+
+
+async def count_dead(tx: Transaction) -> dict[str, int]:
+    """Count dead letters by stage, of all tenants."""
+    return {row["stage"]: row["dead"] for row in await tx.rows(queries["count_dead"])}

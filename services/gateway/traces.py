@@ -38,12 +38,12 @@ def job_stages(job: Row, failures: Sequence[Row]) -> list[Any]:
     return [_stage("maintenance", state, job["finished_at"], failures)]
 
 
-def status_of(rows: Iterable[Row], done_states: tuple[str, ...]) -> str:
-    """`dead` only when nothing that is left can still move by itself."""
-    left = [row for row in rows if row["state"] not in done_states]
+def status_of(rows: Iterable[tuple[bool, bool]]) -> str:
+    """From (done, dead) of each row: dead only when nothing that is left moves by itself."""
+    left = [dead for done, dead in rows if not done]
     if not left:
         return "settled"
-    return "dead" if all(row["dead"] for row in left) else "open"
+    return "dead" if all(left) else "open"
 
 
 def public_failures(failures: Sequence[Row]) -> list[dict[str, Any]]:

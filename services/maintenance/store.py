@@ -116,8 +116,7 @@ async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[A
         attributes = await ledger.attributes_of(tx, tenant, user)
         free_text = await ledger.free_text_of(tx, tenant, user)
         changes = await ledger.refold(tx, tenant, user, attributes, free_text)
-        await tx.execute(queries["write_result"], {**params, "result": Jsonb({"changed": len(changes)})})
+        result = Jsonb({"changed": len(changes)})
+        await tx.execute(queries["write_result"], {**params, "result": result})
         occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
         return await ledger.record_events(tx, tenant, user, occurrences)
-
-

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import structlog
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 from services.maintenance import store
 from services.maintenance.store import Sweep
 from shared.broker import Announcer
-from shared.db import Database
+from shared.db import Database, Transaction
 from shared.events import Announcement
 from shared.process import every
 from shared.settings import Settings
@@ -43,7 +44,7 @@ class Sweeper:
 
     def __init__(self, db: Database, redis: Redis, settings: Settings) -> None:
         self._db = db
-        self._redis = redis
+        self._redis: Any = redis  # redis-py types every answer as the union of all it could be
         self._settings = settings
         self._announcer = Announcer(redis, settings.settled_max_length)
 
@@ -54,9 +55,7 @@ class Sweeper:
             loops.create_task(
                 every(settings.window_ms / 1000, self._calmly(self.refill_windows), stopping)
             )
-            loops.create_task(
-                every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping)
-            )
+            loops.create_task(every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping))
 
     def _calmly(self, action: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         """Skip a turn while a server is away."""
@@ -111,7 +110,7 @@ class Sweeper:
             seen += len(entries)
         raise UnknownOldestBellError(stream)
 
-    async def _resend_entries(self, tx: store.Transaction, sweep: Sweep) -> None:
+    async def _resend_entries(self, tx: Transaction, sweep: Sweep) -> None:
         """Put redriven entries on their stream again; their first entry's id keeps them unique."""
         due = await store.due_entries(tx, sweep)
         for failure in due:

@@ -4,9 +4,10 @@ Decides clusters by complete link over stored verdicts, never through a bridge, 
 stored verdicts supersede. It never judges whether two sentences are duplicates.
 
 Choices: a plan and a fact are never one, nor are facts about two subjects. A member said later
-with an end, or in the past tense, closes the earlier ones that began before its end. A superseding
-fact closes what was said before it, so that saying the old thing again brings it back. `claim` and
-`cardinality` say nothing about free text: its sentence says it all.
+with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went to
+Paris in 2015") is knowledge that never stops being true, so it holds from its beginning on. A
+superseding fact closes what was said before it, so that saying the old thing again brings it back.
+`claim` and `cardinality` say nothing about free text: its sentence says it all.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -165,22 +166,16 @@ def _belief(one: _Cluster, successors: Sequence[_Successor]) -> Standing:
 
 
 def _stretches(one: _Cluster, successors: Sequence[_Successor]) -> tuple[Stretch, ...]:
-    """What its members cover together; only a bygone of unknown start covers a mere moment."""
+    """What its members cover together."""
     own = {member.fact_id: _own(member) for member in one.members}
-    closed = [_closed(member, one.members, successors, own) for member in one.members]
-    covered = merged(closed)
-    if covered or not all(start == end for start, end in own.values()):
-        return covered
-    return (max(own.values()),)
+    return merged([_closed(member, one.members, successors, own) for member in one.members])
 
 
 def _own(entry: Entry) -> Stretch:
-    """From `occurred_at`, else when it was said, to `ended_at`, else open (bygone: when said)."""
+    """From `occurred_at`, else when it was said, to `ended_at`, else open; a bygone stays true."""
     start = min(entry.start.at, entry.said) if entry.start else entry.said
     end = entry.end.at if entry.end else FOREVER
-    if entry.state == "past":
-        end = min(end, entry.said)
-    return min(start, end), end
+    return (min(start, end), FOREVER) if entry.state == "past" else (min(start, end), end)
 
 
 def _closed(

@@ -1,1 +1,1 @@
-"""Observations on their way into `memory_facts`, whoever states them: a model, rules or a caller."""
+"""Observations on their way into `memory_facts`, whoever states them: model, rules or caller."""

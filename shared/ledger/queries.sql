@@ -40,7 +40,8 @@ SELECT first_id, second_id, verdict, recorded_at FROM verdicts
 
 -- name: acts
 -- Reads the operators' acts and tombstones about one user.
-SELECT id, kind, fact_id, subject, slot, value, value_key, source_message_ids, acted_at
+SELECT id, kind, fact_id, subject, slot, value, value_key, old_value_key, valid_from, valid_to,
+       source_message_ids, acted_at
   FROM belief_acts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
 

@@ -122,8 +122,13 @@ async def read_acts(tx: Transaction, tenant: str, user: str) -> Acts:
             id=row["id"],
             at=row["acted_at"],
             fact_id=row["fact_id"],
+            subject=row["subject"],
+            slot=row["slot"],
             value=row["value"],
             value_key=row["value_key"],
+            old_value_key=row["old_value_key"],
+            valid_from=row["valid_from"],
+            valid_to=row["valid_to"],
         )
         for row in rows
         if row["kind"] == "correction"
@@ -215,9 +220,7 @@ async def _fold_clusters(
 ) -> Mapping[UUID, Standing]:
     params = {"tenant": tenant, "user": user, "ids": [row["id"] for row in rows]}
     verdicts = await tx.rows(queries["verdicts_among"], params)
-    duplicates = [
-        (v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"
-    ]
+    duplicates = [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
     return cluster([observation_of(row) for row in rows], duplicates, acts.tombstones)
 
 

@@ -209,6 +209,9 @@ CREATE TABLE belief_acts (
     slot                text,
     value               text,
     value_key           text,
+    old_value_key       text,                         -- what a correction denies,
+    valid_from          timestamptz,                  -- for the stretch the operator saw
+    valid_to            timestamptz,
     source_message_ids  uuid[]      NOT NULL DEFAULT '{}',
     acted_at            timestamptz NOT NULL DEFAULT now(),
     actor               text        NOT NULL,

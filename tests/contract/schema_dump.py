@@ -43,7 +43,9 @@ def describe_schema(url: str) -> str:
 
 def _table(connection: psycopg.Connection, oid: int, name: str) -> str:
     lines = [_column(*column) for column in connection.execute(_COLUMNS, (oid,)).fetchall()]
-    lines += [f"CONSTRAINT {name} {text}" for name, text in connection.execute(_CONSTRAINTS, (oid,))]
+    lines += [
+        f"CONSTRAINT {name} {text}" for name, text in connection.execute(_CONSTRAINTS, (oid,))
+    ]
     indexes = "".join(f"{text};\n" for (text,) in connection.execute(_INDEXES, (oid,)))
     body = ",\n".join(f"    {line}" for line in lines)
     return f"\nCREATE TABLE {name} (\n{body}\n);\n{indexes}"

@@ -77,9 +77,7 @@ class Pipeline:
             case "extractor":
                 return self._extractor(common)
             case "embedder":
-                return EmbedderStage(
-                    db=self.db, durable=self.db, embedder=self.embedder, **common
-                )
+                return EmbedderStage(db=self.db, durable=self.db, embedder=self.embedder, **common)
             case "deduper":
                 return DeduperStage(
                     db=self.db, durable=self.db, model=self.embedder.model, **common

@@ -33,7 +33,9 @@ def observation(rng: random.Random, number: int) -> NewFact:
         slot=slot,
         value=value,
         claim=rng.choices(["holds", "ends", "denies"], [6, 1, 1])[0] if slot else "holds",
-        temporal_state=rng.choices(["current", "past", "future"], [6, 1, 1])[0] if slot else "current",
+        temporal_state=rng.choices(["current", "past", "future"], [6, 1, 1])[0]
+        if slot
+        else "current",
         occurred_at=rng.choice([None, None, "2019", "2021-06"]),
     )
     return NewFact(

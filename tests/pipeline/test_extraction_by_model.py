@@ -121,7 +121,9 @@ async def test_a_wrong_key_pauses_and_burns_no_attempts(
                 "memoire:messages", {"user_id": "eve", "role": "user", "content": "I moved to Oslo"}
             )
             async with asyncio.timeout(5):
-                while not await pipeline.rows("SELECT 1 AS one FROM chat_logs WHERE user_id = 'eve'"):
+                while not await pipeline.rows(
+                    "SELECT 1 AS one FROM chat_logs WHERE user_id = 'eve'"
+                ):
                     await asyncio.sleep(0.02)
             broken = False
             await pipeline.settled()
@@ -134,7 +136,10 @@ async def test_a_wrong_key_pauses_and_burns_no_attempts(
         ('```json\n{"facts": []}\n```', 0),
         ('<think>{"facts": "no"}</think> Sure! {"facts": [FACT]}', 1),
         ('{"facts": [FACT, 7, {"content": ""}, {"content": "x", "source_message_ids": ["?"]}]}', 1),
-        ('{"facts": [{"content": "Lives in Oslo", "source_message_ids": [ID], "confidence": "0.9"}]}', 1),
+        (
+            '{"facts": [{"content": "Lives in Oslo", "source_message_ids": [ID], "confidence": "0.9"}]}',
+            1,
+        ),
         ('{"facts": null}', 0),
         ("{}", 0),
     ],
@@ -204,9 +209,7 @@ async def test_a_living_call_is_never_doubled(db: Database, redis: Redis, redis_
 
     async with chat_server(script) as server:
         pipeline = pipeline_of(server, db, redis, redis_url)
-        async with pipeline.running(
-            "extractor", "extractor", "embedder", "deduper", "superseder"
-        ):
+        async with pipeline.running("extractor", "extractor", "embedder", "deduper", "superseder"):
             await pipeline.say("I live in Oslo")
             await pipeline.settled()
     assert len(server.documents) == 1

@@ -49,7 +49,9 @@ async def test_an_outside_program_may_publish_messages(pipeline: Pipeline) -> No
     await pipeline.redis.xadd(MESSAGES, {"user_id": "ana", "role": "user", "content": ""})
     await pipeline.redis.xadd(MESSAGES, {"user_id": "ana", "role": "nobody", "content": "hi"})
     await pipeline.redis.xadd(MESSAGES, {b"user_id": b"\xff\xfe", "role": "user", "content": "hi"})
-    await pipeline.redis.xadd(MESSAGES, {"user_id": "b", "role": "user", "content": "x" * 5_000_000})
+    await pipeline.redis.xadd(
+        MESSAGES, {"user_id": "b", "role": "user", "content": "x" * 5_000_000}
+    )
     await pipeline.redis.xadd(
         MESSAGES, {"user_id": "b", "role": "user", "content": "hi", "timestamp": "yesterday"}
     )
@@ -83,10 +85,22 @@ async def test_every_statement_of_one_person_is_kept(pipeline: Pipeline) -> None
 
 async def test_the_same_messages_again_add_nothing(pipeline: Pipeline) -> None:
     """Ten messages sent three times are ten facts."""
-    cities = [f"I live in {city}" for city in "Paris Rome Oslo Bern Riga Lima Cairo Quito Doha Kiev".split()]
-    messages = [
-        pipeline.message(city, user_id=f"u{number}") for number, city in enumerate(cities)
+    cities = [
+        f"I live in {city}"
+        for city in [
+            "Paris",
+            "Rome",
+            "Oslo",
+            "Bern",
+            "Riga",
+            "Lima",
+            "Cairo",
+            "Quito",
+            "Doha",
+            "Kiev",
+        ]
     ]
+    messages = [pipeline.message(city, user_id=f"u{number}") for number, city in enumerate(cities)]
     async with pipeline.running():
         for _ in range(3):
             stored = await pipeline.store(*messages)

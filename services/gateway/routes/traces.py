@@ -61,20 +61,21 @@ async def _read(tx: Transaction, gateway: Gateway, tenant: str, row: UUID) -> di
     facts = await _facts(tx, table, first)
     subjects = [row, *(fact["id"] for fact in facts if fact["id"] != row)]
     failures = await trace_store.failures_of(tx, tenant, subjects)
+    ends = [(fact["state"] == "settled", fact["dead"]) for fact in facts]
+    chat_log = None
     if table == "chat_logs":
-        stages = traces.message_stages(first, facts, failures)
-        chat_log = row
+        stages, chat_log = traces.message_stages(first, facts, failures), row
+        ends.append((first["state"] == "extracted", first["dead"]))
     elif table == "facts":
         stages = traces.fact_stages(facts, failures)
-        chat_log = next(iter(facts[0]["source_message_ids"]), None) if facts else None
+        chat_log = next((source for fact in facts for source in fact["source_message_ids"]), None)
     else:
-        stages, chat_log = traces.job_stages(first, failures), None
-    traced = facts if table == "facts" else [first, *facts]
-    done = {"chat_logs": ("extracted", "settled"), "facts": ("settled",), "jobs": ("done",)}
+        stages = traces.job_stages(first, failures)
+        ends.append((first["state"] == "done", first["dead"]))
     return {
         "trace_id": trace_id(row),
         "chat_log_id": chat_log,
-        "status": traces.status_of(traced, done[table]),
+        "status": traces.status_of(ends),
         "stages": stages,
         "facts": [public_fact(fact, gateway.clock()) for fact in facts],
         "failures": traces.public_failures(failures),

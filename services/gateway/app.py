@@ -1,0 +1,88 @@
+"""Puts the gateway together. Everything it uses is built elsewhere and closed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from services.gateway import errors
+from services.gateway.auth import Keyring
+from services.gateway.bells import BellRinger
+from services.gateway.limits import RateLimiter, RequestGuard
+from services.gateway.recall import Recall
+from services.gateway.routes import (
+    dead_letters,
+    facts,
+    health,
+    ingest,
+    keys,
+    recall,
+    traces,
+    users,
+)
+from services.gateway.state import Gateway
+from services.gateway.watch import RowWatch
+from shared.clock import Clock, utc_now
+from shared.db import Database
+from shared.embeddings import Embedder
+from shared.settings import Settings
+
+_DESCRIPTION = """\
+A memory sidecar for LLM applications: send chat messages, ask what is known about a user.
+
+`user_id`, `session_id` and `message_id` are your own strings (1 to 128 printable characters, no
+slash). Times are ISO 8601 with zone. Lists take `limit` and `cursor` and answer `next_cursor`.
+Every failure is `{"error": {"code", "message", "details"}}`.
+"""
+_ROUTERS = (ingest, traces, recall, users, facts, keys, dead_letters, health)
+
+
+def build_app(
+    settings: Settings,
+    *,
+    db: Database,
+    redis: Redis | None,
+    embedder: Embedder,
+    clock: Clock = utc_now,
+) -> FastAPI:
+    """The HTTP gateway over a durable database and a Redis that may be away or None."""
+    gateway = Gateway(
+        settings=settings,
+        db=db,
+        redis=redis,
+        embedder=embedder,
+        clock=clock,
+        bells=BellRinger(redis),
+        keyring=Keyring(db, clock, settings.admin_key),
+        limiter=RateLimiter(redis, settings.rate_limit_per_minute),
+        watch=RowWatch(db),
+        recall=Recall(db, embedder, clock),
+    )
+    app = FastAPI(
+        title="Mémoire",
+        version=health.VERSION,
+        description=_DESCRIPTION,
+        docs_url="/docs" if settings.docs_enabled else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.gateway = gateway
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    errors.install(app)
+    app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    gateway: Gateway = app.state.gateway
+    gateway.bells.start()
+    yield
+    await gateway.watch.stop()
+    await gateway.bells.stop()

@@ -1,0 +1,107 @@
+"""Single facts: stated by the application, read back, and where they came from."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from services.gateway import store
+from services.gateway.errors import ApiError, detail, invalid, not_found
+from services.gateway.facts import public_fact, public_message
+from services.gateway.requests import FactId, StatedFact, UserId
+from services.gateway.routes.documented import READS_ONE, STORES
+from services.gateway.schemas import Fact, FactAccepted, History, Source
+from services.gateway.state import Parts, Reader, Writer
+from services.gateway.statements import new_fact, row_id, says_the_same
+from shared.db import Row, Transaction
+from shared.facts.statements import NewFact
+from shared.facts.store import insert_facts
+from shared.ids import trace_id
+
+router = APIRouter(prefix="/v1", tags=["facts"])
+
+
+@router.post(
+    "/users/{user_id}/facts", status_code=202, responses=STORES, summary="State a fact directly"
+)
+async def state_fact(
+    user_id: UserId, stated: Annotated[StatedFact, Body()], gateway: Parts, caller: Writer
+) -> FactAccepted:
+    """A fact without a message; it is compared and merged like any other."""
+    most = gateway.settings.max_metadata_bytes
+    if stated.metadata and len(json.dumps(stated.metadata, ensure_ascii=False).encode()) > most:
+        raise invalid("metadata", f"is larger than {most} bytes")
+    fact = new_fact(stated, caller.tenant, user_id)
+    async with gateway.db.transaction() as tx:
+        await store.upsert_user(tx, caller.tenant, user_id)
+        announcements = await insert_facts(tx, [fact])
+        if not announcements:
+            await _refuse_other(tx, fact)
+    gateway.bells.ring(announcements)
+    return FactAccepted(
+        status="accepted" if announcements else "duplicate",
+        fact_id=fact.id,
+        trace_id=trace_id(fact.id),
+    )
+
+
+async def _refuse_other(tx: Transaction, fact: NewFact) -> None:
+    [stored] = await store.facts_by_ids(tx, fact.tenant, fact.user, [fact.id])
+    if not says_the_same(fact, stored):
+        raise ApiError(
+            "conflict",
+            "This message_id came with another fact before.",
+            [detail("message_id", "came with other content before")],
+        )
+
+
+@router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
+async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
+    async with gateway.db.reading() as tx:
+        row = await _fact(tx, caller.tenant, fact_id)
+    return public_fact(row, gateway.clock())
+
+
+@router.get(
+    "/facts/{fact_id}/source",
+    response_model=Source,
+    responses=READS_ONE,
+    summary="Where a fact came from",
+)
+async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
+    """The messages and words a fact rests on, and the model and prompt that read them."""
+    async with gateway.db.reading() as tx:
+        row = await _fact(tx, caller.tenant, fact_id)
+        key = (caller.tenant, row["user_id"])
+        messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
+        extraction = await store.extraction_by_id(tx, *key, row["extraction_id"])
+    return {
+        "fact_id": row["id"],
+        "messages": [public_message(message) for message in messages],
+        "quote": row["quote"],
+        "extraction": extraction,
+    }
+
+
+@router.get(
+    "/facts/{fact_id}/history",
+    response_model=History,
+    responses=READS_ONE,
+    summary="What became of a fact",
+)
+async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
+    """Its events in order, the facts that say the same, and what was decided about its pairs."""
+    async with gateway.db.reading() as tx:
+        row = await _fact(tx, caller.tenant, fact_id)
+        events, evidence, verdicts = await store.history_of(tx, row)
+    return {"fact_id": row["id"], "events": events, "evidence": evidence, "verdicts": verdicts}
+
+
+async def _fact(tx: Transaction, tenant: str, fact_id: str) -> Row:
+    row = row_id(fact_id)
+    found = await store.fact_by_id(tx, tenant, row) if row is not None else None
+    if found is None:
+        raise not_found("fact")
+    return found

@@ -1,0 +1,112 @@
+"""What we hold about a user: facts, their timeline, the raw messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from services.gateway import cursors, store
+from services.gateway.facts import public_fact, public_message, slot_name
+from services.gateway.requests import (
+    FactsParams,
+    PageParams,
+    SessionId,
+    TimelineParams,
+    UserId,
+)
+from services.gateway.routes.documented import READS
+from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
+from services.gateway.state import Parts, Reader
+from shared.beliefs import SlotTimeline
+from shared.ledger import store as ledger
+
+router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
+
+
+@router.get("", response_model=Users, summary="List users")
+async def list_users(query: PageParams, gateway: Parts, caller: Reader) -> Any:
+    """Users by id."""
+    (after,) = cursors.decode(query.cursor, cursors.text)
+    async with gateway.db.reading() as tx:
+        rows = await store.users_page(tx, caller.tenant, after, query.limit)
+    users, following = cursors.page(rows, query.limit, ["user_id"])
+    return {"users": users, "next_cursor": following}
+
+
+@router.get("/{user_id}/facts", response_model=Facts, summary="List a user's facts")
+async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller: Reader) -> Any:
+    """Facts, last said first: what is believed or planned now, or with `view=all` everything."""
+    before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
+    now = gateway.clock()
+    async with gateway.db.reading() as tx:
+        rows = await store.facts_page(
+            tx,
+            caller.tenant,
+            user_id,
+            view=query.view,
+            now=now,
+            category=query.category,
+            slot=slot_name(query.slot) if query.slot is not None else None,
+            before=(before_at, before_id),
+            limit=query.limit,
+        )
+    page, following = cursors.page(rows, query.limit, ["said_at", "id"])
+    return {"facts": [public_fact(row, now) for row in page], "next_cursor": following}
+
+
+@router.get("/{user_id}/timeline", response_model=Timeline, summary="What held when")
+async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, caller: Reader) -> Any:
+    """For each attribute, which value held in which stretch of time, and on what it rests."""
+    slot = slot_name(query.slot) if query.slot is not None else None
+    async with gateway.db.reading() as tx:
+        attributes = [
+            (subject, named)
+            for subject, named in await ledger.attributes_of(tx, caller.tenant, user_id)
+            if slot in {None, named} and query.subject in {None, subject}
+        ]
+        rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes)
+        acts = await ledger.read_acts(tx, caller.tenant, user_id)
+    folded = {
+        attribute: ledger.fold_attribute(attribute, observed, acts)
+        for attribute, observed in sorted(ledger.by_attribute(rows).items())
+    }
+    return {"slots": [_shown(attribute, found) for attribute, found in folded.items()]}
+
+
+def _shown(attribute: ledger.Attribute, found: SlotTimeline) -> dict[str, Any]:
+    intervals = [
+        {
+            "value": interval.value,
+            "fact_id": interval.fact_id,
+            "valid_from": interval.valid_from,
+            "valid_to": interval.valid_to,
+            "evidence": interval.evidence,
+        }
+        for interval in found.intervals
+    ]
+    subject, slot = attribute
+    return {
+        "subject": subject,
+        "slot": slot,
+        "cardinality": found.cardinality,
+        "intervals": intervals,
+    }
+
+
+@router.get(
+    "/{user_id}/sessions/{session_id}/messages",
+    response_model=ChatMessages,
+    summary="A session's raw messages",
+)
+async def list_messages(
+    user_id: UserId, session_id: SessionId, query: PageParams, gateway: Parts, caller: Reader
+) -> Any:
+    """Messages in the order they were said."""
+    after = cursors.decode(query.cursor, cursors.moment, cursors.moment, cursors.row_id)
+    async with gateway.db.reading() as tx:
+        rows = await store.session_page(
+            tx, caller.tenant, user_id, session_id, (after[0], after[1], after[2]), query.limit
+        )
+    page, following = cursors.page(rows, query.limit, ["said_at", "recorded_at", "id"])
+    return {"messages": [public_message(row) for row in page], "next_cursor": following}

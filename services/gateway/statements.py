@@ -1,0 +1,66 @@
+"""Facts an application states itself: their identity, and whether a retry says the same (pure)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID
+
+from services.gateway.requests import StatedFact
+from shared.db import Row
+from shared.facts.statements import NewFact, observed
+from shared.ids import derived_id, time_ordered_id
+
+_GENERATION = 0  # counts in every generation
+_COMPARED = (
+    "category",
+    "slot",
+    "cardinality",
+    "occurred_at",
+    "occurred_precision",
+    "ended_at",
+    "ended_precision",
+    "metadata",
+)
+_SAID = ("content", "subject", "value", "claim", "temporal_state")
+
+
+def new_fact(stated: StatedFact, tenant: str, user: str) -> NewFact:
+    """Give a stated fact its identity: by its `message_id`, else a new one."""
+    if stated.message_id is None:
+        row = time_ordered_id()
+        key = f"u:{row.hex}"
+    else:
+        row = derived_id("stated", tenant, user, stated.message_id)
+        key = f"m:{stated.message_id}"
+    return NewFact(
+        tenant=tenant,
+        user=user,
+        id=row,
+        generation=_GENERATION,
+        said_at=stated.timestamp,
+        recorded_at=None,
+        message_key=key,
+        ordinal=0,
+        metadata=stated.metadata,
+        **observed(stated),
+    )
+
+
+def says_the_same(fact: NewFact, stored: Row) -> bool:
+    """Compare a fact with the row that has its id; an unnamed time is the first request's."""
+    columns: dict[str, Any] = {name: getattr(fact, name) for name in _COMPARED}
+    columns |= {name: getattr(fact.statement, name) for name in _SAID}
+    if fact.said_at is not None:
+        columns["said_at"] = fact.said_at
+    return all(stored[name] == value for name, value in columns.items()) and math.isclose(
+        stored["confidence"], fact.statement.confidence, abs_tol=1e-6
+    )
+
+
+def row_id(text: str) -> UUID | None:
+    """Read an id of ours; None for what is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
