@@ -1,0 +1,55 @@
+# Needs python3.11 or newer, make, and nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+CONSTRAINTS := $(wildcard constraints.txt)
+INSTALLED := .venv/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name about; \
+	do printf '  %-14s %s\n' "$$name" "$$about"; done
+
+setup: $(INSTALLED)  ## Make .venv and install everything into it
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
+	@test -n "$(PYTHON)" || { echo "python3.11 or newer is needed"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11: make setup PYTHON=/path/to/a/newer/one"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@echo "Installing into .venv (the first time takes a minute or two) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev]'
+	@touch $@
+	@echo "Ready: make demo, or .venv/bin/memoire up"
+
+demo: setup  ## See a conversation become memories, in a few seconds
+	@$(BIN)/memoire demo
+
+up: setup  ## Run everything on this machine, until Ctrl-C
+	@$(BIN)/memoire up $(ARGS)
+
+test: setup  ## Run all tests (ARGS="-k name" for some)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## Check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup  ## Check types
+	$(BIN)/mypy
+
+check: lint types  ## Format, style, types, and who may import whom
+	$(BIN)/lint-imports
+
+format: setup  ## Put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove what can be made again; never .memoire, which holds memories
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup demo up test lint types check format clean
