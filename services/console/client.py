@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import httpx
 
+from services.console.environment import read_settings
 from services.console.errors import NOT_RUNNING, CommandError
-from services.console.instance import key_path, read_settings
+from services.console.instance import key_path
 from services.console.runtime import read_runtime
 from services.console.servers import not_running
 

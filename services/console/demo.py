@@ -18,8 +18,9 @@ from typing import Any
 from services.console.client import Client
 from services.console.demo_screen import DemoScreen
 from services.console.demo_story import Story
+from services.console.environment import read_settings
 from services.console.errors import FAILED, CommandError
-from services.console.instance import Instance, built_instance, read_settings
+from services.console.instance import Instance, built_instance
 from services.console.ready import wait_until_ready
 from services.console.supervisor import Supervisor
 from shared.embedded.processes import last_lines

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from services.console.children import Program
-from services.console.errors import MISCONFIGURED, CommandError, explained
+from services.console.errors import explained
 from services.console.ports import listening_port, url_of
 from services.console.supervisor import Server, Supervisor
 from shared.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
@@ -43,23 +43,6 @@ class Instance:
     @property
     def data_dir(self) -> Path:
         return self.settings.data_dir
-
-
-def read_settings(**given: object) -> Settings:
-    """The settings of the environment, with what the command line gave instead."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise CommandError(_invalid(error), MISCONFIGURED) from error
-    return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
-
-
-def _invalid(error: ValidationError) -> str:
-    problems = [
-        f"MEMOIRE_{str(item['loc'][0]).upper().removeprefix('MEMOIRE_')}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False)
-    ]
-    return "; ".join(problems)
 
 
 @contextmanager

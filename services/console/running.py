@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from services.console.environment import read_settings
 from services.console.errors import MISCONFIGURED, CommandError, explained
-from services.console.instance import read_settings
 
 
 def run(process: str) -> None:
     """Run one process until it is told to stop."""
     from services.composition import run_process  # noqa: PLC0415  brings every stage's library
+    from shared.errors import ConfigurationError  # noqa: PLC0415
     from shared.observability import configure_logging  # noqa: PLC0415
 
     settings = read_settings()
     configure_logging(settings.log_level, as_json=settings.log_json, process=process)
-    with explained():
+    try:
         asyncio.run(run_process(process, settings))
+    except ConfigurationError as error:
+        raise CommandError(str(error), MISCONFIGURED) from error
 
 
 def migrate(data_dir: Path | None) -> list[str]:

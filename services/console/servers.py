@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.console.environment import read_settings
 from services.console.errors import NOT_RUNNING, CommandError
-from services.console.instance import read_settings
 from services.console.ports import url_of
 from services.console.runtime import read_runtime
 

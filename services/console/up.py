@@ -12,8 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from services.console.environment import read_settings
 from services.console.errors import MISCONFIGURED, CommandError
-from services.console.instance import Instance, built_instance, key_path, read_settings
+from services.console.instance import Instance, built_instance, key_path
 from services.console.ready import wait_until_ready
 from shared.topology import PROCESSES
 

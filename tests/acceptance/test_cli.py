@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +122,7 @@ def printed_request(printed: str, path: str) -> httpx.Response:
     """Do what a printed curl line does."""
     (line,) = [line for line in printed.splitlines() if "curl" in line and path in line]
     words = shlex.split(line)
-    headers = dict(
-        word.split(": ", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "-H"
-    )
+    headers = dict(word.split(": ", 1) for flag, word in pairwise(words) if flag == "-H")
     return httpx.post(words[2], headers=headers, content=words[-1], trust_env=False)
 
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli", "demo"]
 PATIENCE_SECONDS = 60
 

@@ -178,8 +178,9 @@ async def test_dead_letters_are_listed_and_redriven_by_their_tenant_alone(api: A
         await api.sql(
             "INSERT INTO failures (id, stage, subject_id, tenant_id, attempts, error_class, error,"
             " payload, dead_at) VALUES (gen_random_uuid(), 'extractor', %(s)s, %(t)s, 5, 'poison',"
-            " 'bad', '{\"a\": \"b\"}', now() + %(s)s::int * interval '1 second')",
+            " 'bad', '{\"a\": \"b\"}', now() + %(n)s * interval '1 second')",
             s=str(at),
+            n=at,
             t=tenant,
         )
     page = (await api.get("/v1/dead-letters", limit=1)).json()
