@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from services.console.environment import read_settings
@@ -15,6 +16,8 @@ def run(process: str) -> None:
     from shared.errors import ConfigurationError  # noqa: PLC0415
     from shared.observability import configure_logging  # noqa: PLC0415
 
+    # onnxruntime 1.32 reports its use to its vendor, and keeps an id of the machine in /tmp/.ses.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     settings = read_settings()
     configure_logging(settings.log_level, as_json=settings.log_json, process=process)
     try:

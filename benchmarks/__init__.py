@@ -1,0 +1,1 @@
+"""What Mémoire costs: whole-process figures of a real instance, repeatable by anyone."""
