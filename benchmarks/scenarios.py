@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-
 from benchmarks.cpu import memory_mb
 from benchmarks.instance import Instance, free_port, running, start
 

@@ -5,6 +5,7 @@ Decides where each part finds the others. `up` and `demo` run what is built here
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -130,6 +131,7 @@ def kept_key(data_dir: Path) -> str:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """While we start: SIGTERM ends us as Ctrl-C does, through every `finally`."""
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # an interrupted migration is no news
     former = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield

@@ -7,6 +7,7 @@ import shlex
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +28,14 @@ def up(
     data_dir: Path | None, port: int | None, copies: Mapping[str, int], *, verbose: bool
 ) -> None:
     """Start everything, say how to talk to it, and keep it running until told to stop."""
+    with suppress(KeyboardInterrupt):
+        _up(data_dir, port, copies, verbose=verbose)
+    console.print("Stopped.")
+
+
+def _up(
+    data_dir: Path | None, port: int | None, copies: Mapping[str, int], *, verbose: bool
+) -> None:
     notices = Notices(verbose=verbose)
     settings = read_settings(data_dir=data_dir, port=port)
     started_at = time.monotonic()
@@ -41,7 +50,6 @@ def up(
             instance.supervisor.run()
         finally:
             stopping.set()
-    console.print("Stopped.")
 
 
 def read_copies(given: list[str]) -> dict[str, int]:

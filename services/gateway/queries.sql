@@ -174,8 +174,8 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
 
 -- name: recall_scope
 -- The beginning of both arms: the user's facts that pass every filter.
-WITH mine AS MATERIALIZED (
-    SELECT f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
+WITH mine AS NOT MATERIALIZED (
+    SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
       FROM memory_facts f
       JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
      WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
@@ -194,36 +194,41 @@ WITH mine AS MATERIALIZED (
 -- name: vector_arm
 -- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
 , near AS MATERIALIZED (
-    SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
-      FROM fact_vectors v
-     WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
-       AND vector_dims(v.embedding) = %(dimensions)s AND v.fact_id IN (SELECT id FROM mine)
+    SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
+           1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
+      FROM mine
+      JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
+                         AND v.model = %(model)s AND v.fact_id = mine.id
+     WHERE vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, near.cosine, mine.confidence, mine.said_at, mine.essential, mine.evidence_count
-  FROM near JOIN mine USING (id)
- ORDER BY near.cosine DESC, id
+SELECT id, cosine, confidence, said_at, essential, evidence_count
+  FROM near
+ ORDER BY cosine DESC, id
  LIMIT %(candidates)s;
 
 -- name: lexical_arm
 -- Counts the query's terms in all that passed (documents' and terms' frequencies in one statement),
 -- replaces terms the user never used by the nearest ones, and reads the best by BM25 (k1 1.2, b 0.75).
-, words AS MATERIALIZED (
-    SELECT id, lexemes, tsvector_to_array(lexemes) AS words FROM mine
-), corpus AS (
-    SELECT count(*)::int AS documents, coalesce(avg(cardinality(words)), 0)::float8 AS average FROM words
-), asked AS (
+-- No list is joined with another by its planner's guess: those guesses are far off.
+, documents AS MATERIALIZED (
+    SELECT id, lexemes FROM mine
+), corpus AS MATERIALIZED (
+    SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
+      FROM documents
+), asked AS MATERIALIZED (
     SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
      LIMIT %(terms)s
 ), direct AS MATERIALIZED (
-    SELECT w.id, cardinality(w.words) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM words w CROSS JOIN LATERAL unnest(w.lexemes) AS l
-     WHERE w.words && ARRAY(SELECT term FROM asked) AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
+      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
+     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
+                                           ' | ')::tsquery FROM asked)
+       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
 ), missing AS MATERIALIZED (
     SELECT term FROM asked WHERE char_length(term) >= 4 AND term NOT IN (SELECT term FROM direct)
 ), vocabulary AS MATERIALIZED (
-    SELECT DISTINCT word FROM words, unnest(words) AS word
+    SELECT DISTINCT word FROM documents, unnest(tsvector_to_array(lexemes)) AS word
      WHERE EXISTS (SELECT FROM missing) AND (SELECT documents FROM corpus) <= %(vocabulary_limit)s
-       AND char_length(word) >= 3
 ), meant AS MATERIALIZED (
     SELECT DISTINCT ON (m.term) m.term, v.word
       FROM missing m JOIN vocabulary v ON abs(char_length(m.term) - char_length(v.word)) <= 3
@@ -231,18 +236,20 @@ SELECT id, near.cosine, mine.confidence, mine.said_at, mine.essential, mine.evid
      ORDER BY m.term, similarity(m.term, v.word) DESC, v.word
 ), hits AS MATERIALIZED (
     SELECT * FROM direct
-    UNION
-    SELECT w.id, cardinality(w.words), l.lexeme, cardinality(l.positions)
-      FROM words w CROSS JOIN LATERAL unnest(w.lexemes) AS l
-     WHERE EXISTS (SELECT FROM meant)
-       AND w.words && ARRAY(SELECT word FROM meant) AND l.lexeme = ANY(ARRAY(SELECT word FROM meant))
-), frequencies AS (
+    UNION ALL
+    SELECT d.id, length(d.lexemes), l.lexeme, cardinality(l.positions)
+      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
+     WHERE EXISTS (SELECT FROM meant) AND l.lexeme = ANY(ARRAY(SELECT word FROM meant EXCEPT SELECT term FROM asked))
+), frequencies AS MATERIALIZED (
     SELECT term, count(*)::int AS df FROM hits GROUP BY term
-), best AS (
+), weights AS MATERIALIZED (
+    SELECT term, ln(1 + (c.documents - df + 0.5::float8) / (df + 0.5::float8)) AS idf, c.average
+      FROM frequencies CROSS JOIN corpus c
+), best AS MATERIALIZED (
     SELECT h.id, h.length, jsonb_object_agg(h.term, h.tf) AS terms,
-           sum(ln(1 + (c.documents - f.df + 0.5) / (f.df + 0.5))
-               * h.tf * 2.2 / (h.tf + 1.2 * (0.25 + 0.75 * h.length / c.average))) AS weight
-      FROM hits h JOIN frequencies f USING (term) CROSS JOIN corpus c
+           sum(w.idf * h.tf * 2.2::float8
+               / (h.tf + 1.2::float8 * (0.25::float8 + 0.75::float8 * h.length / w.average))) AS weight
+      FROM hits h JOIN weights w USING (term)
      GROUP BY h.id, h.length
      ORDER BY weight DESC, h.id
      LIMIT %(candidates)s
@@ -252,9 +259,11 @@ SELECT corpus.documents, corpus.average,
                    FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
                    LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
        coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
-       best.id, best.length, best.terms, mine.confidence, mine.said_at, mine.essential,
-       mine.evidence_count
-  FROM corpus LEFT JOIN (best JOIN mine USING (id)) ON true
+       best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
+       f.evidence_count
+  FROM corpus
+  LEFT JOIN best ON true
+  LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
  ORDER BY best.weight DESC, best.id;
 
 -- name: pending

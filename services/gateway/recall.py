@@ -73,39 +73,39 @@ class Recall:
         began = time.perf_counter()
         now = self._clock()
         scope = _scope(tenant, asked, now)
-        vector, lexical = await asyncio.gather(
-            self._vectors.vector(asked.query), self._lexical(scope, asked.query)
+        near, lexical = await asyncio.gather(
+            self._near(scope, asked.query), self._lexical(scope, asked.query)
         )
         searched = time.perf_counter()
         async with self._db.reading() as tx:
-            near = (
-                await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
-                if vector is not None
-                else []
-            )
-            hits = ranking.fuse(list(_candidates(near, lexical)), now=now)
+            hits = ranking.fuse(list(_candidates(near or [], lexical)), now=now)
             best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
             best = best[: asked.limit]
-            rows = await store.facts_by_ids(tx, tenant, asked.user_id, _ids(best, near, lexical))
+            rows = await store.facts_by_ids(
+                tx, tenant, asked.user_id, _ids(best, near or [], lexical)
+            )
             pending = await recall_store.pending(tx, scope)
         answer: dict[str, Any] = {
             "relevant_facts": _shown(best, rows, asked, now),
             "freshness": _freshness(pending),
         }
         if asked.explain:
-            found = {"vector": len(near), "lexical": sum(row["id"] is not None for row in lexical)}
-            answer["explain"] = {
-                "candidates": found,
-                "embedding_model": self._vectors.model if vector is not None else None,
-                "terms": lexical[0]["frequencies"],
-                "read_as": lexical[0]["meant"],
-                "facts_searched": lexical[0]["documents"],
+            answer["explain"] = _explained(near, lexical) | {
+                "embedding_model": self._vectors.model if near is not None else None,
                 "milliseconds": {
-                    "embedding_and_lexical": _milliseconds(searched - began),
+                    "search": _milliseconds(searched - began),
                     "total": _milliseconds(time.perf_counter() - began),
                 },
             }
         return answer
+
+    async def _near(self, scope: Scope, query: str) -> list[Row] | None:
+        """The vector arm; None when there is no vector for the query."""
+        vector = await self._vectors.vector(query)
+        if vector is None:
+            return None
+        async with self._db.reading() as tx:
+            return await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
 
     async def _lexical(self, scope: Scope, query: str) -> list[Row]:
         async with self._db.reading() as tx:
@@ -186,6 +186,17 @@ def _shown(
         explained = {"explain": hit.explain} if asked.explain else {}
         shown.append({**fact, "score": round(hit.score, 4), **explained})
     return shown
+
+
+def _explained(near: Sequence[Row] | None, lexical: Sequence[Row]) -> dict[str, Any]:
+    """Say how many each arm found, and how the query was read."""
+    matched = sum(row["id"] is not None for row in lexical)
+    return {
+        "candidates": {"vector": len(near or ()), "lexical": matched},
+        "terms": lexical[0]["frequencies"],
+        "read_as": lexical[0]["meant"],
+        "facts_searched": lexical[0]["documents"],
+    }
 
 
 def _freshness(pending: Row) -> dict[str, Any]:

@@ -4,8 +4,8 @@ Decides clusters by complete link over stored verdicts, never through a bridge, 
 stored verdicts supersede. It never judges whether two sentences are duplicates.
 
 Choices: a plan and a fact are never one, nor are facts about two subjects. A member said later
-with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went to
-Paris in 2015") is knowledge that never stops being true, so it holds from its beginning on. A
+with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went
+to Paris in 2015") is knowledge that never stops being true: it holds from its beginning on. A
 superseding fact closes what was said before it, so that saying the old thing again brings it back.
 `claim` and `cardinality` say nothing about free text: its sentence says it all.
 """

@@ -97,7 +97,7 @@ class EmbeddedPostgres(EmbeddedServer):
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(binaries.initdb), "-D", self._seen_by_server(draft), "-U", "memoire"]
         command += ["-E", "UTF8", *locale, "--auth=peer", *([] if self._durable else ["-N"])]
-        if self._spawn(command, draft, log).wait() != 0:
+        if _wait_for(self._spawn(command, draft, log)) != 0:
             raise EmbeddedServerError(f"initdb failed ({log}):\n{last_lines(log)}")
         draft.rename(self._folder)
 
@@ -186,6 +186,17 @@ class EmbeddedPostgres(EmbeddedServer):
         without a walk. PostgreSQL and initdb never leave their folder.
         """
         return "/proc/self/cwd" if self._account else str(folder)
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code; interrupted, end it with its children: initdb runs a `postgres`."""
+    try:
+        return process.wait()
+    except BaseException:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        raise
 
 
 def _create_database(url: str) -> None:

@@ -240,7 +240,7 @@ def test_a_folder_and_a_port_belong_to_one_instance(instance: Instance, tmp_path
 
 
 def test_nothing_running_is_said_so(tmp_path: Path):
-    for command in (["status"], ["recall", "ana", "x"], ["dead", "list"], ["keys", "list"]):
+    for command in (["status"], ["recall", "ana", "x"], ["dead", "list"]):
         done = subprocess.run(
             [*MEMOIRE, *command, "--data", str(tmp_path)],
             env=environment(),
@@ -253,7 +253,6 @@ def test_nothing_running_is_said_so(tmp_path: Path):
 
 
 def test_ctrl_c_leaves_nothing_and_the_next_start_remembers(tmp_path: Path):
-    """Also after a kill -9 of everything at once."""
     with up(tmp_path / "data") as first:
         first.run("ingest", "-", "--user", "ana", "--wait", stdin='{"content": "I live in Lisbon"}')
         key = (first.data / "admin.key").read_text()
@@ -265,9 +264,4 @@ def test_ctrl_c_leaves_nothing_and_the_next_start_remembers(tmp_path: Path):
     with up(tmp_path / "data") as second:
         assert (second.data / "admin.key").read_text() == key
         assert "Lisbon" in second.run("recall", "ana", "Where does she live?")
-        for pid in second.pids():
-            os.kill(pid, signal.SIGKILL)
-        second.process.wait(30)
-    with up(tmp_path / "data") as third:
-        assert "Lisbon" in third.run("recall", "ana", "Where does she live?")
-        assert third.end(signal.SIGTERM) == 0
+        assert second.end(signal.SIGTERM) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -221,22 +222,36 @@ async def test_a_fact_can_be_stated_and_a_retry_is_a_duplicate(api: Api) -> None
     assert fact["said_at"] == "2021-01-01T00:00:00Z"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"content": "\x00"}, {"content": "x" * 2001}, {"content": 1}, {"slot": "a\x00"},
-        {"value": "\ud800"}, {"confidence": 2}, {"confidence": "NaN"}, {"confidence": True},
-        {"confidence": "1e999"}, {"occurred_at": "soon"}, {"occurred_at": "2020-13"},
-        {"occurred_at": "0000"}, {"occurred_at": "9999-12-31T23:59:59-14:00"}, {"ended_at": 7},
-        {"timestamp": "2020-01-01"}, {"claim": "maybe"}, {"temporal_state": "never"},
-        {"cardinality": "two"}, {"metadata": {"a": "x" * 5000}}, {"generation": 3},
-        {"as_of": "2020"}, {"message_id": "a/b"}, {"subject": ""}, {"category": "\x00"},
-    ],
-    ids=str,
-)  # fmt: skip
-async def test_a_strange_statement_is_refused(api: Api, change: dict[str, Any]) -> None:
-    import json
+STRANGE = [
+    {"content": "\x00"},
+    {"content": "x" * 2001},
+    {"content": 1},
+    {"slot": "a\x00"},
+    {"value": "\ud800"},
+    {"confidence": 2},
+    {"confidence": "NaN"},
+    {"confidence": True},
+    {"confidence": "1e999"},
+    {"occurred_at": "soon"},
+    {"occurred_at": "2020-13"},
+    {"occurred_at": "0000"},
+    {"occurred_at": "9999-12-31T23:59:59-14:00"},
+    {"ended_at": 7},
+    {"timestamp": "2020-01-01"},
+    {"claim": "maybe"},
+    {"temporal_state": "never"},
+    {"cardinality": "two"},
+    {"metadata": {"a": "x" * 5000}},
+    {"generation": 3},
+    {"as_of": "2020"},
+    {"message_id": "a/b"},
+    {"subject": ""},
+    {"category": "\x00"},
+]
 
-    body = json.dumps({"content": "Likes tea", **change}).encode()
-    answer = await api.client.post("/v1/users/ana/facts", content=body)
-    assert (answer.status_code, code(answer)) == (422, "invalid_request")
+
+async def test_a_strange_statement_is_refused(api: Api) -> None:
+    for change in STRANGE:
+        body = json.dumps({"content": "Likes tea", **change}).encode()
+        answer = await api.client.post("/v1/users/ana/facts", content=body)
+        assert (answer.status_code, code(answer)) == (422, "invalid_request"), change
