@@ -95,8 +95,6 @@ async def _extractor(adapters: Adapters) -> Stage:
     from shared.intake.messages import Limits
 
     settings = adapters.settings
-    paid = settings.uses_model
-    concurrency = settings.llm_concurrency if paid else 4
     durable = await adapters.database(durable=True)
     intake = Intake(
         durable,
@@ -107,7 +105,7 @@ async def _extractor(adapters: Adapters) -> Stage:
         stage="extractor",
     )
     sessions = SessionWork(
-        db=await adapters.database(durable=False, max_connections=concurrency),
+        db=await adapters.database(durable=False),
         durable=durable,
         extractor=_llm_or_rules(settings),
         pace=Pace(
@@ -119,9 +117,10 @@ async def _extractor(adapters: Adapters) -> Stage:
         ),
         policy=adapters.policy,
         worker=consumer_name(),
+        calls=settings.llm_concurrency,
         at_point=crash_hook("extractor"),
     )
-    return ExtractorStage(intake, sessions, concurrency=concurrency)
+    return ExtractorStage(intake, sessions)
 
 
 def _llm_or_rules(settings: Settings) -> Extractor:
@@ -225,7 +224,12 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         embedder=adapters.embedder(),
     )
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.stop_grace_seconds),
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

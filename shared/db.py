@@ -88,8 +88,11 @@ class Transaction:
     def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
         self.connection = connection
 
-    async def rows(self, statement: str, params: Params | None = None) -> list[Row]:
-        async with self.connection.cursor(row_factory=dict_row) as cursor:
+    async def rows(
+        self, statement: str, params: Params | None = None, *, binary: bool = False
+    ) -> list[Row]:
+        """Fetch all rows; `binary` spares the server writing vectors as text, and us reading it."""
+        async with self.connection.cursor(row_factory=dict_row, binary=binary) as cursor:
             await cursor.execute(statement.encode(), params)
             return await cursor.fetchall() if cursor.description else []
 

@@ -22,6 +22,7 @@ from shared.crash import AtPoint, ignore_point
 from shared.errors import ConfigurationError, CrashLoopError, PoisonError
 from shared.events import Announcement
 from shared.isolation import is_conflict, is_outage
+from shared.together import Together
 
 log = structlog.get_logger()
 
@@ -72,6 +73,9 @@ class Stage(Protocol):
     async def refuse(self, entry: Entry, error: Exception) -> None:
         """Record durably that this entry cannot be worked on."""
 
+    async def heartbeat(self) -> None:
+        """Keep alive what the stage itself holds; called every third of a claim's idle time."""
+
 
 class Delivery:
     """One consumer of a stage's group."""
@@ -88,6 +92,8 @@ class Delivery:
     ) -> None:
         self._redis: Any = redis  # redis-py types every answer as the union of all it could be
         self._stage = stage
+        self._announce = Together(self._announce_many)
+        self._acknowledge = Together(self._acknowledge_many)
         self._announcer = Announcer(redis)
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
@@ -130,7 +136,7 @@ class Delivery:
             if announcements is None:
                 return
             self._at_point("announce")
-            await self._announcer.announce(announcements)
+            await self._announce(announcements)
             self._at_point("acknowledge")
             await self._acknowledge(entries)
             self._at_point("acknowledged")
@@ -163,18 +169,28 @@ class Delivery:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def _acknowledge(self, entries: Sequence[Entry]) -> None:
+    async def _announce_many(
+        self, announcements: Sequence[Sequence[Announcement]]
+    ) -> Sequence[None]:
+        """Ring for several groups in one pipeline."""
+        await self._announcer.announce([one for group in announcements for one in group])
+        return [None] * len(announcements)
+
+    async def _acknowledge_many(self, groups: Sequence[Sequence[Entry]]) -> Sequence[None]:
         """Acknowledge and delete in one MULTI, so that a stream's length is its backlog."""
-        if not entries:
-            return
-        stream, ids = entries[0].stream, [entry.id for entry in entries]
+        by_stream: dict[str, list[str]] = {}
+        for group in groups:
+            for entry in group:
+                by_stream.setdefault(entry.stream, []).append(entry.id)
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.xack(stream, self._stage.name, *ids)
-        pipeline.xdel(stream, *ids)
+        for stream, ids in by_stream.items():
+            pipeline.xack(stream, self._stage.name, *ids)
+            pipeline.xdel(stream, *ids)
         try:
             await pipeline.execute()
-        except RedisError as error:  # it comes again, and changes nothing
-            log.warning("entries not acknowledged", error=str(error), entries=len(ids))
+        except RedisError as error:  # they come again, and change nothing
+            log.warning("entries not acknowledged", error=str(error))
+        return [None] * len(groups)
 
     # ---- holding
 

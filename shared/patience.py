@@ -19,14 +19,14 @@ class UserBusyError(RetryableError):
     """Another transaction has this user just now, or changed what was read."""
 
 
-async def when_free(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Attempt until nobody else has the user; raises UserBusyError after some seconds."""
+async def when_free(attempt: Callable[[], Awaitable[Result | None]], user: str) -> Result:
+    """Attempt until it answers; None means that somebody else has the user.
+
+    Raises UserBusyError after some seconds.
+    """
     for attempted in range(_TRIES):
-        try:
-            return await attempt()
-        except UserBusyError:
-            if attempted == _TRIES - 1:
-                raise
-            pause = min(_LONGEST_PAUSE_SECONDS, 0.002 * 2**attempted)
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-    raise AssertionError
+        if (result := await attempt()) is not None:
+            return result
+        pause = min(_LONGEST_PAUSE_SECONDS, 0.002 * 2**attempted)
+        await asyncio.sleep(pause * random.uniform(0.5, 1))
+    raise UserBusyError(f"user {user!r} is busy")

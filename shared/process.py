@@ -14,6 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 import structlog
 from redis.exceptions import RedisError
 
@@ -42,12 +43,12 @@ def stop_signal() -> asyncio.Event:
 async def every(
     seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event
 ) -> None:
-    """Repeat an action until the process stops; Redis being away only skips a turn."""
+    """Repeat an action until the process stops; a server being away only skips a turn."""
     while not stopping.is_set():
         try:
             await action()
-        except (RedisError, TimeoutError) as error:
-            log.debug("skipped a turn", error=str(error))
+        except (RedisError, psycopg.Error, TimeoutError) as error:
+            log.debug("skipped a turn", error=str(error).strip())
         try:
             await asyncio.wait_for(stopping.wait(), seconds)
         except TimeoutError:
@@ -96,6 +97,7 @@ class StageProcess:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(every(0.5, self.keep_subscribed, stopping))
             loops.create_task(every(third, self.delivery.refresh_held, finished))
+            loops.create_task(every(third, self._stage.heartbeat, finished))
             loops.create_task(every(min(third, 1.0), self.delivery.claim_abandoned, stopping))
             log.info("consuming", streams=list(self._stage.streams))
             await stopping.wait()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 from shared.db import Database
 from shared.delivery import Entry
@@ -32,7 +34,7 @@ class RowsStage(ABC):
         """Work on the rows that are still in this stage's state; others are passed over."""
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
-        """Part rows into what is worked on together: here, all at once."""
+        """Part rows into what is worked on side by side: here, all at once."""
         return [list(refs)]
 
     def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -45,10 +47,15 @@ class RowsStage(ABC):
                 refs.update(dict.fromkeys(_rows_of(entry)))
             except PoisonError as error:
                 await self._bury(entry, error)
-        announcements: list[Announcement] = []
-        for part in self.parts(list(refs)):
-            announcements += await isolate(part, self.process, self._fail)
-        return announcements
+        worked = [isolate(part, self.process, self._fail) for part in self.parts(list(refs))]
+        outcomes = await asyncio.gather(*worked, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [one for outcome in outcomes for one in cast("list[Announcement]", outcome)]
+
+    async def heartbeat(self) -> None:  # noqa: B027  entries are all it holds
+        """Keep nothing alive."""
 
     async def refuse(self, entry: Entry, error: Exception) -> None:
         """Record against the entry's rows what kept them from being worked on."""

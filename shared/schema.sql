@@ -216,6 +216,7 @@ CREATE TABLE memory_facts (
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (tenant_id, user_id, subject, slot) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
+CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
 
 CREATE TABLE schema_migrations (
     name text NOT NULL,

@@ -81,9 +81,9 @@ class Settings(BaseSettings):
         0.0, description="Let a session fall quiet this long first, which saves calls.", ge=0
     )
     extract_linger_ms: int = Field(
-        300,
-        description="A paid call waits this long for messages that are arriving just now, at most "
-        "five times over; ten messages sent at once then cost one call. Rules do not wait.",
+        1_000,
+        description="A paid call waits until its session has been quiet this long, at most five "
+        "times over: ten messages sent in a burst then cost one call. Rules do not wait.",
         ge=0,
     )
     lease_seconds: float = Field(

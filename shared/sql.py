@@ -1,7 +1,8 @@
 """SQL in `.sql` files, one named block a statement.
 
 A block begins with `-- name: claim_session` and a sentence that says what it promises. Parameters
-are psycopg's `%(name)s`.
+are psycopg's `%(name)s`. What several statements begin with is a `-- fragment: …`, named by each of
+them in a line `-- with: …`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
-_HEADER = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (name|fragment): (\w+)\s*$", re.MULTILINE)
+_WITH = re.compile(r"^-- with: (\w+)\s*$", re.MULTILINE)
 
 
 class Queries:
@@ -19,7 +21,14 @@ class Queries:
     def __init__(self, package: str) -> None:
         self.package = package
         text = resources.files(package).joinpath("queries.sql").read_text("utf-8")
-        self._statements = dict(_blocks(text))
+        parts = _HEADER.split(text)[1:]
+        blocks = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+        fragments = {name: body for kind, name, body in blocks if kind == "fragment"}
+        self._statements = {
+            name: _statement(_WITH.sub(lambda match: fragments[match[1]], body))
+            for kind, name, body in blocks
+            if kind == "name"
+        }
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]
@@ -28,8 +37,6 @@ class Queries:
         return iter(self._statements)
 
 
-def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    parts = _HEADER.split(text)[1:]
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        lines = [line.split(" -- ")[0] for line in body.splitlines() if line.strip()[:2] != "--"]
-        yield name, "\n".join(lines).strip().rstrip(";")
+def _statement(body: str) -> str:
+    lines = [line.split(" -- ")[0] for line in body.splitlines() if line.strip()[:2] != "--"]
+    return "\n".join(lines).strip().rstrip(";")

@@ -1,11 +1,11 @@
 """Which pairs of free-text facts are worth judging (pure): near neighbours of the same subject.
 
-One matrix product compares a batch's vectors with all that the user has.
+One matrix product compares a batch's vectors with all that a user has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,16 +17,37 @@ from services.deduper.thresholds import Floors
 
 _BLOCK = 512  # rows of one product: 512 × 10,000 similarities are 20 MB
 
+Vectors = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class FreeText:
-    """A free-text fact and its vector (L2-normalized)."""
+    """A free-text fact."""
 
     id: UUID
     subject: str
     content: str
     generation: int
-    vector: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Free-text facts with their vectors, row by row: (n, dimensions), L2-normalized."""
+
+    facts: tuple[FreeText, ...]
+    vectors: Vectors
+
+    def plus(self, other: Collection) -> Collection:
+        if not self.facts:
+            return other
+        if not other.facts:
+            return self
+        return Collection(
+            (*self.facts, *other.facts), np.concatenate([self.vectors, other.vectors])
+        )
+
+
+NOTHING = Collection((), np.empty((0, 0), dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +61,11 @@ class PairVerdict:
     cosine: float
 
 
-def judge_pairs(
-    fresh: Sequence[FreeText], others: Sequence[FreeText], floors: Floors
-) -> list[PairVerdict]:
+def judge_pairs(fresh: Collection, others: Collection, floors: Floors) -> list[PairVerdict]:
     """Judge every new fact against its neighbours, old and new; independent pairs are left out."""
     verdicts: dict[tuple[UUID, UUID], PairVerdict] = {}
-    for a, b, cosine in _neighbours(fresh, [*others, *fresh], floors.candidate):
-        first, second = sorted((a, b), key=lambda fact: fact.id)
+    for a, b, cosine in _neighbours(fresh, others.plus(fresh), floors.candidate):
+        first, second = (a, b) if a.id < b.id else (b, a)
         if (first.id, second.id) in verdicts or not _comparable(first, second):
             continue
         judged = guards.judge(first.content, second.content, cosine, floors)
@@ -64,13 +83,10 @@ def _comparable(a: FreeText, b: FreeText) -> bool:
 
 
 def _neighbours(
-    fresh: Sequence[FreeText], everything: Sequence[FreeText], floor: float
+    fresh: Collection, everything: Collection, floor: float
 ) -> Iterator[tuple[FreeText, FreeText, float]]:
-    if not fresh or not everything:
-        return
-    matrix = np.stack([fact.vector for fact in everything])
-    for start in range(0, len(fresh), _BLOCK):
-        block = fresh[start : start + _BLOCK]
-        similarity = np.stack([fact.vector for fact in block]) @ matrix.T
+    for start in range(0, len(fresh.facts), _BLOCK):
+        similarity = fresh.vectors[start : start + _BLOCK] @ everything.vectors.T
         for row, column in np.argwhere(similarity >= floor):
-            yield block[row], everything[column], float(similarity[row, column])
+            cosine = float(similarity[row, column])
+            yield fresh.facts[start + row], everything.facts[column], cosine

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
+from functools import partial
 
 from services.deduper import store
-from services.deduper.candidates import judge_pairs
+from services.deduper.candidates import Collection, judge_pairs
+from services.deduper.memory import Remembered
+from services.deduper.store import Compared, Snapshot
 from services.deduper.thresholds import floors_for
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
+from shared.ledger.store import UserKey
 from shared.patience import when_free
 from shared.rows import RowsStage, by_user
+from shared.together import Together
 from shared.topology import EMBEDDED
 
 
 class DeduperStage(RowsStage):
+    """Compares user by user; what several users need is read and written together."""
+
     name = "deduper"
     streams = (EMBEDDED,)
     state = "embedded"
@@ -36,17 +42,41 @@ class DeduperStage(RowsStage):
         self._model = model
         self._floors = floors_for(model)
         self._at_point = at_point
+        self._remembered = Remembered()
+        self._read_fresh = Together(self._read_many)
+        self._read_comparands = Together(self._read_comparands_of)
+        self._commit = Together(partial(store.commit, db))
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return by_user(refs)
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
-        tenant, user, ids = refs[0].tenant, refs[0].user, [ref.id for ref in refs]
-        return await when_free(lambda: self._compare(tenant, user, ids))
+        return await when_free(lambda: self._compare(refs), refs[0].user)
 
-    async def _compare(self, tenant: str, user: str, ids: Sequence[UUID]) -> list[Announcement]:
-        snapshot = await store.read(self._db, tenant, user, ids, self._model)
+    async def _compare(self, refs: Sequence[RowRef]) -> list[Announcement] | None:
+        snapshot = await self._read_fresh(refs)
+        if not snapshot.refs:
+            return []
         self._at_point("think")
-        verdicts = judge_pairs(snapshot.fresh, snapshot.others, self._floors)
+        others = await self._others(snapshot)
+        verdicts = judge_pairs(snapshot.fresh, others, self._floors)
         self._at_point("commit")
-        return await store.commit(self._db, tenant, user, snapshot, verdicts)
+        announcements = await self._commit(Compared(snapshot, verdicts))
+        if announcements is not None and snapshot.fresh.facts:
+            everything = others.plus(snapshot.fresh)
+            self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
+        return announcements
+
+    async def _others(self, snapshot: Snapshot) -> Collection:
+        """What the user's new facts are compared with; nothing when none of them is free text."""
+        if not snapshot.fresh.facts:
+            return snapshot.fresh
+        known = self._remembered.recall(snapshot.user, snapshot.version)
+        return known if known is not None else await self._read_comparands(snapshot.user)
+
+    async def _read_many(self, users: Sequence[Sequence[RowRef]]) -> Sequence[Snapshot]:
+        return await store.read_fresh(self._db, users, self._model)
+
+    async def _read_comparands_of(self, users: Sequence[UserKey]) -> Sequence[Collection]:
+        found = await store.read_comparands(self._db, users, self._model)
+        return [found[user] for user in users]

@@ -1,49 +1,54 @@
--- name: belief_version
--- Reads the user's version: it grows whenever there is more to compare with.
-SELECT belief_version FROM users WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+-- name: belief_versions
+-- Reads each user's version: it grows whenever there is more to compare with.
+SELECT u.tenant_id, u.user_id, u.belief_version
+  FROM unnest(%(tenants)s::text[], %(users)s::text[]) AS t(tenant_id, user_id)
+  JOIN users u USING (tenant_id, user_id);
 
 -- name: fresh_facts
 -- Reads the facts that wait for comparison, with their vectors where they are free text.
-SELECT f.id, f.subject, f.slot, f.content, f.generation, v.embedding
-  FROM memory_facts f
+SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation, v.embedding
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+  JOIN memory_facts f USING (tenant_id, user_id, id)
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                           AND v.fact_id = f.id AND v.model = %(model)s AND f.slot IS NULL
- WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
-   AND f.state = 'embedded' AND (f.retry_at IS NULL OR f.retry_at <= now());
+ WHERE f.state = 'embedded' AND (f.retry_at IS NULL OR f.retry_at <= now());
 
 -- name: comparands
--- Reads the free text these subjects' new facts are compared with.
-SELECT f.id, f.subject, f.content, f.generation, v.embedding
-  FROM memory_facts f
+-- Reads all the free text of users that new facts are compared with.
+SELECT f.tenant_id, f.user_id, f.id, f.subject, f.content, f.generation, v.embedding
+  FROM unnest(%(tenants)s::text[], %(users)s::text[]) AS t(tenant_id, user_id)
+  JOIN memory_facts f USING (tenant_id, user_id)
   JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                      AND v.fact_id = f.id AND v.model = %(model)s
- WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.slot IS NULL
-   AND f.subject = ANY(%(subjects)s) AND f.state IN ('compared', 'settled')
+ WHERE f.slot IS NULL AND f.state IN ('compared', 'settled')
    AND f.standing IS DISTINCT FROM 'forgotten';
 
--- name: grow_version
--- Takes the next version of what there is to compare with; finds nothing if somebody else did first.
-UPDATE users SET belief_version = belief_version + 1
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND belief_version = %(version)s
-RETURNING belief_version;
+-- name: grow_versions
+-- Takes each user's next version; who has grown since it was read is not returned.
+UPDATE users u SET belief_version = u.belief_version + 1
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(versions)s::bigint[])
+       AS t(tenant_id, user_id, version)
+ WHERE u.tenant_id = t.tenant_id AND u.user_id = t.user_id AND u.belief_version = t.version
+RETURNING u.tenant_id, u.user_id;
 
 -- name: claim
 -- Moves facts to compared; what somebody else moved first is not returned.
 UPDATE memory_facts f
    SET state = 'compared', announced_at = now(), compared_at = now(), rings = 0, retry_at = NULL
-  FROM (SELECT id FROM memory_facts
-         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s)
-           AND state = 'embedded'
-         ORDER BY id FOR UPDATE) AS mine
- WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = mine.id
+  FROM (SELECT f.tenant_id, f.user_id, f.id
+          FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+          JOIN memory_facts f USING (tenant_id, user_id, id)
+         WHERE f.state = 'embedded'
+         ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
+ WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
 RETURNING f.tenant_id, f.user_id, f.id, f.announced_at;
 
 -- name: save_verdicts
 -- Stores what was decided about pairs; the first decision stands.
 INSERT INTO verdicts (tenant_id, user_id, first_id, second_id, verdict, judge, reason, cosine)
-SELECT %(tenant)s, %(user)s, t.*
-  FROM unnest(%(firsts)s::uuid[], %(seconds)s::uuid[], %(verdicts)s::text[], %(judges)s::text[],
-              %(reasons)s::text[], %(cosines)s::real[])
-       AS t(first_id, second_id, verdict, judge, reason, cosine)
- ORDER BY first_id, second_id
+SELECT *
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(firsts)s::uuid[], %(seconds)s::uuid[],
+              %(verdicts)s::text[], %(judges)s::text[], %(reasons)s::text[], %(cosines)s::real[])
+       AS t(tenant_id, user_id, first_id, second_id, verdict, judge, reason, cosine)
+ ORDER BY tenant_id, user_id, first_id, second_id
     ON CONFLICT DO NOTHING;

@@ -1,92 +1,133 @@
-"""What the deduper reads and writes: facts with vectors, and verdicts about pairs."""
+"""What the deduper reads and writes: facts with vectors, and verdicts about pairs.
+
+Every function serves many users at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
-from pgvector import HalfVector
 
-from services.deduper.candidates import FreeText, PairVerdict
+from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict
 from shared.db import Database, Row
 from shared.events import Announcement, bells_for
-from shared.ledger.store import try_lock_user
-from shared.patience import UserBusyError
+from shared.failures.store import RowRef, keys_of
+from shared.ledger.store import UserKey, try_lock_users
 from shared.sql import Queries
 from shared.topology import COMPARED
 
 queries = Queries("services.deduper")
 
-LOCK_SCOPE = "comparison"
+_LOCK = "comparison"
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One user's facts that wait, as of a version of what there is to compare with."""
+
+    user: UserKey
+    version: int
+    refs: list[RowRef] = field(default_factory=list)
+    fresh: Collection = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What a comparison is made of, as of the user's version."""
+class Compared:
+    """One user's comparison, ready to be committed."""
 
-    version: int
-    ids: list[UUID]
-    fresh: list[FreeText]
-    others: list[FreeText]
+    snapshot: Snapshot
+    verdicts: Sequence[PairVerdict]
 
 
-async def read(db: Database, tenant: str, user: str, ids: Sequence[UUID], model: str) -> Snapshot:
-    """Read the facts that wait, and what they are to be compared with."""
-    params: dict[str, Any] = {"tenant": tenant, "user": user, "ids": list(ids), "model": model}
+async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str) -> list[Snapshot]:
+    """Read what waits of each user's facts. The version comes first: the rest may be newer."""
+    keys = [(refs[0].tenant, refs[0].user) for refs in users]
+    params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
     async with db.reading() as tx:
-        version = await tx.value(queries["belief_version"], params)  # first: the rest may be newer
-        rows = await tx.rows(queries["fresh_facts"], params)
-        fresh = [_free_text(row) for row in rows if row["embedding"] is not None]
-        others: list[Row] = []
-        if fresh:
-            subjects = sorted({fact.subject for fact in fresh})
-            others = await tx.rows(queries["comparands"], {**params, "subjects": subjects})
-    known = [_free_text(row) for row in others]
-    return Snapshot(version or 0, [row["id"] for row in rows], fresh, known)
+        versions = await tx.rows(queries["belief_versions"], _columns(keys))
+        rows = await tx.rows(queries["fresh_facts"], params, binary=True)
+    known = {(row["tenant_id"], row["user_id"]): row["belief_version"] for row in versions}
+    snapshots = {key: Snapshot(key, known.get(key, 0)) for key in keys}
+    for key, mine in _by_user(rows).items():
+        snapshots[key].refs = [RowRef(*key, row["id"]) for row in mine]
+        snapshots[key].fresh = _collection(row for row in mine if row["embedding"] is not None)
+    return [snapshots[key] for key in keys]
 
 
-async def commit(
-    db: Database, tenant: str, user: str, snapshot: Snapshot, verdicts: Sequence[PairVerdict]
-) -> list[Announcement]:
-    """Move the facts on and store the verdicts.
+async def read_comparands(
+    db: Database, users: Sequence[UserKey], model: str
+) -> dict[UserKey, Collection]:
+    """Read all the free text of these users."""
+    if not users:
+        return {}
+    async with db.reading() as tx:
+        params = {**_columns(users), "model": model}
+        rows = await tx.rows(queries["comparands"], params, binary=True)
+    found = {key: _collection(mine) for key, mine in _by_user(rows).items()}
+    return {user: found.get(user, NOTHING) for user in users}
 
-    Raises UserBusyError when the user is taken, or there is more to compare with than was read.
+
+async def commit(db: Database, compared: Sequence[Compared]) -> list[list[Announcement] | None]:
+    """Move facts on and store the verdicts, in one transaction under each user's lock.
+
+    Answers with one list of announcements per user; None for a user who is somebody else's just
+    now, or has more to be compared with than was read.
     """
-    if not snapshot.ids:
-        return []
-    params: dict[str, Any] = {"tenant": tenant, "user": user, "ids": snapshot.ids}
+    keys = [one.snapshot.user for one in compared]
     async with db.transaction() as tx:
-        if not await try_lock_user(tx, LOCK_SCOPE, tenant, user):
-            raise UserBusyError(f"user {user!r} is busy")
-        grown = await tx.row(queries["grow_version"], {**params, "version": snapshot.version})
-        if grown is None:
-            raise UserBusyError(f"user {user!r} has more facts now")
-        moved = await tx.rows(queries["claim"], params)
-        if verdicts:
-            await tx.execute(queries["save_verdicts"], {**params, **_columns(verdicts)})
-    return [(COMPARED, bell) for bell in bells_for(moved)]
+        locked = await try_lock_users(tx, _LOCK, keys)
+        ours = [one for one in compared if one.snapshot.user in locked]
+        versions = [one.snapshot.version for one in ours]
+        params = {**_columns([one.snapshot.user for one in ours]), "versions": versions}
+        grown = {
+            (row["tenant_id"], row["user_id"])
+            for row in await tx.rows(queries["grow_versions"], params)
+        }
+        ours = [one for one in ours if one.snapshot.user in grown]
+        refs = [ref for one in ours for ref in one.snapshot.refs]
+        moved = await tx.rows(queries["claim"], keys_of(refs))
+        if any(one.verdicts for one in ours):
+            await tx.execute(queries["save_verdicts"], _verdict_columns(ours))
+    bells = _by_user(moved)
+    return [
+        [(COMPARED, bell) for bell in bells_for(bells.get(key, ()))] if key in grown else None
+        for key in keys
+    ]
 
 
-def _columns(verdicts: Sequence[PairVerdict]) -> dict[str, list[Any]]:
+def _verdict_columns(compared: Sequence[Compared]) -> dict[str, list[Any]]:
+    pairs = [(one.snapshot.user, verdict) for one in compared for verdict in one.verdicts]
     return {
-        "firsts": [verdict.first for verdict in verdicts],
-        "seconds": [verdict.second for verdict in verdicts],
-        "verdicts": [verdict.verdict for verdict in verdicts],
-        "judges": ["guards"] * len(verdicts),
-        "reasons": [verdict.reason for verdict in verdicts],
-        "cosines": [verdict.cosine for verdict in verdicts],
+        **_columns([user for user, _ in pairs]),
+        "firsts": [verdict.first for _, verdict in pairs],
+        "seconds": [verdict.second for _, verdict in pairs],
+        "verdicts": [verdict.verdict for _, verdict in pairs],
+        "judges": ["guards"] * len(pairs),
+        "reasons": [verdict.reason for _, verdict in pairs],
+        "cosines": [verdict.cosine for _, verdict in pairs],
     }
 
 
-def _free_text(row: Row) -> FreeText:
-    return FreeText(
-        row["id"], row["subject"], row["content"], row["generation"], _vector(row["embedding"])
-    )
+def _columns(users: Sequence[UserKey]) -> dict[str, list[Any]]:
+    return {"tenants": [tenant for tenant, _ in users], "users": [user for _, user in users]}
 
 
-def _vector(embedding: HalfVector) -> NDArray[np.float32]:
-    return embedding.to_numpy().astype(np.float32)
+def _by_user(rows: Iterable[Row]) -> Mapping[UserKey, list[Row]]:
+    users: dict[UserKey, list[Row]] = {}
+    for row in rows:
+        users.setdefault((row["tenant_id"], row["user_id"]), []).append(row)
+    return users
+
+
+def _collection(rows: Iterable[Row]) -> Collection:
+    """Gather facts and stack their vectors."""
+    facts, vectors = [], []
+    for row in rows:
+        facts.append(FreeText(row["id"], row["subject"], row["content"], row["generation"]))
+        vectors.append(row["embedding"].to_numpy())
+    if not facts:
+        return NOTHING
+    return Collection(tuple(facts), np.stack(vectors).astype(np.float32))

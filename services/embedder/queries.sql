@@ -8,7 +8,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.content
 -- name: save_vectors
 -- Moves facts to embedded and stores their vectors; what somebody else moved first is passed over.
 WITH incoming AS (
-    SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(vectors)s::halfvec[])
+    SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(vectors)b::halfvec[])
                   AS t(tenant_id, user_id, id, embedding)
 ), mine AS (
     SELECT f.tenant_id, f.user_id, f.id

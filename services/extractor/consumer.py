@@ -22,8 +22,10 @@ class ExtractorStage:
     name = STAGE
     streams = (MESSAGES,)
 
-    def __init__(self, intake: Intake, sessions: SessionWork, *, concurrency: int) -> None:
-        self.concurrency = concurrency
+    concurrency = 256
+    """Sessions begun at once; the calls among them are counted by `SessionWork`."""
+
+    def __init__(self, intake: Intake, sessions: SessionWork) -> None:
         self._intake = intake
         self._sessions = sessions
 
@@ -48,6 +50,9 @@ class ExtractorStage:
             await self._intake.bury(entries, error)
             return []
         return await self._sessions.extract(bell)
+
+    async def heartbeat(self) -> None:
+        await self._sessions.keep_leases()
 
     async def refuse(self, entry: Entry, error: Exception) -> None:
         """Keep a message that cannot be taken; a bell's rows speak for themselves."""

@@ -1,92 +1,141 @@
 -- name: reserve
--- Takes a session for one worker: a dead worker's open reservation, else a new one if work waits.
-WITH taken AS (
-    UPDATE extractions
+-- Takes sessions for one worker: a dead worker's open reservation, else a new one if work waits.
+WITH asked AS MATERIALIZED (
+    SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
+                  AS t(tenant_id, user_id, session_id, id)
+), taken AS (
+    UPDATE extractions e
        SET lease_until = now() + %(lease)s * interval '1 second', worker = %(worker)s,
-           attempts = attempts + 1
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-       AND state = 'open' AND lease_until < now()
-    RETURNING id, attempts
+           attempts = e.attempts + 1
+      FROM asked
+     WHERE e.tenant_id = asked.tenant_id AND e.user_id = asked.user_id
+       AND e.session_id = asked.session_id AND e.state = 'open' AND e.lease_until < now()
+    RETURNING e.tenant_id, e.user_id, e.session_id, e.id, e.attempts
 ), made AS (
     INSERT INTO extractions (tenant_id, user_id, id, session_id, lease_until, worker)
-    SELECT %(tenant)s, %(user)s, %(id)s, %(session)s, now() + %(lease)s * interval '1 second', %(worker)s
-     WHERE NOT EXISTS (SELECT FROM taken)
-       AND EXISTS (SELECT FROM chat_logs
-                    WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-                      AND state IN ('received', 'extracting') AND extraction_id IS NULL
-                      AND (retry_at IS NULL OR retry_at <= now()))
+    SELECT tenant_id, user_id, id, session_id, now() + %(lease)s * interval '1 second', %(worker)s
+      FROM asked
+     WHERE NOT EXISTS (SELECT FROM taken t WHERE t.tenant_id = asked.tenant_id
+                          AND t.user_id = asked.user_id AND t.session_id = asked.session_id)
+       AND EXISTS (SELECT FROM chat_logs c
+                    WHERE c.tenant_id = asked.tenant_id AND c.user_id = asked.user_id
+                      AND c.session_id = asked.session_id
+                      AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+                      AND (c.retry_at IS NULL OR c.retry_at <= now()))
+     ORDER BY tenant_id, user_id, session_id
         ON CONFLICT (tenant_id, user_id, session_id) WHERE state = 'open' DO NOTHING
-    RETURNING id, attempts
+    RETURNING tenant_id, user_id, session_id, id, attempts
 )
-SELECT id, attempts FROM taken UNION ALL SELECT id, attempts FROM made;
+SELECT * FROM taken UNION ALL SELECT * FROM made;
 
 -- name: renew
--- Keeps a living worker's reservation; finds nothing when somebody else has taken it.
-UPDATE extractions SET lease_until = now() + %(lease)s * interval '1 second'
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open'
-   AND worker = %(worker)s
-RETURNING id;
+-- Keeps a living worker's reservations; what somebody else has taken is not returned.
+UPDATE extractions e SET lease_until = now() + %(lease)s * interval '1 second'
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
+   AND e.worker = %(worker)s
+RETURNING e.id;
 
--- name: newest_arrival
--- Tells how long ago, in seconds, the session's newest waiting message arrived.
-SELECT extract(epoch FROM clock_timestamp() - max(recorded_at))::float8 AS seconds
-  FROM chat_logs
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-   AND state IN ('received', 'extracting') AND extraction_id IS NULL;
+-- name: newest_arrivals
+-- Tells how long ago, in seconds, each session's newest waiting message arrived.
+SELECT t.id, (SELECT extract(epoch FROM clock_timestamp() - max(c.recorded_at))::float8
+                FROM chat_logs c
+               WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
+                 AND c.session_id = t.session_id AND c.state IN ('received', 'extracting')
+                 AND c.extraction_id IS NULL) AS seconds
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
+       AS t(tenant_id, user_id, session_id, id);
 
 -- name: claim
--- Points the session's waiting messages at the reservation, oldest first, up to the budget in bytes.
-WITH waiting AS (
-    SELECT id, row_number() OVER w AS place, sum(octet_length(content)) OVER w AS bytes
-      FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-       AND state IN ('received', 'extracting') AND extraction_id IS NULL
-       AND (retry_at IS NULL OR retry_at <= now())
-    WINDOW w AS (ORDER BY said_at, message_key, id)
-), chosen AS (
-    SELECT c.id FROM chat_logs c JOIN waiting USING (id)
-     WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s
-       AND (waiting.place = 1 OR waiting.bytes <= %(budget)s) AND c.extraction_id IS NULL
-       AND EXISTS (SELECT FROM extractions e
-                    WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = %(id)s
-                      AND e.state = 'open' AND e.worker = %(worker)s)
-     ORDER BY c.id
-       FOR UPDATE OF c SKIP LOCKED
+-- Points waiting messages at their session's reservation, oldest first, up to the budget in bytes.
+WITH held AS MATERIALIZED (
+    SELECT t.*
+      FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
+           AS t(tenant_id, user_id, session_id, id)
+      JOIN extractions e ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
+                        AND e.state = 'open' AND e.worker = %(worker)s
+), chosen AS MATERIALIZED (
+    SELECT held.tenant_id, held.user_id, held.id AS extraction_id, waiting.id
+      FROM held CROSS JOIN LATERAL (
+           SELECT c.id, row_number() OVER w AS place, sum(octet_length(c.content)) OVER w AS bytes
+             FROM chat_logs c
+            WHERE c.tenant_id = held.tenant_id AND c.user_id = held.user_id
+              AND c.session_id = held.session_id AND c.state IN ('received', 'extracting')
+              AND c.extraction_id IS NULL AND (c.retry_at IS NULL OR c.retry_at <= now())
+           WINDOW w AS (ORDER BY c.said_at, c.message_key, c.id)) AS waiting
+     WHERE waiting.place = 1 OR waiting.bytes <= %(budget)s
 )
-UPDATE chat_logs c SET state = 'extracting', extraction_id = %(id)s, rings = 0, retry_at = NULL
+UPDATE chat_logs c
+   SET state = 'extracting', extraction_id = chosen.extraction_id, rings = 0, retry_at = NULL
   FROM chosen
- WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = chosen.id;
+ WHERE c.tenant_id = chosen.tenant_id AND c.user_id = chosen.user_id AND c.id = chosen.id
+   AND c.extraction_id IS NULL AND c.state IN ('received', 'extracting')
+RETURNING c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session, c.role,
+          c.content, c.said_at, c.recorded_at, c.message_key, c.agent_id, c.speaker, c.metadata,
+          c.extraction_id;
 
--- name: messages_of
--- Reads what a reservation holds, in order.
-SELECT tenant_id AS tenant, user_id AS "user", id, session_id AS session, role, content, said_at,
-       recorded_at, message_key, agent_id, speaker, metadata
-  FROM chat_logs
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND extraction_id = %(id)s AND state = 'extracting'
-   AND session_id = %(session)s
- ORDER BY said_at, message_key, id;
+-- name: messages_held
+-- Reads what reservations taken over from dead workers hold.
+SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session, c.role,
+       c.content, c.said_at, c.recorded_at, c.message_key, c.agent_id, c.speaker, c.metadata,
+       c.extraction_id
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
+       AS t(tenant_id, user_id, session_id, id)
+  JOIN chat_logs c ON c.tenant_id = t.tenant_id AND c.user_id = t.user_id
+                  AND c.session_id = t.session_id AND c.extraction_id = t.id
+                  AND c.state = 'extracting';
 
--- name: context_before
--- Reads the last messages of the session before a moment, newest first.
-SELECT id, role, content, said_at
-  FROM chat_logs
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-   AND said_at < %(before)s
- ORDER BY said_at DESC
- LIMIT %(limit)s;
+-- name: surroundings
+-- Reads what each call is told beside its messages: generation, what is known, the turns before.
+SELECT t.id,
+       coalesce((SELECT generation FROM users u
+                  WHERE u.tenant_id = t.tenant_id AND u.user_id = t.user_id), 1) AS generation,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('slot', k.slot, 'value', k.value)), '[]')
+          FROM (SELECT f.slot, f.value FROM memory_facts f
+                 WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id AND f.subject = 'user'
+                   AND f.slot IS NOT NULL AND f.value IS NOT NULL AND f.standing = 'belief'
+                   AND f.believed @> now()
+                 ORDER BY f.slot, f.id LIMIT %(known)s) AS k) AS known,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                   'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content)), '[]')
+          FROM (SELECT c.id, c.role, c.said_at, c.content FROM chat_logs c
+                 WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
+                   AND c.session_id = t.session_id AND c.said_at < t.before
+                 ORDER BY c.said_at DESC LIMIT %(context)s) AS b) AS context
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[],
+              %(befores)s::timestamptz[])
+       AS t(tenant_id, user_id, session_id, id, before);
 
--- name: known
--- Reads the attributes that are believed of the user now, so that the model need not repeat them.
-SELECT slot, value
-  FROM memory_facts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND slot IS NOT NULL AND value IS NOT NULL
-   AND subject = 'user' AND standing = 'belief' AND believed @> now()
- ORDER BY slot, id
- LIMIT %(limit)s;
+-- name: lock_open
+-- Locks reservations for their commit; what has been closed (or is another's) is not returned.
+SELECT e.id FROM extractions e
+  JOIN unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+    ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
+ WHERE e.state = 'open' AND (%(any_worker)s OR e.worker = %(worker)s)
+ ORDER BY e.tenant_id, e.user_id, e.id
+   FOR UPDATE OF e;
 
--- name: generation_of
--- Reads which generation of the user's facts counts.
-SELECT generation FROM users WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+-- name: finish_messages
+-- Moves what still points at its reservation to extracted.
+UPDATE chat_logs c
+   SET state = 'extracted', extracted_at = now(), announced_at = coalesce(c.announced_at, now()),
+       rings = 0, retry_at = NULL
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(extractions)s::uuid[])
+       AS t(tenant_id, user_id, id, extraction_id)
+ WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id
+   AND c.extraction_id = t.extraction_id AND c.state = 'extracting'
+RETURNING c.id;
+
+-- name: close
+-- Closes reservations and keeps what they were, with the paid answer.
+UPDATE extractions e
+   SET state = %(state)s, finished_at = now(), extractor = %(extractor)s, model = %(model)s,
+       prompt = %(prompt)s, answer = t.answer, dropped = t.dropped,
+       input_tokens = t.input_tokens, output_tokens = t.output_tokens
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(answers)s::jsonb[],
+              %(dropped)s::jsonb[], %(input_tokens)s::int[], %(output_tokens)s::int[])
+       AS t(tenant_id, user_id, id, answer, dropped, input_tokens, output_tokens)
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open';
 
 -- name: release_after_first
 -- Gives back all but the first messages of a reservation, to find the one that poisons it.
@@ -108,48 +157,12 @@ UPDATE chat_logs
    AND state IN ('received', 'extracting') AND (retry_at IS NULL OR retry_at <= now())
    AND (extraction_id IS NULL OR extraction_id = %(id)s);
 
--- name: saved_answer
--- Reads the answer a reservation already has, if any.
-SELECT answer FROM extractions
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open';
-
--- name: save_answer
--- Keeps the paid answer; the first one wins. Finds nothing when the reservation is closed.
-UPDATE extractions
-   SET answer = coalesce(answer, %(answer)s), model = coalesce(model, %(model)s),
-       input_tokens = coalesce(input_tokens, 0) + %(input_tokens)s,
-       output_tokens = coalesce(output_tokens, 0) + %(output_tokens)s
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open'
-RETURNING answer;
-
--- name: lock_open
--- Locks the reservation for its commit; finds nothing when it has been closed (or is another's).
-SELECT id FROM extractions
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open'
-   AND (%(any_worker)s OR worker = %(worker)s)
-   FOR UPDATE;
-
--- name: finish_messages
--- Moves what still points at the reservation to extracted.
-UPDATE chat_logs
-   SET state = 'extracted', extracted_at = now(), announced_at = coalesce(announced_at, now()),
-       rings = 0, retry_at = NULL
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s)
-   AND extraction_id = %(id)s AND state = 'extracting'
-RETURNING id;
-
--- name: close
--- Closes the reservation and keeps what it was.
-UPDATE extractions
-   SET state = %(state)s, finished_at = now(), extractor = %(extractor)s,
-       model = coalesce(model, %(model)s), prompt = %(prompt)s, dropped = %(dropped)s
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open';
-
 -- name: abandon_if_empty
--- Removes a reservation that holds nothing.
+-- Removes reservations that hold nothing.
 DELETE FROM extractions e
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'open'
+ USING unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
    AND NOT EXISTS (SELECT FROM chat_logs c
-                    WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s
+                    WHERE c.tenant_id = e.tenant_id AND c.user_id = e.user_id
                       AND c.session_id = e.session_id AND c.extraction_id = e.id
                       AND c.state = 'extracting');

@@ -1,25 +1,25 @@
 """One session's extraction: reserve it, take what waits, ask once, commit, look again.
 
 The reservation is the fence: whatever dies, wakes late or is delivered twice, a message's facts are
-committed once, from the first answer that was saved.
+committed once, from the first answer that came to be committed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
 
-import psycopg
 import structlog
 
 from services.extractor import store
 from services.extractor.extractors import Extractor
 from services.extractor.facts import SourceMessage, Validated, validate
-from services.extractor.store import Reservation
-from services.extractor.turns import ChatTurn, KnownFact
+from services.extractor.store import Finished, Reservation
+from services.extractor.turns import ChatTurn
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
@@ -27,11 +27,13 @@ from shared.errors import ConfigurationError, CrashLoopError, RetryableError
 from shared.events import Announcement, SessionBell
 from shared.failures.store import RetryPolicy
 from shared.isolation import is_conflict, is_outage
+from shared.together import Together
 
 log = structlog.get_logger()
 
 _BYTES_PER_TOKEN = 4
 _LINGER_ROUNDS = 5
+_OUTAGE_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ class Pace:
 
 
 class SessionWork:
-    """Extracts sessions for one worker; `durable` keeps paid answers and failures."""
+    """Extracts sessions for one worker.
+
+    Each session is worked on by itself; what they ask of the database at the same time is asked
+    together, in one statement.
+    """
 
     def __init__(
         self,
@@ -57,26 +63,45 @@ class SessionWork:
         pace: Pace,
         policy: RetryPolicy,
         worker: str,
+        calls: int = 8,
         at_point: AtPoint = ignore_point,
     ) -> None:
         self._db = db
-        self._durable = durable
+        self._durable = durable  # paid answers and failures
         self._extractor = extractor
         self._pace = pace
         self._policy = policy
         self._worker = worker
+        self._calls = asyncio.Semaphore(calls)
         self._at_point = at_point
         self._paused_until = 0.0
+        self._held: dict[UUID, Reservation] = {}
+        self._reserve = Together(self._reserve_many)
+        self._newest = Together(partial(store.seconds_since_newest, db))
+        self._claim = Together(self._claim_many)
+        self._surroundings = Together(partial(store.surroundings, db))
+        self._commit = Together(self._commit_many)
 
     async def extract(self, bell: SessionBell) -> list[Announcement]:
         """Work until nothing waits in the session, or another worker holds it."""
         announcements: list[Announcement] = []
         while True:
-            held = await store.reserve(self._db, bell, self._worker, self._pace.lease_seconds)
+            held = await self._reserve(bell)
             if held is None:
                 return announcements
-            async with self._renewing(held):
+            self._held[held.id] = held
+            try:
                 announcements += await self._extract_held(held)
+            finally:
+                self._held.pop(held.id, None)
+
+    async def keep_leases(self) -> None:
+        """Renew what is held: a living call is never doubled. Called every third of a lease."""
+        if not self._held:
+            return
+        ours = await store.renew(self._db, list(self._held.values()), self._pace.lease_seconds)
+        for lost in self._held.keys() - ours:
+            self._held.pop(lost, None)
 
     async def _extract_held(self, held: Reservation) -> list[Announcement]:
         if time.monotonic() < self._paused_until:
@@ -84,9 +109,7 @@ class SessionWork:
             return []
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
-        budget = self._pace.budget_tokens * _BYTES_PER_TOKEN
-        messages = await store.claim(self._db, held, budget)
-        messages = await self._suspect_crash_loop(held, messages)
+        messages = await self._suspect_crash_loop(held, await self._claim(held))
         while messages:
             try:
                 return await self._think_and_commit(held, messages)
@@ -100,12 +123,62 @@ class SessionWork:
         self, held: Reservation, messages: Sequence[SourceMessage]
     ) -> list[Announcement]:
         self._at_point("think")
-        validated = await self._think(held, messages)
-        if validated is None:
-            return []
+        finished = await self._think(held, messages)
         self._at_point("commit")
-        provenance = self._extractor.provenance
-        return await store.commit(self._db, held, messages, validated, provenance)
+        while True:
+            try:
+                return await self._commit(finished)
+            except Exception as error:
+                if not (finished.answer and (is_outage(error) or is_conflict(error))):
+                    raise
+                log.warning("a paid answer waits for PostgreSQL", error=str(error).strip())
+                await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
+
+    async def _think(self, held: Reservation, messages: Sequence[SourceMessage]) -> Finished:
+        """Find the facts in the user's own messages; the others' are context."""
+        spoken = [message for message in messages if message.role == "user"]
+        if not spoken:
+            return Finished(held, messages, Validated([], {}))
+        around = await self._surroundings((held, messages[0].said_at))
+        context = [*around.before, *(_turn(m) for m in messages if m.role != "user")]
+        async with self._calls:
+            found = await self._extractor.extract([_turn(m) for m in spoken], context, around.known)
+        validated = validate(
+            found.facts, spoken, generation=around.generation, extraction_id=held.id
+        )
+        answer = {"facts": found.facts} if self._extractor.paid else None
+        return Finished(held, messages, validated, answer, found.tokens)
+
+    # ---- what sessions ask together
+
+    async def _reserve_many(self, bells: Sequence[SessionBell]) -> Sequence[Reservation | None]:
+        return await store.reserve(self._db, bells, self._worker, self._pace.lease_seconds)
+
+    async def _claim_many(self, held: Sequence[Reservation]) -> Sequence[list[SourceMessage]]:
+        return await store.claim(self._db, held, self._pace.budget_tokens * _BYTES_PER_TOKEN)
+
+    async def _commit_many(self, finished: Sequence[Finished]) -> Sequence[list[Announcement]]:
+        """Commit durably what was paid for; what rules found costs nothing to find again."""
+        db = self._durable if self._extractor.paid else self._db
+        return await store.commit(db, finished, self._extractor.provenance)
+
+    # ---- time
+
+    async def _let_it_fall_quiet(self, held: Reservation) -> None:
+        """Wait while the session's messages are still arriving, within bounds."""
+        quiet = self._pace.quiet_seconds
+        if self._extractor.paid:
+            quiet = max(quiet, self._pace.linger_seconds)
+        if quiet <= 0 or held.attempts > 1:
+            return
+        deadline = time.monotonic() + quiet * _LINGER_ROUNDS
+        while (now := time.monotonic()) < deadline:
+            age = await self._newest(held)
+            if age is None or age >= quiet:
+                return
+            await asyncio.sleep(min(quiet - age, deadline - now))
+
+    # ---- failures
 
     async def _after_failure(
         self, held: Reservation, messages: list[SourceMessage], error: Exception
@@ -136,81 +209,13 @@ class SessionWork:
         await store.keep_first(self._db, held, 1)
         return messages[:1]
 
-    async def _think(
-        self, held: Reservation, messages: Sequence[SourceMessage]
-    ) -> Validated | None:
-        """Find the facts in the user's own messages; None when the reservation was lost."""
-        spoken = [message for message in messages if message.role == "user"]
-        if not spoken:
-            return Validated([], {})
-        before, known, generation = await store.context_of(self._db, held, messages[0])
-        around = [_turn(message) for message in messages if message.role != "user"]
-        raw_facts = await self._ask(held, [_turn(m) for m in spoken], [*before, *around], known)
-        if raw_facts is None:
-            return None
-        return validate(raw_facts, spoken, generation=generation, extraction_id=held.id)
-
-    async def _ask(
-        self,
-        held: Reservation,
-        turns: Sequence[ChatTurn],
-        context: Sequence[ChatTurn],
-        known: Sequence[KnownFact],
-    ) -> object | None:
-        if not self._extractor.paid:
-            return (await self._extractor.extract(turns, context, known)).facts
-        saved = await store.saved_answer(self._db, held)
-        if saved is None:
-            extraction = await self._extractor.extract(turns, context, known)
-            self._at_point("save answer")
-            model = self._extractor.provenance.model
-            saved = await store.save_answer(
-                self._durable, held, {"facts": extraction.facts}, model, extraction.tokens
-            )
-        return None if saved is None else saved.get("facts")
-
-    # ---- time
-
-    async def _let_it_fall_quiet(self, held: Reservation) -> None:
-        """Wait while the session's messages are still arriving, within bounds."""
-        quiet = self._pace.quiet_seconds
-        if self._extractor.paid:
-            quiet = max(quiet, self._pace.linger_seconds)
-        if quiet <= 0 or held.attempts > 1:
-            return
-        deadline = time.monotonic() + quiet * _LINGER_ROUNDS
-        while (now := time.monotonic()) < deadline:
-            age = await store.seconds_since_newest(self._db, held)
-            if age is None or age >= quiet:
-                return
-            await asyncio.sleep(min(quiet - age, deadline - now))
-
-    @asynccontextmanager
-    async def _renewing(self, held: Reservation) -> AsyncIterator[None]:
-        """Renew the lease while the block runs: a living call is never doubled."""
-        renewal = asyncio.create_task(self._renew(held))
-        try:
-            yield
-        finally:
-            renewal.cancel()
-
-    async def _renew(self, held: Reservation) -> None:
-        while True:
-            await asyncio.sleep(self._pace.lease_seconds / 3)
-            try:
-                if not await store.renew(self._db, held, self._pace.lease_seconds):
-                    return
-            except psycopg.Error as error:
-                log.warning("lease not renewed", error=str(error).strip())
-
-    # ---- failures
-
     async def _fail(
         self, held: Reservation, messages: Sequence[SourceMessage], error: Exception
     ) -> None:
         log.warning("extraction failed", error=str(error), messages=len(messages))
+        failed = Finished(held, messages, Validated([], {}))
         provenance = self._extractor.provenance
-        await store.fail(self._durable, held, messages, error, self._policy, provenance)
+        await store.fail(self._durable, failed, error, self._policy, provenance)
 
 
 def _turn(message: SourceMessage) -> ChatTurn:

@@ -1,9 +1,13 @@
-"""What the extractor reads and writes: reservations, messages, saved answers, facts."""
+"""What the extractor reads and writes: reservations, messages, answers, facts.
+
+Every function serves many sessions at once; answers come in the order of what was asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from services.extractor.facts import SourceMessage, Validated
 from services.extractor.turns import ChatTurn, KnownFact
-from shared.db import Database, Transaction
+from shared.db import Database, Row, Transaction
 from shared.events import Announcement, SessionBell
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
@@ -42,9 +46,17 @@ class Reservation:
             "user": self.user,
             "session": self.session,
             "id": self.id,
-            "worker": self.worker,
             **more,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a call is told beside its messages."""
+
+    generation: int
+    known: list[KnownFact]
+    before: list[ChatTurn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,51 +68,156 @@ class Provenance:
     prompt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A session's work, ready to be committed; `answer` is what was paid for, if anything was."""
+
+    held: Reservation
+    messages: Sequence[SourceMessage]
+    validated: Validated
+    answer: dict[str, Any] | None = None
+    tokens: tuple[int, int] = (0, 0)
+
+
 async def reserve(
-    db: Database, bell: SessionBell, worker: str, lease_seconds: float
-) -> Reservation | None:
-    """Take the session; None when another worker holds it or nothing waits."""
+    db: Database, bells: Sequence[SessionBell], worker: str, lease_seconds: float
+) -> list[Reservation | None]:
+    """Take sessions; None where another worker holds one or nothing waits."""
+    asked = {(bell.tenant, bell.user, bell.session): None for bell in bells}
+    params = {
+        "tenants": [tenant for tenant, _, _ in asked],
+        "users": [user for _, user, _ in asked],
+        "sessions": [session for _, _, session in asked],
+        "ids": [time_ordered_id() for _ in asked],
+        "worker": worker,
+        "lease": lease_seconds,
+    }
     async with db.transaction() as tx:
-        row = await tx.row(
-            queries["reserve"],
-            {
-                "tenant": bell.tenant,
-                "user": bell.user,
-                "session": bell.session,
-                "id": time_ordered_id(),
-                "worker": worker,
-                "lease": lease_seconds,
-            },
+        rows = await tx.rows(queries["reserve"], params)
+    held = {
+        (row["tenant_id"], row["user_id"], row["session_id"]): Reservation(
+            row["tenant_id"], row["user_id"], row["session_id"], row["id"], worker, row["attempts"]
         )
-    if row is None:
-        return None
-    return Reservation(bell.tenant, bell.user, bell.session, row["id"], worker, row["attempts"])
+        for row in rows
+    }
+    # Asked for twice at once, a session is one caller's only.
+    return [held.pop((bell.tenant, bell.user, bell.session), None) for bell in bells]
 
 
-async def renew(db: Database, held: Reservation, lease_seconds: float) -> bool:
+async def renew(db: Database, held: Collection[Reservation], lease_seconds: float) -> set[UUID]:
+    """Renew leases; returns the reservations that are still ours."""
+    worker = next(iter(held)).worker
+    params = {**_keys(held), "worker": worker, "lease": lease_seconds}
     async with db.transaction() as tx:
-        return await tx.row(queries["renew"], held.params(lease=lease_seconds)) is not None
+        return {row["id"] for row in await tx.rows(queries["renew"], params)}
 
 
-async def seconds_since_newest(db: Database, held: Reservation) -> float | None:
+async def seconds_since_newest(db: Database, held: Sequence[Reservation]) -> list[float | None]:
+    """Tell how long ago each session's newest waiting message arrived; None when none waits."""
     async with db.reading() as tx:
-        seconds = await tx.value(queries["newest_arrival"], held.params())
-    return None if seconds is None else float(seconds)
+        rows = await tx.rows(queries["newest_arrivals"], _keys(held))
+    ages: dict[UUID, float | None] = {row["id"]: row["seconds"] for row in rows}
+    return [ages[one.id] for one in held]
 
 
-async def claim(db: Database, held: Reservation, budget_bytes: int) -> list[SourceMessage]:
-    """Point waiting messages at the reservation, and read all that it holds.
+async def claim(
+    db: Database, held: Sequence[Reservation], budget_bytes: int
+) -> list[list[SourceMessage]]:
+    """Point waiting messages at their reservations, and read all that these hold, in order.
 
     A reservation taken over from a dead worker keeps exactly what it held.
     """
+    claimed: dict[UUID, list[SourceMessage]] = {}
+    params = {"worker": held[0].worker, "budget": budget_bytes}
     async with db.transaction() as tx:
-        messages = await tx.rows(queries["messages_of"], held.params())
-        if not messages:
-            await tx.execute(queries["claim"], held.params(budget=budget_bytes))
-            messages = await tx.rows(queries["messages_of"], held.params())
-        if not messages:
-            await tx.execute(queries["abandon_if_empty"], held.params())
-    return [SourceMessage(**message) for message in messages]
+        if taken_over := [one for one in held if one.attempts > 1]:
+            _sort_in(claimed, await tx.rows(queries["messages_held"], _keys(taken_over)))
+        if fresh := [one for one in held if one.id not in claimed]:
+            _sort_in(claimed, await tx.rows(queries["claim"], {**_keys(fresh), **params}))
+        if empty := [one for one in held if one.id not in claimed]:
+            await tx.execute(queries["abandon_if_empty"], _keys(empty))
+    return [claimed.get(one.id, []) for one in held]
+
+
+def _sort_in(claimed: dict[UUID, list[SourceMessage]], rows: Iterable[Row]) -> None:
+    for row in rows:
+        extraction = row.pop("extraction_id")
+        claimed.setdefault(extraction, []).append(SourceMessage(**row))
+    for messages in claimed.values():
+        messages.sort(key=lambda message: (message.said_at, message.message_key, message.id))
+
+
+async def surroundings(
+    db: Database, asked: Sequence[tuple[Reservation, datetime]]
+) -> list[Surroundings]:
+    """Read what is known of each user, and the turns of each session before a moment."""
+    params = {
+        **_keys([held for held, _ in asked]),
+        "befores": [before for _, before in asked],
+        "known": _KNOWN_LIMIT,
+        "context": _CONTEXT_MESSAGES,
+    }
+    async with db.reading() as tx:
+        rows = {row["id"]: row for row in await tx.rows(queries["surroundings"], params)}
+    return [_surroundings_of(rows[held.id]) for held, _ in asked]
+
+
+def _surroundings_of(row: Row) -> Surroundings:
+    turns = [
+        ChatTurn(turn["id"], turn["role"], datetime.fromisoformat(turn["at"]), turn["content"])
+        for turn in reversed(row["context"])
+    ]
+    known = [KnownFact(slot=fact["slot"], value=fact["value"]) for fact in row["known"]]
+    return Surroundings(row["generation"], known, turns)
+
+
+async def commit(
+    db: Database, finished: Sequence[Finished], provenance: Provenance
+) -> list[list[Announcement]]:
+    """Insert the facts of messages that are still their reservation's, and close these.
+
+    The first to commit wins: a reservation that somebody closed in the meantime writes nothing.
+    """
+    async with db.transaction() as tx:
+        open_ids = await _lock_open(tx, [one.held for one in finished], any_worker=True)
+        ours = [one for one in finished if one.held.id in open_ids]
+        moved = await _finish_messages(tx, ours)
+        facts = [
+            fact
+            for one in ours
+            for fact in one.validated.facts
+            if moved.issuperset(fact.source_message_ids)
+        ]
+        announcements = await insert_facts(tx, facts)
+        await _close(tx, ours, "done", provenance)
+    return [announcements if index == 0 else [] for index in range(len(finished))]
+
+
+async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> set[UUID]:
+    pairs = [(one.held, message) for one in finished for message in one.messages]
+    params = {
+        "tenants": [message.tenant for _, message in pairs],
+        "users": [message.user for _, message in pairs],
+        "ids": [message.id for _, message in pairs],
+        "extractions": [held.id for held, _ in pairs],
+    }
+    return {row["id"] for row in await tx.rows(queries["finish_messages"], params)}
+
+
+async def fail(
+    db: Database,
+    failed: Finished,
+    error: Exception,
+    policy: RetryPolicy,
+    provenance: Provenance,
+) -> None:
+    """Record the failed attempt, park the messages until the next one, close the reservation."""
+    refs = [RowRef(message.tenant, message.user, message.id) for message in failed.messages]
+    async with db.transaction() as tx:
+        if not await _lock_open(tx, [failed.held], any_worker=False):
+            return  # taken over: the new holder's call may still succeed
+        await fail_rows(tx, STAGE, "chat_logs", refs, error, policy)
+        await _close(tx, [failed], "failed", provenance)
 
 
 async def keep_first(db: Database, held: Reservation, keep: int) -> None:
@@ -109,100 +226,45 @@ async def keep_first(db: Database, held: Reservation, keep: int) -> None:
         await tx.execute(queries["release_after_first"], held.params(keep=keep))
 
 
-async def context_of(
-    db: Database, held: Reservation, before: SourceMessage
-) -> tuple[list[ChatTurn], list[KnownFact], int]:
-    """Read what surrounds a call: the turns before it, what is known, the generation."""
-    async with db.reading() as tx:
-        params = held.params(before=before.said_at, limit=_CONTEXT_MESSAGES)
-        rows = await tx.rows(queries["context_before"], params)
-        known = await tx.rows(queries["known"], held.params(limit=_KNOWN_LIMIT))
-        generation = await tx.value(queries["generation_of"], held.params())
-    turns = [ChatTurn(str(r["id"]), r["role"], r["said_at"], r["content"]) for r in reversed(rows)]
-    return turns, [KnownFact(slot=r["slot"], value=r["value"]) for r in known], generation or 1
-
-
-async def saved_answer(db: Database, held: Reservation) -> dict[str, Any] | None:
-    async with db.reading() as tx:
-        answer: dict[str, Any] | None = await tx.value(queries["saved_answer"], held.params())
-    return answer
-
-
-async def save_answer(
-    durable: Database,
-    held: Reservation,
-    answer: dict[str, Any],
-    model: str,
-    tokens: tuple[int, int],
-) -> dict[str, Any] | None:
-    """Keep what was paid for. Returns the answer that counts; None when it came too late."""
-    params = held.params(
-        answer=Jsonb(answer), model=model, input_tokens=tokens[0], output_tokens=tokens[1]
-    )
-    async with durable.transaction() as tx:
-        stored: dict[str, Any] | None = await tx.value(queries["save_answer"], params)
-    return stored
-
-
-async def commit(
-    db: Database,
-    held: Reservation,
-    messages: Sequence[SourceMessage],
-    validated: Validated,
-    provenance: Provenance,
-) -> list[Announcement]:
-    """Insert the facts of the messages that are still this reservation's, and close it."""
-    async with db.transaction() as tx:
-        if await tx.row(queries["lock_open"], held.params(any_worker=True)) is None:
-            return []
-        ids = [message.id for message in messages]
-        finished = await tx.rows(queries["finish_messages"], held.params(ids=ids))
-        ours = {row["id"] for row in finished}
-        facts = [fact for fact in validated.facts if ours.issuperset(fact.source_message_ids)]
-        announcements = await insert_facts(tx, facts)
-        await _close(tx, held, "done", provenance, validated.dropped)
-    return announcements
-
-
-async def fail(
-    db: Database,
-    held: Reservation,
-    messages: Sequence[SourceMessage],
-    error: Exception,
-    policy: RetryPolicy,
-    provenance: Provenance,
-) -> None:
-    """Record the failed attempt, park the messages until the next one, close the reservation."""
-    async with db.transaction() as tx:
-        if await tx.row(queries["lock_open"], held.params(any_worker=False)) is None:
-            return  # taken over: the new holder's call may still succeed
-        await fail_rows(tx, STAGE, "chat_logs", _refs(messages), error, policy)
-        await _close(tx, held, "failed", provenance, {})
-
-
 async def postpone(db: Database, held: Reservation, seconds: float) -> None:
     """Leave the whole session alone for a while; nobody's attempt is counted."""
     async with db.transaction() as tx:
         await tx.execute(queries["postpone"], held.params(seconds=seconds))
-        await tx.execute(queries["abandon_if_empty"], held.params())
+        await tx.execute(queries["abandon_if_empty"], _keys([held]))
+
+
+async def _lock_open(
+    tx: Transaction, held: Sequence[Reservation], *, any_worker: bool
+) -> set[UUID]:
+    params = {**_keys(held), "any_worker": any_worker, "worker": held[0].worker}
+    return {row["id"] for row in await tx.rows(queries["lock_open"], params)}
 
 
 async def _close(
-    tx: Transaction,
-    held: Reservation,
-    state: str,
-    provenance: Provenance,
-    dropped: dict[str, int],
+    tx: Transaction, finished: Sequence[Finished], state: str, provenance: Provenance
 ) -> None:
-    params = held.params(
-        state=state,
-        extractor=provenance.extractor,
-        model=provenance.model,
-        prompt=provenance.prompt,
-        dropped=Jsonb(dropped) if dropped else None,
-    )
+    if not finished:
+        return
+    dropped = [one.validated.dropped for one in finished]
+    params = {
+        **_keys([one.held for one in finished]),
+        "state": state,
+        "extractor": provenance.extractor,
+        "model": provenance.model,
+        "prompt": provenance.prompt,
+        "answers": [Jsonb(one.answer) if one.answer else None for one in finished],
+        "dropped": [Jsonb(reasons) if reasons else None for reasons in dropped],
+        "input_tokens": [one.tokens[0] for one in finished],
+        "output_tokens": [one.tokens[1] for one in finished],
+    }
     await tx.execute(queries["close"], params)
 
 
-def _refs(messages: Sequence[SourceMessage]) -> list[RowRef]:
-    return [RowRef(message.tenant, message.user, message.id) for message in messages]
+def _keys(held: Collection[Reservation]) -> dict[str, list[Any]]:
+    """Part reservations into the parallel arrays that SQL unnests."""
+    return {
+        "tenants": [one.tenant for one in held],
+        "users": [one.user for one in held],
+        "sessions": [one.session for one in held],
+        "ids": [one.id for one in held],
+    }

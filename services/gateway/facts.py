@@ -11,6 +11,7 @@ from shared import slots
 from shared.beliefs import Standing, status_at
 from shared.db import Row
 from shared.facts.dates import format_date
+from shared.facts.statements import slot_name as own_slot_name
 from shared.ledger.store import standing_of
 
 _AS_STORED = set(Fact.model_fields) - {
@@ -31,6 +32,7 @@ def public_fact(row: Row, now: datetime) -> dict[str, Any]:
     valid_from, valid_to = stretch_at(standing, now)
     return {
         **{name: row[name] for name in _AS_STORED},
+        "confidence": round(row["confidence"], 4),
         "occurred_at": format_date(row["occurred_at"], row["occurred_precision"]),
         "ended_at": format_date(row["ended_at"], row["ended_precision"]),
         "time_precision": row["occurred_precision"] or row["ended_precision"],
@@ -63,9 +65,8 @@ def public_message(row: Row) -> dict[str, Any]:
 
 def slot_name(named: str) -> str:
     """The catalogue's name of a slot, or an unknown one in the spelling it is stored in."""
-    if spec := slots.resolve(named):
-        return spec.name
-    return "_".join(named.casefold().replace("-", " ").replace("_", " ").split())
+    spec = slots.resolve(named)
+    return spec.name if spec else own_slot_name(named)
 
 
 def tokens(fact: Mapping[str, Any]) -> int:

@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.gateway.store import queries
 from shared.db import Row, Transaction
-from shared.sql import Queries
-
-queries = Queries("services.gateway")
 
 
 async def key_by_id(tx: Transaction, row: UUID) -> Row | None:

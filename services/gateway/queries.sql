@@ -172,7 +172,7 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
    AND tenant_id = %(tenant)s AND subject_id = ANY(%(subjects)s)
  ORDER BY first_failed_at, id;
 
--- name: recall_scope
+-- fragment: recall_scope
 -- The beginning of both arms: the user's facts that pass every filter.
 WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
@@ -193,6 +193,7 @@ WITH mine AS NOT MATERIALIZED (
 
 -- name: vector_arm
 -- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
+-- with: recall_scope
 , near AS MATERIALIZED (
     SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
            1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
@@ -210,6 +211,7 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count
 -- Counts the query's terms in all that passed (documents' and terms' frequencies in one statement),
 -- replaces terms the user never used by the nearest ones, and reads the best by BM25 (k1 1.2, b 0.75).
 -- No list is joined with another by its planner's guess: those guesses are far off.
+-- with: recall_scope
 , documents AS MATERIALIZED (
     SELECT id, lexemes FROM mine
 ), corpus AS MATERIALIZED (

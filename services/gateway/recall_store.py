@@ -10,10 +10,8 @@ from typing import Any
 from pgvector import HalfVector
 from psycopg.types.json import Jsonb
 
+from services.gateway.store import queries
 from shared.db import Row, Transaction
-from shared.sql import Queries
-
-queries = Queries("services.gateway")
 
 CANDIDATES = 100  # an arm; what is found below that place has never won
 _TERMS = 32
@@ -55,7 +53,7 @@ class Scope:
 async def vector_arm(tx: Transaction, scope: Scope, model: str, vector: list[float]) -> list[Row]:
     """Rows (id, cosine, confidence, said_at, essential, evidence_count), nearest first."""
     params = scope.params(model=model, vector=HalfVector(vector), dimensions=len(vector))
-    return await tx.rows(queries["recall_scope"] + queries["vector_arm"], params)
+    return await tx.rows(queries["vector_arm"], params)
 
 
 async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
@@ -69,7 +67,7 @@ async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
         similarity=_SIMILARITY,
         vocabulary_limit=_VOCABULARY_LIMIT,
     )
-    return await tx.rows(queries["recall_scope"] + queries["lexical_arm"], params)
+    return await tx.rows(queries["lexical_arm"], params)
 
 
 async def pending(tx: Transaction, scope: Scope) -> Row:

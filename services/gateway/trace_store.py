@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
+from services.gateway.store import queries
 from shared.db import Row, Transaction
 from shared.failures.store import RowRef, keys_of
-from shared.sql import Queries
-
-queries = Queries("services.gateway")
 
 Table = Literal["chat_logs", "facts", "jobs"]
 

@@ -44,4 +44,4 @@ class MaintenanceStage(RowsStage):
     async def _run(self, tenant: str, user: str, job: UUID, kind: JobKind) -> list[Announcement]:
         if kind != "consolidate":
             raise PoisonError(f"this version does not know the job {kind!r}")
-        return await when_free(lambda: store.consolidate(self._db, tenant, user, job))
+        return await when_free(lambda: store.consolidate(self._db, tenant, user, job), user)

@@ -13,13 +13,11 @@ from psycopg.types.json import Jsonb
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for, session_bells_for
 from shared.ledger import store as ledger
-from shared.patience import UserBusyError
 from shared.sql import Queries
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, JobKind
 
 queries = Queries("services.maintenance")
 
-_BELIEFS_LOCK = "beliefs"
 _WAITS_ON = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
 """The stream that tells of facts in each open state."""
 
@@ -102,21 +100,21 @@ async def requested_jobs(
     return [(row["id"], row["kind"]) for row in rows]
 
 
-async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[Announcement]:
+async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[Announcement] | None:
     """Fold everything of a user anew: what the cache says is again what the law says.
 
-    Raises UserBusyError when another transaction is rewriting the user's beliefs.
+    None when another transaction is rewriting the user's beliefs.
     """
     params: dict[str, Any] = {"tenant": tenant, "user": user, "id": job}
     async with db.transaction() as tx:
-        if not await ledger.try_lock_user(tx, _BELIEFS_LOCK, tenant, user):
-            raise UserBusyError(f"user {user!r} is busy")
+        if not await ledger.try_lock_users(tx, ledger.BELIEFS, [(tenant, user)]):
+            return None
         if await tx.row(queries["finish_job"], {**params, "result": None}) is None:
             return []
-        attributes = await ledger.attributes_of(tx, tenant, user)
+        attributes = [((tenant, user), a) for a in await ledger.attributes_of(tx, tenant, user)]
         free_text = await ledger.free_text_of(tx, tenant, user)
-        changes = await ledger.refold(tx, tenant, user, attributes, free_text)
+        changes = await ledger.refold(tx, attributes, free_text)
         result = Jsonb({"changed": len(changes)})
         await tx.execute(queries["write_result"], {**params, "result": result})
         occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
-        return await ledger.record_events(tx, tenant, user, occurrences)
+        return await ledger.record_events(tx, occurrences)

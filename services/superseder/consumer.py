@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from services.superseder import store
 from shared.crash import AtPoint, ignore_point
@@ -11,7 +12,10 @@ from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
 from shared.patience import when_free
 from shared.rows import RowsStage, by_user
+from shared.together import Together
 from shared.topology import COMPARED
+
+_USERS_A_TRANSACTION = 100
 
 
 class SupersederStage(RowsStage):
@@ -23,14 +27,12 @@ class SupersederStage(RowsStage):
         self, *, durable: Database, policy: RetryPolicy, at_point: AtPoint = ignore_point
     ) -> None:
         super().__init__(durable, policy)
-        self._db = durable
         self._at_point = at_point
+        self._settle = Together(partial(store.settle, durable), _USERS_A_TRANSACTION)
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return by_user(refs)
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
-        tenant, user = refs[0].tenant, refs[0].user
         self._at_point("commit")
-        ids = [ref.id for ref in refs]
-        return await when_free(lambda: store.settle(self._db, tenant, user, ids))
+        return await when_free(lambda: self._settle(refs), refs[0].user)

@@ -2,9 +2,10 @@
 -- Moves facts to settled; what somebody else moved first is not returned.
 UPDATE memory_facts f
    SET state = 'settled', announced_at = now(), settled_at = now(), rings = 0, retry_at = NULL
-  FROM (SELECT id FROM memory_facts
-         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s)
-           AND state = 'compared' AND (retry_at IS NULL OR retry_at <= now())
-         ORDER BY id FOR UPDATE) AS mine
- WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = mine.id
-RETURNING f.id, f.subject, f.slot, f.source_message_ids;
+  FROM (SELECT f.tenant_id, f.user_id, f.id
+          FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+          JOIN memory_facts f USING (tenant_id, user_id, id)
+         WHERE f.state = 'compared' AND (f.retry_at IS NULL OR f.retry_at <= now())
+         ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
+ WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
+RETURNING f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.source_message_ids;

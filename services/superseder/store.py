@@ -1,37 +1,55 @@
-"""What the superseder writes: settled facts, the user's rewritten beliefs, and the events."""
+"""What the superseder writes: settled facts, rewritten beliefs, and the events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from shared.db import Database, Row
 from shared.events import Announcement
+from shared.failures.store import RowRef, keys_of
 from shared.ledger import store as ledger
-from shared.patience import UserBusyError
 from shared.sql import Queries
 
 queries = Queries("services.superseder")
 
-LOCK_SCOPE = "beliefs"
 
+async def settle(
+    db: Database, users: Sequence[Sequence[RowRef]]
+) -> list[list[Announcement] | None]:
+    """Settle facts and fold everything they touch: one transaction, under each user's lock.
 
-async def settle(db: Database, tenant: str, user: str, ids: Sequence[UUID]) -> list[Announcement]:
-    """Settle facts and fold everything they touch, in one transaction under the user's lock.
-
-    Raises UserBusyError when the user is somebody else's just now.
+    Takes one list of facts per user, and answers with one list of announcements each; None for a
+    user who is somebody else's just now.
     """
+    keys = [(refs[0].tenant, refs[0].user) for refs in users]
     async with db.transaction() as tx:
-        if not await ledger.try_lock_user(tx, LOCK_SCOPE, tenant, user):
-            raise UserBusyError(f"user {user!r} is busy")
-        params = {"tenant": tenant, "user": user, "ids": list(ids)}
-        claimed = await tx.rows(queries["claim"], params)
-        attributes = {(row["subject"], row["slot"]) for row in claimed if row["slot"]}
-        free_text = [row["id"] for row in claimed if not row["slot"]]
-        changes = await ledger.refold(tx, tenant, user, attributes, free_text)
-        occurrences = [*_settled(claimed), *filter(None, map(ledger.occurrence_of, changes))]
-        return await ledger.record_events(tx, tenant, user, occurrences)
+        free = await ledger.try_lock_users(tx, ledger.BELIEFS, keys)
+        refs = [ref for key, mine in zip(keys, users, strict=True) if key in free for ref in mine]
+        claimed = await tx.rows(queries["claim"], keys_of(refs))
+        changes = await ledger.refold(tx, _attributes(claimed), _free_text(claimed))
+        occurrences = [*map(_settled, claimed), *filter(None, map(ledger.occurrence_of, changes))]
+        announcements = await ledger.record_events(tx, occurrences)
+    answers: list[list[Announcement] | None] = [[] if key in free else None for key in keys]
+    first_free = next((index for index, key in enumerate(keys) if key in free), None)
+    if first_free is not None:
+        answers[first_free] = announcements
+    return answers
 
 
-def _settled(claimed: Sequence[Row]) -> list[ledger.Occurrence]:
-    return [ledger.Occurrence("fact.settled", row["id"], ledger.trace_of(row)) for row in claimed]
+def _attributes(claimed: Sequence[Row]) -> set[tuple[ledger.UserKey, ledger.Attribute]]:
+    return {
+        ((row["tenant_id"], row["user_id"]), (row["subject"], row["slot"]))
+        for row in claimed
+        if row["slot"]
+    }
+
+
+def _free_text(claimed: Sequence[Row]) -> list[RowRef]:
+    return [
+        RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in claimed if not row["slot"]
+    ]
+
+
+def _settled(row: Row) -> ledger.Occurrence:
+    user = (row["tenant_id"], row["user_id"])
+    return ledger.Occurrence(user, "fact.settled", row["id"], ledger.trace_of(row))

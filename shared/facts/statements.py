@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared import slots
 from shared.beliefs.observations import Precision
 from shared.facts.dates import parse_date
-from shared.intake.messages import Metadata, Text
+from shared.intake.messages import Metadata, Text, storable
 
 DEFAULT_CATEGORY = "biographical"
 DEFAULT_CONFIDENCE = 0.8
@@ -48,7 +48,7 @@ class Statement(BaseModel):
     content: Annotated[Text, Field(max_length=2_000, examples=["Lives in Lisbon"])]
     category: ShortText | None = None
     subject: ShortText = SELF
-    slot: Annotated[str, Field(max_length=100)] | None = None
+    slot: Annotated[str, Field(max_length=100), AfterValidator(storable)] | None = None
     value: ShortText | None = None
     cardinality: Literal["one", "many"] | None = None
     claim: Literal["holds", "ends", "denies"] = "holds"
@@ -118,7 +118,12 @@ def _resolve_slot(statement: Statement) -> tuple[slots.SlotSpec | None, str | No
         return None, None
     if spec := slots.resolve(named):
         return spec, spec.name
-    return None, "_".join(named.casefold().replace("-", " ").replace("_", " ").split())
+    return None, slot_name(named)
+
+
+def slot_name(named: str) -> str:
+    """Spell a slot the catalogue does not know in one way."""
+    return "_".join(named.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def _value_key(slot: str | None, statement: Statement) -> str | None:

@@ -34,7 +34,8 @@ def _identifier(value: str) -> str:
     return value
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
+    """Refuse what PostgreSQL cannot hold as text."""
     if "\x00" in value:
         raise ValueError("must not contain NUL")
     try:
@@ -80,12 +81,12 @@ def _check_json(value: Any, depth: int) -> None:
         raise ValueError("must not be nested so deeply")
     match value:
         case str():
-            _storable(value)
+            storable(value)
         case float() if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
             raise ValueError("must not contain NaN or infinity")
         case dict():
             for key, item in value.items():
-                _storable(key)
+                storable(key)
                 _check_json(item, depth - 1)
         case list():
             for item in value:
@@ -93,9 +94,9 @@ def _check_json(value: Any, depth: int) -> None:
 
 
 Identifier = Annotated[
-    str, Field(min_length=1, max_length=128), AfterValidator(_storable), AfterValidator(_identifier)
+    str, Field(min_length=1, max_length=128), AfterValidator(storable), AfterValidator(_identifier)
 ]
-Text = Annotated[str, Field(min_length=1), AfterValidator(_storable), AfterValidator(_said)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(storable), AfterValidator(_said)]
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant, json_schema_input_type=str),

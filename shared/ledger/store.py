@@ -27,14 +27,22 @@ from shared.beliefs import (
 )
 from shared.db import Row, Transaction
 from shared.events import Announcement, Settled
+from shared.failures.store import RowRef, keys_of
 from shared.ids import trace_id
 from shared.sql import Queries
 from shared.topology import SETTLED
 
 queries = Queries("shared.ledger")
 
+BELIEFS = "beliefs"
+"""The lock under which a user's beliefs are rewritten."""
+
 Attribute = tuple[str, str]
 """A subject and a slot."""
+
+
+UserKey = tuple[str, str]
+"""A tenant and a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Acts:
 class Change:
     """A fact whose standing is not what the cache said."""
 
+    user: UserKey
     fact: UUID
     trace: UUID
     before: Standing | None
@@ -59,48 +68,58 @@ class Change:
 class Occurrence:
     """One event to record and announce."""
 
+    user: UserKey
     event: str
     fact: UUID
     trace: UUID
     data: dict[str, Any] = field(default_factory=dict)
 
 
-async def try_lock_user(tx: Transaction, scope: str, tenant: str, user: str) -> bool:
-    """Take the user until the transaction ends; False when somebody else has it."""
-    params = {"scope": scope, "tenant": tenant, "user": user}
-    return bool(await tx.value(queries["try_lock_user"], params))
+async def try_lock_users(tx: Transaction, scope: str, users: Collection[UserKey]) -> set[UserKey]:
+    """Take users until the transaction ends; whom somebody else has is not among them."""
+    rows = await tx.rows(queries["try_lock_users"], {"scope": scope, **_user_columns(users)})
+    return {(row["tenant_id"], row["user_id"]) for row in rows}
 
 
 async def refold(
     tx: Transaction,
-    tenant: str,
-    user: str,
-    attributes: Collection[Attribute],
-    free_text: Collection[UUID],
+    attributes: Collection[tuple[UserKey, Attribute]],
+    free_text: Sequence[RowRef],
 ) -> list[Change]:
     """Fold these attributes and the clusters of these facts anew; returns what changed."""
-    acts = await read_acts(tx, tenant, user)
+    users = {user for user, _ in attributes} | {(ref.tenant, ref.user) for ref in free_text}
+    acts = await _acts_of(tx, users)
     changes: list[Change] = []
     if attributes:
-        rows = await read_attributes(tx, tenant, user, attributes)
-        for attribute, observed in by_attribute(rows).items():
-            timeline = fold_attribute(attribute, observed, acts)
-            changes += _changes(observed, timeline.standings)
+        for user, rows in _by_user(await _observations(tx, attributes)).items():
+            for attribute, observed in by_attribute(rows).items():
+                timeline = fold_attribute(attribute, observed, acts.get(user, Acts()))
+                changes += _changes(user, observed, timeline.standings)
     if free_text:
-        rows = await _read_clusters(tx, tenant, user, free_text)
-        changes += _changes(rows, await _fold_clusters(tx, tenant, user, rows, acts))
-    await _write(tx, tenant, user, changes)
+        rows = await tx.rows(queries["clustered_observations"], keys_of(free_text))
+        duplicates = await _duplicates_among(tx, rows)
+        for user, observed in _by_user(rows).items():
+            tombstones = acts.get(user, Acts()).tombstones
+            observations = [observation_of(row) for row in observed]
+            changes += _changes(user, observed, cluster(observations, duplicates, tombstones))
+    await _write(tx, changes)
     return changes
 
 
 async def read_attributes(
     tx: Transaction, tenant: str, user: str, attributes: Collection[Attribute]
 ) -> list[Row]:
+    """Read every settled observation of these attributes of one user."""
+    return await _observations(tx, [((tenant, user), attribute) for attribute in attributes])
+
+
+async def _observations(
+    tx: Transaction, attributes: Collection[tuple[UserKey, Attribute]]
+) -> list[Row]:
     params = {
-        "tenant": tenant,
-        "user": user,
-        "subjects": [subject for subject, _ in attributes],
-        "slots": [slot for _, slot in attributes],
+        **_user_columns([user for user, _ in attributes]),
+        "subjects": [subject for _, (subject, _) in attributes],
+        "slots": [slot for _, (_, slot) in attributes],
     }
     return await tx.rows(queries["slot_observations"], params)
 
@@ -110,42 +129,62 @@ async def attributes_of(tx: Transaction, tenant: str, user: str) -> list[Attribu
     return [(row["subject"], row["slot"]) for row in rows]
 
 
-async def free_text_of(tx: Transaction, tenant: str, user: str) -> list[UUID]:
+async def free_text_of(tx: Transaction, tenant: str, user: str) -> list[RowRef]:
     rows = await tx.rows(queries["free_text_of"], {"tenant": tenant, "user": user})
-    return [row["id"] for row in rows]
+    return [RowRef(tenant, user, row["id"]) for row in rows]
 
 
 async def read_acts(tx: Transaction, tenant: str, user: str) -> Acts:
-    rows = await tx.rows(queries["acts"], {"tenant": tenant, "user": user})
-    corrections = tuple(
-        Correction(
-            id=row["id"],
-            at=row["acted_at"],
-            fact_id=row["fact_id"],
-            subject=row["subject"],
-            slot=row["slot"],
-            value=row["value"],
-            value_key=row["value_key"],
-            old_value_key=row["old_value_key"],
-            valid_from=row["valid_from"],
-            valid_to=row["valid_to"],
+    """Read what operators did about one user."""
+    return (await _acts_of(tx, [(tenant, user)])).get((tenant, user), Acts())
+
+
+async def _acts_of(tx: Transaction, users: Collection[UserKey]) -> dict[UserKey, Acts]:
+    rows = _by_user(await tx.rows(queries["acts"], _user_columns(users)))
+    return {
+        user: Acts(
+            tuple(_correction(act) for act in acts if act["kind"] == "correction"),
+            tuple(_tombstone(act) for act in acts if act["kind"] == "tombstone"),
         )
-        for row in rows
-        if row["kind"] == "correction"
+        for user, acts in rows.items()
+    }
+
+
+def _correction(row: Row) -> Correction:
+    return Correction(
+        id=row["id"],
+        at=row["acted_at"],
+        fact_id=row["fact_id"],
+        subject=row["subject"],
+        slot=row["slot"],
+        value=row["value"],
+        value_key=row["value_key"],
+        old_value_key=row["old_value_key"],
+        valid_from=row["valid_from"],
+        valid_to=row["valid_to"],
     )
-    tombstones = tuple(
-        Tombstone(
-            id=row["id"],
-            at=row["acted_at"],
-            source_message_ids=tuple(row["source_message_ids"]),
-            subject=row["subject"],
-            slot=row["slot"],
-            value_key=row["value_key"],
-        )
-        for row in rows
-        if row["kind"] == "tombstone"
+
+
+def _tombstone(row: Row) -> Tombstone:
+    return Tombstone(
+        id=row["id"],
+        at=row["acted_at"],
+        source_message_ids=tuple(row["source_message_ids"]),
+        subject=row["subject"],
+        slot=row["slot"],
+        value_key=row["value_key"],
     )
-    return Acts(corrections, tombstones)
+
+
+def _user_columns(users: Collection[UserKey]) -> dict[str, list[str]]:
+    return {"tenants": [tenant for tenant, _ in users], "users": [user for _, user in users]}
+
+
+def _by_user(rows: Iterable[Row]) -> dict[UserKey, list[Row]]:
+    users: dict[UserKey, list[Row]] = {}
+    for row in rows:
+        users.setdefault((row["tenant_id"], row["user_id"]), []).append(row)
+    return users
 
 
 def by_attribute(rows: Iterable[Row]) -> dict[Attribute, list[Row]]:
@@ -208,28 +247,22 @@ def standing_of(row: Row) -> Standing | None:
     )
 
 
-async def _read_clusters(
-    tx: Transaction, tenant: str, user: str, ids: Collection[UUID]
-) -> list[Row]:
-    params = {"tenant": tenant, "user": user, "ids": list(ids)}
-    return await tx.rows(queries["clustered_observations"], params)
+async def _duplicates_among(tx: Transaction, rows: Sequence[Row]) -> list[tuple[UUID, UUID]]:
+    if len(rows) < 2:
+        return []
+    refs = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
+    verdicts = await tx.rows(queries["verdicts_among"], keys_of(refs))
+    return [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
 
 
-async def _fold_clusters(
-    tx: Transaction, tenant: str, user: str, rows: Sequence[Row], acts: Acts
-) -> Mapping[UUID, Standing]:
-    params = {"tenant": tenant, "user": user, "ids": [row["id"] for row in rows]}
-    verdicts = await tx.rows(queries["verdicts_among"], params)
-    duplicates = [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
-    return cluster([observation_of(row) for row in rows], duplicates, acts.tombstones)
-
-
-def _changes(rows: Iterable[Row], standings: Mapping[UUID, Standing]) -> list[Change]:
+def _changes(
+    user: UserKey, rows: Iterable[Row], standings: Mapping[UUID, Standing]
+) -> list[Change]:
     changes = []
     for row in rows:
         before, after = standing_of(row), standings[row["id"]]
         if before != after:
-            changes.append(Change(row["id"], trace_of(row), before, after))
+            changes.append(Change(user, row["id"], trace_of(row), before, after))
     return changes
 
 
@@ -240,15 +273,14 @@ def trace_of(row: Row) -> UUID:
     return trace
 
 
-async def _write(tx: Transaction, tenant: str, user: str, changes: Sequence[Change]) -> None:
+async def _write(tx: Transaction, changes: Sequence[Change]) -> None:
     if not changes:
         return
     after = [change.after for change in changes]
     await tx.execute(
         queries["write_standings"],
         {
-            "tenant": tenant,
-            "user": user,
+            **_user_columns([change.user for change in changes]),
             "ids": [change.fact for change in changes],
             "kinds": [standing.kind for standing in after],
             "canonical": [standing.canonical_id for standing in after],
@@ -270,37 +302,33 @@ def _multirange(standing: Standing) -> str:
     return "{" + ",".join(stretches) + "}"
 
 
-async def record_events(
-    tx: Transaction, tenant: str, user: str, occurrences: Sequence[Occurrence]
-) -> list[Announcement]:
+async def record_events(tx: Transaction, occurrences: Sequence[Occurrence]) -> list[Announcement]:
     """Append events, and return what the public stream is told of them."""
     if not occurrences:
         return []
     params = {
-        "tenant": tenant,
-        "user": user,
+        **_user_columns([o.user for o in occurrences]),
         "events": [o.event for o in occurrences],
         "facts": [o.fact for o in occurrences],
         "traces": [o.trace for o in occurrences],
-        "data": [Jsonb(o.data) for o in occurrences],
+        "data": [Jsonb(o.data) if o.data else None for o in occurrences],
     }
     await tx.execute(queries["record_events"], params)
-    return [
-        (SETTLED, Settled(tenant, user, o.fact, o.event, trace_id(o.trace))) for o in occurrences
-    ]
+    return [(SETTLED, Settled(*o.user, o.fact, o.event, trace_id(o.trace))) for o in occurrences]
 
 
 def occurrence_of(change: Change) -> Occurrence | None:
     """Tell what happened to a fact; None when nothing an outsider would ask about."""
     before, after = change.before, change.after
     if after.kind == "forgotten":
-        return Occurrence("fact.forgotten", change.fact, change.trace)
+        return Occurrence(change.user, "fact.forgotten", change.fact, change.trace)
     if after.kind == "merged" and (before is None or before.canonical_id != after.canonical_id):
         data = {"into": str(after.canonical_id)}
-        return Occurrence("fact.merged", change.fact, change.trace, data)
+        return Occurrence(change.user, "fact.merged", change.fact, change.trace, data)
     if after.superseded_by and (before is None or before.superseded_by != after.superseded_by):
         data = {"by": str(after.superseded_by)}
-        return Occurrence("fact.superseded", change.fact, change.trace, data)
+        return Occurrence(change.user, "fact.superseded", change.fact, change.trace, data)
     if before is not None and (before.kind, before.valid) != (after.kind, after.valid):
-        return Occurrence("fact.revised", change.fact, change.trace, {"standing": after.kind})
+        data = {"standing": after.kind}
+        return Occurrence(change.user, "fact.revised", change.fact, change.trace, data)
     return None

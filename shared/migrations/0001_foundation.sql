@@ -170,6 +170,7 @@ CREATE TABLE memory_facts (
 CREATE INDEX memory_facts_by_id ON memory_facts (id);
 CREATE INDEX memory_facts_of_slot ON memory_facts (tenant_id, user_id, subject, slot) WHERE slot IS NOT NULL;
 CREATE INDEX memory_facts_open ON memory_facts (state, announced_at) WHERE state <> 'settled';
+CREATE INDEX memory_facts_open_of_user ON memory_facts (tenant_id, user_id) WHERE state <> 'settled';
 
 -- Written once, apart from the facts, so that a fact's transitions never rewrite a vector.
 CREATE TABLE fact_vectors (

@@ -46,7 +46,9 @@ def test_moving_back_is_three_intervals_in_any_order(
     assert instance.values("home_city", user) == ["San Francisco"]
     answer = instance.client.get(f"/v1/users/{user}/timeline", params={"slot": "home_city"})
     [slot] = answer.json()["slots"]
-    intervals = [(i["value"], i["valid_from"][:4], (i["valid_to"] or "")[:4]) for i in slot["intervals"]]
+    intervals = [
+        (i["value"], i["valid_from"][:4], (i["valid_to"] or "")[:4]) for i in slot["intervals"]
+    ]
     assert intervals == [
         ("San Francisco", "2018", "2020"),
         ("Dallas", "2020", "2024"),
@@ -55,7 +57,7 @@ def test_moving_back_is_three_intervals_in_any_order(
 
 
 def test_a_home_since_some_year_counts_from_then(instance: Instance, user: str) -> None:
-    """"I've lived in Dallas since 2019", said later, wins from 2019 on."""
+    """ "I've lived in Dallas since 2019", said later, wins from 2019 on."""
     instance.say("I live in San Francisco", user=user, timestamp="2010-03-01T10:00:00Z")
     instance.say("I've lived in Dallas since 2019", user=user, timestamp="2026-03-01T10:00:00Z")
     [slot] = instance.client.get(f"/v1/users/{user}/timeline?slot=home_city").json()["slots"]
@@ -72,7 +74,7 @@ def test_a_second_friend_does_not_replace_the_first(instance: Instance, user: st
 
 
 def test_a_former_employer_does_not_retire_the_present_one(instance: Instance, user: str) -> None:
-    """"I used to work at …" is history; "I quit …" ends it."""
+    """ "I used to work at …" is history; "I quit …" ends it."""
     instance.say("I work at OpenAI", user=user)
     instance.say("I used to work at Microsoft Research", user=user)
     assert instance.values("employer", user) == ["OpenAI"]
@@ -109,7 +111,9 @@ def test_any_client_may_publish_to_redis(instance: Instance, user: str) -> None:
     """A bare XADD is enough; what makes no sense is a dead letter that says why."""
     client = instance.redis()
     client.xadd("memoire:messages", {"user_id": user, "role": "user", "content": ""})
-    client.xadd("memoire:messages", {"user_id": user, "role": "user", "content": "I moved to Lisbon"})
+    client.xadd(
+        "memoire:messages", {"user_id": user, "role": "user", "content": "I moved to Lisbon"}
+    )
     wait_for(lambda: instance.values("home_city", user) == ["Lisbon"], 20, "the fact")
     dead = instance.client.get("/v1/dead-letters").json()["dead_letters"]
     [mine] = [letter for letter in dead if (letter["payload"] or {}).get("user_id") == user]

@@ -64,4 +64,4 @@ def _numbered(statement: str) -> str:
     def number(match: re.Match[str]) -> str:
         return f"${numbers.setdefault(match[1], len(numbers) + 1)}"
 
-    return re.sub(r"%\((\w+)\)s", number, statement).replace("%%", "%")
+    return re.sub(r"%\((\w+)\)[sb]", number, statement).replace("%%", "%")

@@ -113,7 +113,7 @@ class Pipeline:
             worker=f"test-{id(common)}",
             **common,
         )
-        return ExtractorStage(intake, sessions, concurrency=8)
+        return ExtractorStage(intake, sessions)
 
     @asynccontextmanager
     async def running(

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
+from shared.broker import Announcer
 from shared.db import Database
 from shared.llm import ChatModel
 from tests.fakes.chat_server import ChatServer, Reply, chat_server, one_fact_each
@@ -31,8 +32,12 @@ async def test_five_hundred_messages_cost_at_most_a_hundred_calls(
         pipeline = pipeline_of(server, db, redis, redis_url, extract_linger_ms=300)
         async with pipeline.running():
             for number in range(10):
-                for user in range(50):
-                    await pipeline.say(f"My number is {user} {number}", user_id=f"u{user}")
+                said = [
+                    pipeline.message(f"My number is {user} {number}", user_id=f"u{user}")
+                    for user in range(50)
+                ]
+                stored = await pipeline.store(*said)
+                await Announcer(pipeline.redis).announce(stored.announcements)
             await pipeline.settled(60)
     asked = Counter(m["id"] for document in server.documents for m in document["messages"])
     assert len(asked) == 500

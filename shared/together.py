@@ -1,0 +1,65 @@
+"""Answering concurrent questions in one go: one statement for a hundred sessions, not a hundred.
+
+Whoever asks awaits an answer of his own; questions asked while a batch is under way make the next
+batch. Nobody waits for a clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+_MOST = 200
+
+
+class Together(Generic[Question, Answer]):
+    """Turns `ask_many` (answers in the questions' order) into a function of one question.
+
+    When a batch fails, each of its questions is asked again alone, so that one bad question spoils
+    no other's answer; `ask_many` must change nothing when it raises.
+    """
+
+    def __init__(
+        self,
+        ask_many: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
+        most: int = _MOST,
+    ) -> None:
+        self._ask_many = ask_many
+        self._most = most
+        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def __call__(self, question: Question) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await answer
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # let everybody who is ready ask
+                batch = self._waiting[: self._most]
+                del self._waiting[: self._most]
+                await self._answer(batch)
+        finally:
+            self._worker = None
+
+    async def _answer(self, batch: Sequence[tuple[Question, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._ask_many([question for question, _ in batch])
+        except Exception as error:  # noqa: BLE001  it is raised where the question was asked
+            if len(batch) > 1:
+                for single in batch:
+                    await self._answer([single])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
