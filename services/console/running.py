@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from services.console.errors import MISCONFIGURED, CommandError, explained
 
 def run(process: str) -> None:
     """Run one process until it is told to stop."""
+    import uvloop  # noqa: PLC0415
+
     from services.composition import run_process  # noqa: PLC0415  brings every stage's library
     from shared.errors import ConfigurationError  # noqa: PLC0415
     from shared.observability import configure_logging  # noqa: PLC0415
@@ -21,7 +22,7 @@ def run(process: str) -> None:
     settings = read_settings()
     configure_logging(settings.log_level, as_json=settings.log_json, process=process)
     try:
-        asyncio.run(run_process(process, settings))
+        uvloop.run(run_process(process, settings))
     except ConfigurationError as error:
         raise CommandError(str(error), MISCONFIGURED) from error
 

@@ -46,7 +46,7 @@ async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str
     """Read what waits of each user's facts. The version comes first: the rest may be newer."""
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
     params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         versions = await tx.rows(queries["belief_versions"], _columns(keys))
         rows = await tx.rows(queries["fresh_facts"], params, binary=True)
     known = {(row["tenant_id"], row["user_id"]): row["belief_version"] for row in versions}
@@ -63,7 +63,7 @@ async def read_comparands(
     """Read all the free text of these users."""
     if not users:
         return {}
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         params = {**_columns(users), "model": model}
         rows = await tx.rows(queries["comparands"], params, binary=True)
     found = {key: _collection(mine) for key, mine in _by_user(rows).items()}

@@ -32,6 +32,12 @@ class EmbedderStage(RowsStage):
         self._db = db
         self._embedder = embedder
         self._at_point = at_point
+        self._warm = False
+
+    async def heartbeat(self) -> None:
+        if not self._warm:
+            self._warm = True
+            await self._embedder.warm()
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
         texts = await store.texts_of(self._db, refs)

@@ -27,7 +27,7 @@ class Text:
 
 
 async def texts_of(db: Database, refs: Sequence[RowRef]) -> list[Text]:
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         rows = await tx.rows(queries["texts_of"], keys_of(refs))
     return [
         Text(RowRef(row["tenant_id"], row["user_id"], row["id"]), row["content"]) for row in rows
@@ -43,6 +43,6 @@ async def save_vectors(
         "vectors": [HalfVector(vector) for vector in vectors],
         "model": model,
     }
-    async with db.transaction() as tx:
+    async with db.autocommit() as tx:
         rows = await tx.rows(queries["save_vectors"], params)
     return [(EMBEDDED, bell) for bell in bells_for(rows)]

@@ -92,7 +92,7 @@ async def reserve(
         "worker": worker,
         "lease": lease_seconds,
     }
-    async with db.transaction() as tx:
+    async with db.autocommit() as tx:
         rows = await tx.rows(queries["reserve"], params)
     held = {
         (row["tenant_id"], row["user_id"], row["session_id"]): Reservation(
@@ -108,13 +108,13 @@ async def renew(db: Database, held: Collection[Reservation], lease_seconds: floa
     """Renew leases; returns the reservations that are still ours."""
     worker = next(iter(held)).worker
     params = {**_keys(held), "worker": worker, "lease": lease_seconds}
-    async with db.transaction() as tx:
+    async with db.autocommit() as tx:
         return {row["id"] for row in await tx.rows(queries["renew"], params)}
 
 
 async def seconds_since_newest(db: Database, held: Sequence[Reservation]) -> list[float | None]:
     """Tell how long ago each session's newest waiting message arrived; None when none waits."""
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         rows = await tx.rows(queries["newest_arrivals"], _keys(held))
     ages: dict[UUID, float | None] = {row["id"]: row["seconds"] for row in rows}
     return [ages[one.id] for one in held]
@@ -129,7 +129,7 @@ async def claim(
     """
     claimed: dict[UUID, list[SourceMessage]] = {}
     params = {"worker": held[0].worker, "budget": budget_bytes}
-    async with db.transaction() as tx:
+    async with db.autocommit() as tx:
         if taken_over := [one for one in held if one.attempts > 1]:
             _sort_in(claimed, await tx.rows(queries["messages_held"], _keys(taken_over)))
         if fresh := [one for one in held if one.id not in claimed]:
@@ -157,7 +157,7 @@ async def surroundings(
         "known": _KNOWN_LIMIT,
         "context": _CONTEXT_MESSAGES,
     }
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         rows = {row["id"]: row for row in await tx.rows(queries["surroundings"], params)}
     return [_surroundings_of(rows[held.id]) for held, _ in asked]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 from services.gateway import errors
 from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
+from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
 from services.gateway.routes import (
@@ -60,6 +62,7 @@ def build_app(
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
+        store_single=build_single_intake(db, settings.window),
     )
     app = FastAPI(
         title="Mémoire",
@@ -83,6 +86,8 @@ def build_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     gateway.bells.start()
+    warming = asyncio.create_task(gateway.embedder.warm())  # else the first recall loads the model
     yield
+    warming.cancel()
     await gateway.watch.stop()
     await gateway.bells.stop()

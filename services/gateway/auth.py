@@ -100,7 +100,7 @@ class Keyring:
 
     async def _verify(self, presented: str) -> Caller | None:
         row_id, secret = _parts(presented)
-        async with self._db.reading() as tx:
+        async with self._db.autocommit() as tx:
             row = await key_store.key_by_id(tx, row_id)
         expected = bytes(row["secret_sha256"]) if row else _NOBODY
         if not hmac.compare_digest(_sha256(secret), expected) or row is None:

@@ -77,7 +77,7 @@ class Recall:
             self._near(scope, asked.query), self._lexical(scope, asked.query)
         )
         searched = time.perf_counter()
-        async with self._db.reading() as tx:
+        async with self._db.autocommit() as tx:
             hits = ranking.fuse(list(_candidates(near or [], lexical)), now=now)
             best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
             best = best[: asked.limit]
@@ -104,11 +104,11 @@ class Recall:
         vector = await self._vectors.vector(query)
         if vector is None:
             return None
-        async with self._db.reading() as tx:
+        async with self._db.autocommit() as tx:
             return await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
 
     async def _lexical(self, scope: Scope, query: str) -> list[Row]:
-        async with self._db.reading() as tx:
+        async with self._db.autocommit() as tx:
             return await recall_store.lexical_arm(tx, scope, query)
 
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from services.gateway.auth import Caller, Keyring, Scope
 from services.gateway.bells import BellRinger
 from services.gateway.errors import ApiError
+from services.gateway.intake import SingleIntake
 from services.gateway.limits import RateLimiter
 from services.gateway.recall import Recall
 from services.gateway.watch import RowWatch
@@ -35,6 +36,7 @@ class Gateway:
     limiter: RateLimiter
     watch: RowWatch
     recall: Recall
+    store_single: SingleIntake
 
 
 async def _gateway(request: Request) -> Gateway:

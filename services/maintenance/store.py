@@ -95,7 +95,7 @@ async def requested_jobs(
     db: Database, tenant: str, user: str, ids: Sequence[UUID]
 ) -> list[tuple[UUID, JobKind]]:
     params = {"tenant": tenant, "user": user, "ids": list(ids)}
-    async with db.reading() as tx:
+    async with db.autocommit() as tx:
         rows = await tx.rows(queries["requested_jobs"], params)
     return [(row["id"], row["kind"]) for row in rows]
 

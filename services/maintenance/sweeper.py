@@ -137,7 +137,7 @@ class Sweeper:
 
     async def keep_house(self) -> None:
         """Trim the public stream by age, and remove consumers that are gone and hold nothing."""
-        async with self._db.reading() as tx:
+        async with self._db.autocommit() as tx:
             now = await tx.value("SELECT clock_timestamp() AS now")
         oldest = now - timedelta(hours=self._settings.settled_max_age_hours)
         await self._redis.xtrim(SETTLED, minid=int(oldest.timestamp() * 1000))

@@ -14,6 +14,9 @@ class HashEmbedder:
     model = "test-hash"
     dimensions = DIMENSIONS
 
+    async def warm(self) -> None:
+        return None
+
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
         return np.stack([_vector(text) for text in texts])
 

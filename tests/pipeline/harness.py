@@ -167,7 +167,7 @@ class Pipeline:
     # ---- asking
 
     async def rows(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        async with self.db.reading() as tx:
+        async with self.db.autocommit() as tx:
             return await tx.rows(statement, params)
 
     async def open_rows(self) -> int:

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 async def list_letters(query: DeadLettersParams, gateway: Parts, caller: Admin) -> Any:
     """Dead letters of the tenant, newest first."""
     at, row = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         rows = await list_dead(
             tx,
             caller.tenant,

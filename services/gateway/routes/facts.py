@@ -59,7 +59,7 @@ async def _refuse_other(tx: Transaction, fact: NewFact) -> None:
 
 @router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
 async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         row = await _fact(tx, caller.tenant, fact_id)
     return public_fact(row, gateway.clock())
 
@@ -72,7 +72,7 @@ async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 )
 async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     """The messages and words a fact rests on, and the model and prompt that read them."""
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         row = await _fact(tx, caller.tenant, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
@@ -93,7 +93,7 @@ async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 )
 async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     """Its events in order, the facts that say the same, and what was decided about its pairs."""
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         row = await _fact(tx, caller.tenant, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
     return {"fact_id": row["id"], "events": events, "evidence": evidence, "verdicts": verdicts}

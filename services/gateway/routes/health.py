@@ -96,7 +96,7 @@ async def _dead(gateway: Gateway) -> dict[str, int] | None:
     """Count dead letters by stage; None when PostgreSQL does not answer."""
 
     async def count() -> dict[str, int]:
-        async with gateway.db.reading(_POSTGRES_SECONDS) as tx:
+        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
             return await store.count_dead(tx)
 
     return await _within(_POSTGRES_SECONDS, count())

@@ -61,8 +61,10 @@ async def _take_in(
     _check_key(idempotency_key)
     _check_sizes(gateway, incoming, batch=batch)
     messages = [accept(message, caller.tenant) for message in incoming]
-    if idempotency_key is None:
-        answers, bells = await _store(gateway, messages, batch=batch)
+    if idempotency_key is None and not batch:
+        answers, bells = await _store_single(gateway, messages[0])
+    elif idempotency_key is None:
+        answers, bells = await _store(gateway, messages)
     else:
         answers, bells = await _store_once(gateway, messages, incoming, idempotency_key, batch)
     gateway.bells.ring(bells)
@@ -72,11 +74,20 @@ async def _take_in(
 Taken = tuple[list[Accepted], list[Announcement]]
 
 
-async def _store(gateway: Gateway, messages: Sequence[Message], *, batch: bool) -> Taken:
+async def _store_single(gateway: Gateway, message: Message) -> Taken:
+    """Store one message together with whatever other requests bring at this moment."""
+    outcome, announcements = await gateway.store_single(message)
+    if outcome == "conflict":
+        raise _conflict([outcome], batch=False)
+    return [_accepted(outcome, message.id)], announcements
+
+
+async def _store(gateway: Gateway, messages: Sequence[Message]) -> Taken:
+    """Store messages all or none."""
     async with gateway.db.transaction() as tx:
         stored = await store_messages(tx, messages, gateway.settings.window)
         if "conflict" in stored.outcomes:
-            raise _conflict(stored.outcomes, batch=batch)
+            raise _conflict(stored.outcomes, batch=True)
     answers = [
         _accepted(outcome, message.id)
         for outcome, message in zip(stored.outcomes, messages, strict=True)

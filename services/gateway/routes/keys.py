@@ -47,7 +47,7 @@ async def _create(tx: Transaction, tenant: str, name: str, scope: str, expires_a
 async def list_keys(query: PageParams, gateway: Parts, caller: Admin) -> Any:
     """Keys, oldest first, without their secrets."""
     at, row = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         rows = await key_store.keys_page(tx, caller.tenant, (at, row), query.limit)
     keys, following = cursors.page(rows, query.limit, ["created_at", "id"])
     return {"keys": keys, "next_cursor": following}

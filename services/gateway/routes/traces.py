@@ -29,7 +29,7 @@ async def get_trace(trace: str, query: TraceParams, gateway: Parts, caller: Read
     row = row_of_trace(trace)
     if row is None:
         raise not_found("trace")
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         found = await trace_store.traced_row(tx, caller.tenant, row)
     if found is None:
         raise not_found("trace")
@@ -40,7 +40,7 @@ async def get_trace(trace: str, query: TraceParams, gateway: Parts, caller: Read
                 await _settled(gateway, table, _ref(first))
         except TimeoutError:
             pass
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         return await _read(tx, gateway, caller.tenant, row)
 
 
@@ -48,7 +48,7 @@ async def _settled(gateway: Gateway, table: Table, ref: RowRef) -> None:
     """Wait for the row itself, and for the facts that rest on it if it is a message."""
     await gateway.watch.ended(table, [ref])
     if table == "chat_logs":
-        async with gateway.db.reading() as tx:
+        async with gateway.db.autocommit() as tx:
             facts = await trace_store.facts_of_message(tx, ref)
         await gateway.watch.ended("facts", [RowRef(ref.tenant, ref.user, row) for row in facts])
 

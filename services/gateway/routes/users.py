@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
 async def list_users(query: PageParams, gateway: Parts, caller: Reader) -> Any:
     """Users by id."""
     (after,) = cursors.decode(query.cursor, cursors.text)
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         rows = await store.users_page(tx, caller.tenant, after, query.limit)
     users, following = cursors.page(rows, query.limit, ["user_id"])
     return {"users": users, "next_cursor": following}
@@ -39,7 +39,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
     """Facts, last said first: what is believed or planned now, or with `view=all` everything."""
     before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
     now = gateway.clock()
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         rows = await store.facts_page(
             tx,
             caller.tenant,
@@ -59,7 +59,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
 async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, caller: Reader) -> Any:
     """For each attribute, which value held in which stretch of time, and on what it rests."""
     slot = slot_name(query.slot) if query.slot is not None else None
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         attributes = [
             (subject, named)
             for subject, named in await ledger.attributes_of(tx, caller.tenant, user_id)
@@ -104,7 +104,7 @@ async def list_messages(
 ) -> Any:
     """Messages in the order they were said."""
     after = cursors.decode(query.cursor, cursors.moment, cursors.moment, cursors.row_id)
-    async with gateway.db.reading() as tx:
+    async with gateway.db.autocommit() as tx:
         rows = await store.session_page(
             tx, caller.tenant, user_id, session_id, (after[0], after[1], after[2]), query.limit
         )

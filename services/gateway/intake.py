@@ -1,0 +1,28 @@
+"""Single messages of concurrent requests, stored together: one commit for all that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.db import Database
+from shared.events import Announcement
+from shared.intake.messages import Message
+from shared.intake.store import Outcome, store_messages
+from shared.together import Together
+
+Singly = tuple[Outcome, list[Announcement]]
+"""What became of one message; its announcements, or those of all that were stored with it."""
+
+SingleIntake = Together[Message, Singly]
+
+
+def build_single_intake(db: Database, window: int) -> SingleIntake:
+    """Each message is its own: a conflict of one is no other's business."""
+
+    async def store(messages: Sequence[Message]) -> list[Singly]:
+        async with db.autocommit() as tx:
+            stored = await store_messages(tx, messages, window)
+        rest: list[list[Announcement]] = [[] for _ in messages[1:]]
+        return list(zip(stored.outcomes, [stored.announcements, *rest], strict=True))
+
+    return Together(store)
