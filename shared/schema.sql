@@ -62,9 +62,9 @@ CREATE TABLE chat_logs (
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
 );
 CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
-CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (tenant_id, user_id, session_id, said_at);
+CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
-CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (tenant_id, user_id, session_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
 
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -101,7 +101,7 @@ CREATE TABLE extractions (
     CONSTRAINT extractions_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
 );
-CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (tenant_id, user_id, session_id) WHERE (state = 'open'::text);
+CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
 
 CREATE TABLE fact_vectors (
     tenant_id text NOT NULL,
@@ -214,7 +214,7 @@ CREATE TABLE memory_facts (
     CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
 );
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
-CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (tenant_id, user_id, subject, slot) WHERE (slot IS NOT NULL);
+CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
 
@@ -262,4 +262,4 @@ CREATE TABLE verdicts (
     CONSTRAINT verdicts_check CHECK ((first_id < second_id)),
     CONSTRAINT verdicts_verdict_check CHECK ((verdict = ANY (ARRAY['independent'::text, 'duplicate'::text, 'refines'::text, 'supersedes'::text, 'doubtful'::text])))
 );
-CREATE INDEX verdicts_by_second ON public.verdicts USING btree (tenant_id, user_id, second_id);
+CREATE INDEX verdicts_by_second ON public.verdicts USING btree (second_id, user_id, tenant_id);

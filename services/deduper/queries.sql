@@ -1,3 +1,6 @@
+-- Rows are found by their key, never through an index on open rows: while statistics are young the
+-- planner takes those for empty. `IS NOT DISTINCT FROM` keeps it from trying.
+
 -- name: belief_versions
 -- Reads each user's version: it grows whenever there is more to compare with.
 SELECT u.tenant_id, u.user_id, u.belief_version
@@ -11,7 +14,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation,
   JOIN memory_facts f USING (tenant_id, user_id, id)
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                           AND v.fact_id = f.id AND v.model = %(model)s AND f.slot IS NULL
- WHERE f.state = 'embedded' AND (f.retry_at IS NULL OR f.retry_at <= now());
+ WHERE f.state IS NOT DISTINCT FROM 'embedded' AND (f.retry_at IS NULL OR f.retry_at <= now());
 
 -- name: comparands
 -- Reads all the free text of users that new facts are compared with.
@@ -38,7 +41,7 @@ UPDATE memory_facts f
   FROM (SELECT f.tenant_id, f.user_id, f.id
           FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
           JOIN memory_facts f USING (tenant_id, user_id, id)
-         WHERE f.state = 'embedded'
+         WHERE f.state IS NOT DISTINCT FROM 'embedded'
          ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
  WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
 RETURNING f.tenant_id, f.user_id, f.id, f.announced_at;

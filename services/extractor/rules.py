@@ -86,9 +86,10 @@ def _predicate(text: str) -> str | None:
 def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     unframed = Frame("", "present")
+    with_times, without = language.plain(timing.original), language.plain(timing.text)
     for rule in language.rules:
         if rule.scope == "text":
-            text = language.plain(timing.original if rule.times else timing.text)
+            text = with_times if rule.times else without
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))

@@ -17,11 +17,15 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
 WITH RECURSIVE reached (tenant_id, user_id, id) AS (
     SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[])
     UNION
-    SELECT r.tenant_id, r.user_id, CASE WHEN v.first_id = r.id THEN v.second_id ELSE v.first_id END
-      FROM reached r
-      JOIN verdicts v ON v.tenant_id = r.tenant_id AND v.user_id = r.user_id
-                     AND v.verdict IN ('duplicate', 'supersedes')
-                     AND (v.first_id = r.id OR v.second_id = r.id)
+    SELECT r.tenant_id, r.user_id, near.id
+      FROM reached r CROSS JOIN LATERAL (
+           SELECT v.second_id AS id FROM verdicts v
+            WHERE v.tenant_id = r.tenant_id AND v.user_id = r.user_id AND v.first_id = r.id
+              AND v.verdict IN ('duplicate', 'supersedes')
+            UNION ALL
+           SELECT v.first_id FROM verdicts v
+            WHERE v.tenant_id = r.tenant_id AND v.user_id = r.user_id AND v.second_id = r.id
+              AND v.verdict IN ('duplicate', 'supersedes')) AS near
 )
 SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.content,
        f.cardinality, f.claim, f.temporal_state, f.said_at, f.recorded_at, f.message_key, f.ordinal,
@@ -29,7 +33,10 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
        f.standing, f.canonical_id, f.believed, f.planned_for, f.planned_since, f.superseded_by,
        f.evidence_count
   FROM reached
-  JOIN memory_facts f USING (tenant_id, user_id, id)
+ CROSS JOIN LATERAL (SELECT * FROM memory_facts f
+                      WHERE f.tenant_id = reached.tenant_id AND f.user_id = reached.user_id
+                        AND f.id = reached.id
+                     OFFSET 0) AS f  -- row by row: the planner takes the recursion for endless
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.slot IS NULL AND f.state = 'settled' AND f.generation IN (0, u.generation);
 

@@ -1,5 +1,7 @@
 -- Everything Mémoire holds. (tenant_id, user_id) lead the key of every table about a user, so one
--- user's cost never depends on another's rows and tables can be distributed by user.
+-- user's cost never depends on another's rows and tables can be distributed by user. Other indexes begin
+-- with another column: while a table has no statistics the planner takes any index that begins with
+-- (tenant_id, user_id) for as good as the primary key, and reads all of a user's rows to find one.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -72,10 +74,10 @@ CREATE TABLE chat_logs (
     PRIMARY KEY (tenant_id, user_id, id)
 );
 CREATE INDEX chat_logs_by_id ON chat_logs (id);
-CREATE INDEX chat_logs_of_session ON chat_logs (tenant_id, user_id, session_id, said_at);
+CREATE INDEX chat_logs_of_session ON chat_logs (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON chat_logs (tenant_id, announced_at)
     WHERE state IN ('received', 'extracting');
-CREATE INDEX chat_logs_open_of_session ON chat_logs (tenant_id, user_id, session_id)
+CREATE INDEX chat_logs_open_of_session ON chat_logs (session_id, user_id, tenant_id)
     WHERE state IN ('received', 'extracting');
 
 -- What a retried request was answered, by the caller's Idempotency-Key.
@@ -109,7 +111,7 @@ CREATE TABLE extractions (
     finished_at    timestamptz,
     PRIMARY KEY (tenant_id, user_id, id)
 );
-CREATE UNIQUE INDEX extractions_open ON extractions (tenant_id, user_id, session_id)
+CREATE UNIQUE INDEX extractions_open ON extractions (session_id, user_id, tenant_id)
     WHERE state = 'open';
 
 -- One observation: what one message said. Content never changes; the columns below "what follows
@@ -168,7 +170,7 @@ CREATE TABLE memory_facts (
     PRIMARY KEY (tenant_id, user_id, id)
 );
 CREATE INDEX memory_facts_by_id ON memory_facts (id);
-CREATE INDEX memory_facts_of_slot ON memory_facts (tenant_id, user_id, subject, slot) WHERE slot IS NOT NULL;
+CREATE INDEX memory_facts_of_slot ON memory_facts (slot, subject, user_id, tenant_id) WHERE slot IS NOT NULL;
 CREATE INDEX memory_facts_open ON memory_facts (state, announced_at) WHERE state <> 'settled';
 CREATE INDEX memory_facts_open_of_user ON memory_facts (tenant_id, user_id) WHERE state <> 'settled';
 
@@ -197,7 +199,7 @@ CREATE TABLE verdicts (
     PRIMARY KEY (tenant_id, user_id, first_id, second_id),
     CHECK (first_id < second_id)
 );
-CREATE INDEX verdicts_by_second ON verdicts (tenant_id, user_id, second_id);
+CREATE INDEX verdicts_by_second ON verdicts (second_id, user_id, tenant_id);
 
 -- Operators' acts and tombstones: inputs of the law beside the observations.
 CREATE TABLE belief_acts (
