@@ -29,6 +29,7 @@ log = structlog.get_logger()
 ALONE_AFTER = 3  # attempts that began: a crash loop is suspected
 DEAD_AFTER = 5
 _CLAIM_BATCH = 100
+_LARGE_BATCH = 50  # entries; beyond, a pause gains nothing
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -88,6 +89,7 @@ class Delivery:
         consumer: str,
         claim_idle_ms: int = 6_000,
         configuration_pause_seconds: float = 15.0,
+        batch_pause_seconds: float = 0.0,
         at_point: AtPoint = ignore_point,
     ) -> None:
         self._redis: Any = redis  # redis-py types every answer as the union of all it could be
@@ -98,6 +100,7 @@ class Delivery:
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
         self._pause_seconds = configuration_pause_seconds
+        self._batch_pause_seconds = batch_pause_seconds
         self._at_point = at_point
         self._slots = asyncio.Semaphore(stage.concurrency)
         self._held: dict[str, set[str]] = {stream: set() for stream in stage.streams}
@@ -111,7 +114,10 @@ class Delivery:
     # ---- working on entries
 
     async def deliver(self, stream: str, entries: Sequence[RawEntry]) -> None:
-        """Start work on a batch; returns when all of it has begun, so reading keeps pace."""
+        """Start work on a batch; returns when all of it has begun, so reading keeps pace.
+
+        After a small batch it returns a little later: more will have come to be read together.
+        """
         batch = [Entry(stream, entry_id, fields) for entry_id, fields in entries]
         with self._holding(batch):
             for group in self._stage.groups(batch):
@@ -122,6 +128,8 @@ class Delivery:
                 task = asyncio.create_task(self._deliver_group(group))
                 self._tasks.add(task)
                 task.add_done_callback(self._finished)
+        if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
+            await self._pause(self._batch_pause_seconds)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._slots.release()

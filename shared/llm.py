@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import ConfigurationError, MemoireError, PoisonError
+from shared.errors import ConfigurationError, MemoireError, PoisonError, RetryableError
 from shared.providers import classify
 
 _FORMATS = ("json_schema", "json_object", "plain")
@@ -106,22 +106,33 @@ class ChatModel:
             options["response_format"] = {"type": "json_schema", "json_schema": named}
         elif answer_format == "json_object":
             options["response_format"] = {"type": "json_object"}
-        completion = await self._client.chat.completions.create(
+        raw = await self._client.chat.completions.with_raw_response.create(
             model=self.model,
             messages=turns,  # type: ignore[arg-type]  # plain dicts of the shape it wants
             temperature=0,
             **options,
         )
-        if not completion.choices:
-            raise PoisonError("the model answered without a choice")
-        choice = completion.choices[0]
-        if choice.finish_reason == "length":
-            raise PoisonError("the model's answer was cut by its token limit")
-        if refusal := getattr(choice.message, "refusal", None):
-            raise PoisonError(f"the model refused: {refusal}")
-        usage = completion.usage
-        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-        return choice.message.content or "", tokens
+        return _read_completion(raw.content)
+
+
+def _read_completion(body: bytes) -> tuple[str, tuple[int, int]]:
+    """Read the text and the tokens (input, output); raises PoisonError for an unusable answer.
+
+    By hand: the client's own models take longer to build than the text takes to read.
+    """
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0]
+        message = choice["message"]
+    except (ValueError, TypeError, LookupError) as error:
+        raise RetryableError(f"the model server's answer makes no sense: {error!r}") from error
+    if choice.get("finish_reason") == "length":
+        raise PoisonError("the model's answer was cut by its token limit")
+    if refusal := message.get("refusal"):
+        raise PoisonError(f"the model refused: {refusal}")
+    usage = completion.get("usage") or {}
+    tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+    return message.get("content") or "", tokens
 
 
 def read_object(text: str) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class StageProcess:
             consumer=consumer,
             claim_idle_ms=settings.claim_idle_ms,
             configuration_pause_seconds=settings.configuration_pause_seconds,
+            batch_pause_seconds=settings.batch_pause_ms / 1000,
             at_point=at_point or crash_hook(stage.name),
         )
         self._subscribers: dict[str, Any] = {

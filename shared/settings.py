@@ -111,6 +111,12 @@ class Settings(BaseSettings):
     poll_ms: int = Field(
         500, description="Longest block of one read, well below the socket timeout of 5 s.", ge=10
     )
+    batch_pause_ms: int = Field(
+        40,
+        description="After a small batch a consumer waits so long before it reads again: a busy "
+        "pipeline then works in batches, and at rest nobody waits.",
+        ge=0,
+    )
     claim_idle_ms: int = Field(
         6_000,
         description="An entry whose holder did not refresh it for so long is claimed by another; "

@@ -20,16 +20,20 @@ class Together(Generic[Question, Answer]):
     """Turns `ask_many` (answers in the questions' order) into a function of one question.
 
     When a batch fails, each of its questions is asked again alone, so that one bad question spoils
-    no other's answer; `ask_many` must change nothing when it raises.
+    no other's answer; `ask_many` must change nothing when it raises. After a batch that was not
+    full the next waits for `pause_seconds`, so that a steady trickle is answered in batches too.
     """
 
     def __init__(
         self,
         ask_many: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
         most: int = _MOST,
+        *,
+        pause_seconds: float = 0.0,
     ) -> None:
         self._ask_many = ask_many
         self._most = most
+        self._pause_seconds = pause_seconds
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -47,6 +51,8 @@ class Together(Generic[Question, Answer]):
                 batch = self._waiting[: self._most]
                 del self._waiting[: self._most]
                 await self._answer(batch)
+                if self._pause_seconds and len(batch) < self._most:
+                    await asyncio.sleep(self._pause_seconds)
         finally:
             self._worker = None
 

@@ -2,7 +2,8 @@
 -- planner takes those for empty. `IS NOT DISTINCT FROM` keeps it from trying.
 
 -- name: reserve
--- Takes sessions for one worker: a dead worker's open reservation, else a new one if work waits.
+-- Takes sessions for one worker: a dead worker's open reservation, else a new one if work waits;
+-- and tells how long ago the session's newest waiting message arrived.
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
                   AS t(tenant_id, user_id, session_id, id)
@@ -29,7 +30,12 @@ WITH asked AS MATERIALIZED (
         ON CONFLICT (tenant_id, user_id, session_id) WHERE state = 'open' DO NOTHING
     RETURNING tenant_id, user_id, session_id, id, attempts
 )
-SELECT * FROM taken UNION ALL SELECT * FROM made;
+SELECT held.*, (SELECT extract(epoch FROM clock_timestamp() - max(c.recorded_at))::float8
+                  FROM chat_logs c
+                 WHERE c.tenant_id = held.tenant_id AND c.user_id = held.user_id
+                   AND c.session_id = held.session_id AND c.state IN ('received', 'extracting')
+                   AND c.extraction_id IS NULL) AS quiet_seconds
+  FROM (SELECT * FROM taken UNION ALL SELECT * FROM made) AS held;
 
 -- name: renew
 -- Keeps a living worker's reservations; what somebody else has taken is not returned.

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 _BYTES_PER_TOKEN = 4
 _LINGER_ROUNDS = 5
 _OUTAGE_PAUSE_SECONDS = 0.5
+_COMMIT_PAUSE_SECONDS = 0.02  # answers of a busy model come one by one; commits need not
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class SessionWork:
         self._newest = Together(partial(store.seconds_since_newest, db))
         self._claim = Together(self._claim_many)
         self._surroundings = Together(partial(store.surroundings, db))
-        self._commit = Together(self._commit_many)
+        self._commit = Together(self._commit_many, pause_seconds=_COMMIT_PAUSE_SECONDS)
 
     async def extract(self, bell: SessionBell) -> list[Announcement]:
         """Work until nothing waits in the session, or another worker holds it."""
@@ -169,9 +170,10 @@ class SessionWork:
         quiet = self._pace.quiet_seconds
         if self._extractor.paid:
             quiet = max(quiet, self._pace.linger_seconds)
-        if quiet <= 0 or held.attempts > 1:
+        if held.attempts > 1 or held.quiet_seconds >= quiet:
             return
-        deadline = time.monotonic() + quiet * _LINGER_ROUNDS
+        await asyncio.sleep(quiet - held.quiet_seconds)
+        deadline = time.monotonic() + quiet * (_LINGER_ROUNDS - 1)
         while (now := time.monotonic()) < deadline:
             age = await self._newest(held)
             if age is None or age >= quiet:

@@ -31,7 +31,10 @@ _KNOWN_LIMIT = 50
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A session held by one worker. `attempts` that began, this one included."""
+    """A session held by one worker.
+
+    `attempts` that began, this one included; `quiet_seconds` since its newest message arrived.
+    """
 
     tenant: str
     user: str
@@ -39,6 +42,7 @@ class Reservation:
     id: UUID
     worker: str
     attempts: int
+    quiet_seconds: float = 0.0
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
@@ -96,7 +100,13 @@ async def reserve(
         rows = await tx.rows(queries["reserve"], params)
     held = {
         (row["tenant_id"], row["user_id"], row["session_id"]): Reservation(
-            row["tenant_id"], row["user_id"], row["session_id"], row["id"], worker, row["attempts"]
+            row["tenant_id"],
+            row["user_id"],
+            row["session_id"],
+            row["id"],
+            worker,
+            row["attempts"],
+            row["quiet_seconds"] or 0.0,
         )
         for row in rows
     }
