@@ -8,7 +8,7 @@ rings again. What an outsider was told must be durable.
 from __future__ import annotations
 
 import select
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -121,7 +121,3 @@ class Transaction:
         """Execute and return how many rows were touched."""
         cursor = await self.connection.execute(statement.encode(), params)
         return cursor.rowcount
-
-    async def execute_many(self, statement: str, params: Sequence[Params]) -> None:
-        async with self.connection.cursor() as cursor:
-            await cursor.executemany(statement.encode(), params)

@@ -8,8 +8,8 @@ after five it is refused. Nothing here knows what a fact is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -258,18 +258,37 @@ class Delivery:
         return len(entries)
 
     async def _claim_alone(self, stream: str, pending: dict[str, Any]) -> int:
+        """Work on a suspect while nothing else is under way, or refuse it after enough tries."""
+        async with self._nothing_else():
+            ids = [pending["message_id"]]
+            entries = await self._redis.xclaim(
+                stream, self._stage.name, self._consumer, self._claim_idle_ms, ids
+            )
+            for entry_id, raw in entries:
+                await self._try_alone(Entry(stream, entry_id.decode(), raw), pending)
+        return len(entries)
+
+    async def _try_alone(self, entry: Entry, pending: dict[str, Any]) -> None:
         if pending["times_delivered"] < DEAD_AFTER:
-            return await self._claim(stream, [pending["message_id"]])
-        ids = [pending["message_id"]]
-        entries = await self._redis.xclaim(
-            stream, self._stage.name, self._consumer, self._claim_idle_ms, ids
-        )
-        for entry_id, raw in entries:
-            entry = Entry(stream, entry_id.decode(), raw)
+            task = asyncio.create_task(self._deliver_group([entry]))
+            await asyncio.wait({task})
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                log.error("entry left pending", error=repr(failure))
+        else:
             error = CrashLoopError(f"its worker died {pending['times_delivered']} times")
             await self._stage.refuse(entry, error)
             await self._acknowledge([entry])
-        return len(entries)
+
+    @asynccontextmanager
+    async def _nothing_else(self) -> AsyncIterator[None]:
+        """Wait until nothing is under way, and let nothing begin."""
+        for _ in range(self._stage.concurrency):
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(self._stage.concurrency):
+                self._slots.release()
 
     # ---- stopping
 

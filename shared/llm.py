@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import ConfigurationError, MemoireError, PoisonError, RetryableError
+from shared.errors import MemoireError, PoisonError, RetryableError
 from shared.providers import classify
 
 _FORMATS = ("json_schema", "json_object", "plain")
 _FORMAT_REFUSALS = (400, 415, 422)
 _EARLY_FORMAT_REFUSALS = (*_FORMAT_REFUSALS, 500, 501)  # some servers fall over a schema
+_FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema")
 _MAX_ANSWER_CHARACTERS = 2_000_000
 
 
@@ -81,21 +82,29 @@ class ChatModel:
     ) -> tuple[str, tuple[int, int]]:
         """Complete in the best format the server takes."""
         refusal: MemoireError | None = None
-        refusals = _FORMAT_REFUSALS if self._format_found else _EARLY_FORMAT_REFUSALS
+        passing = False
         for index in range(self._format, len(_FORMATS)):
             try:
                 answer = await self._request(turns, _FORMATS[index], schema)
             except Exception as error:
                 failure = classify(error)
-                refused = getattr(error, "status_code", None) in refusals
-                if not refused or isinstance(failure, ConfigurationError):
+                status = getattr(error, "status_code", None)
+                if not self._may_be_the_format(status, str(error)):
                     raise failure from error
                 refusal = refusal or failure
+                passing = passing or (status or 0) >= 500
                 continue
-            self._format, self._format_found = index, True
+            if not passing:  # a server that stumbled once has said nothing about formats
+                self._format, self._format_found = index, True
             return answer
         assert refusal is not None
         raise refusal
+
+    def _may_be_the_format(self, status: int | None, said: str) -> bool:
+        """Say whether a lesser format is worth a try; once one is found only if it is named."""
+        if self._format_found:
+            return status in _FORMAT_REFUSALS and any(word in said for word in _FORMAT_WORDS)
+        return status in _EARLY_FORMAT_REFUSALS
 
     async def _request(
         self, turns: list[dict[str, str]], answer_format: str, schema: Mapping[str, Any]
@@ -109,7 +118,6 @@ class ChatModel:
         raw = await self._client.chat.completions.with_raw_response.create(
             model=self.model,
             messages=turns,  # type: ignore[arg-type]  # plain dicts of the shape it wants
-            temperature=0,
             **options,
         )
         return _read_completion(raw.content)

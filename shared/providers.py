@@ -27,6 +27,7 @@ _CONFIGURATION_CODES = frozenset(
         "invalid_api_key",
         "model_not_found",
         "unsupported_country_region_territory",
+        "unsupported_parameter",
     }
 )
 

@@ -86,14 +86,20 @@ def entry_subject(entry: Entry, incarnation: str = "") -> Subject:
 
     Its tenant is the one it names, where that can be read, so that its owner sees it.
     """
-    payload = {
-        key.decode("utf-8", "backslashreplace"): value.decode("utf-8", "backslashreplace")
-        for key, value in entry.raw.items()
-    }
+    payload = {_readable(key): _readable(value) for key, value in entry.raw.items()}
+    if any(
+        key.encode() not in entry.raw or entry.raw[key.encode()] != value.encode()
+        for key, value in payload.items()
+    ):
+        payload["_altered"] = "true"  # shown, but never sent again
     tenant = payload.get("tenant", "default").replace("\x00", "")[:128] or "default"
     user = payload.get("user_id") or payload.get("user")
     user = user.replace("\x00", "")[:128] if user else None
     return Subject(tenant, user, f"{entry.stream}:{incarnation}:{entry.id}", payload)
+
+
+def _readable(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
 
 
 def _rows_of(entry: Entry) -> list[RowRef]:

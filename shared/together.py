@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from shared.isolation import is_outage
+
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
@@ -20,8 +22,9 @@ class Together(Generic[Question, Answer]):
     """Turns `ask_many` (answers in the questions' order) into a function of one question.
 
     When a batch fails, each of its questions is asked again alone, so that one bad question spoils
-    no other's answer; `ask_many` must change nothing when it raises. After a batch that was not
-    full the next waits for `pause_seconds`, so that a steady trickle is answered in batches too.
+    no other's answer (unless a server is away: that concerns all); `ask_many` must change nothing
+    when it raises. After a batch that was not full the next waits for `pause_seconds`, so that a
+    steady trickle is answered in batches too.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class Together(Generic[Question, Answer]):
         try:
             answers = await self._ask_many([question for question, _ in batch])
         except Exception as error:  # noqa: BLE001  it is raised where the question was asked
-            if len(batch) > 1:
+            if len(batch) > 1 and not is_outage(error):
                 for single in batch:
                     await self._answer([single])
-            elif not batch[0][1].done():
-                batch[0][1].set_exception(error)
+                return
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from services.deduper import guards
 from services.deduper.thresholds import Floors
 
+MOST_NEIGHBOURS = 100
+"""Pairs judged per new fact. The nearest say the same; a hundred others that do are a cluster of
+their own, which costs a row and loses nothing."""
 _BLOCK = 512  # rows of one product: 512 × 10,000 similarities are 20 MB
 
 Vectors = NDArray[np.float32]
@@ -62,14 +65,14 @@ class PairVerdict:
 
 
 def judge_pairs(fresh: Collection, others: Collection, floors: Floors) -> list[PairVerdict]:
-    """Judge every new fact against its neighbours, old and new; independent pairs are left out."""
+    """Judge every new fact against its neighbours, old and new; returns what may merge."""
     verdicts: dict[tuple[UUID, UUID], PairVerdict] = {}
     for a, b, cosine in _neighbours(fresh, others.plus(fresh), floors.candidate):
         first, second = (a, b) if a.id < b.id else (b, a)
         if (first.id, second.id) in verdicts or not _comparable(first, second):
             continue
         judged = guards.judge(first.content, second.content, cosine, floors)
-        if judged.verdict != "independent":
+        if judged.verdict == "duplicate":  # a doubtful pair waits for a model: both are kept
             verdicts[first.id, second.id] = PairVerdict(
                 first.id, second.id, judged.verdict, judged.reason, cosine
             )
@@ -85,8 +88,12 @@ def _comparable(a: FreeText, b: FreeText) -> bool:
 def _neighbours(
     fresh: Collection, everything: Collection, floor: float
 ) -> Iterator[tuple[FreeText, FreeText, float]]:
+    """Yield each new fact's nearest neighbours above the floor, at most so many."""
     for start in range(0, len(fresh.facts), _BLOCK):
         similarity = fresh.vectors[start : start + _BLOCK] @ everything.vectors.T
-        for row, column in np.argwhere(similarity >= floor):
-            cosine = float(similarity[row, column])
-            yield fresh.facts[start + row], everything.facts[column], cosine
+        for row, cosines in enumerate(similarity):
+            near = np.flatnonzero(cosines >= floor)
+            if len(near) > MOST_NEIGHBOURS:
+                near = near[np.argpartition(-cosines[near], MOST_NEIGHBOURS)[:MOST_NEIGHBOURS]]
+            for column in near:
+                yield fresh.facts[start + row], everything.facts[column], float(cosines[column])

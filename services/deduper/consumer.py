@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -59,7 +60,8 @@ class DeduperStage(RowsStage):
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        verdicts = judge_pairs(snapshot.fresh, others, self._floors)
+        judging = partial(judge_pairs, snapshot.fresh, others, self._floors)
+        verdicts = await asyncio.to_thread(judging)  # may take a second: what is held must beat on
         self._at_point("commit")
         announcements = await self._commit(Compared(snapshot, verdicts))
         if announcements is not None and snapshot.fresh.facts:

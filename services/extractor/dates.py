@@ -1,8 +1,9 @@
 """The date a phrase names, seen from the day it was said.
 
 "last May", "three years ago", "March 3rd": each becomes a date written with exactly the precision
-that was said (`2015`, `2015-06` or `2015-06-01`). A week is written as its month and a season as
-its year, since neither has a precision of its own. Pure.
+that was said (`2015`, `2015-06` or `2015-06-01`). A week that is past is written as the day so many
+weeks ago and called "the week of" it; a coming week is written as its month and a season as its
+year, since neither has a precision of its own. Pure.
 """
 
 import re
@@ -181,8 +182,7 @@ def _read_neighbour(match: _Match, today: date, ahead: bool) -> Point:  # noqa: 
         return _year(today.year + step)
     if unit == "month":
         return _months_away(today, step)
-    middle = today + timedelta(days=7 * step)
-    return _month(middle.year, middle.month)
+    return _weeks_away(today, step) if unit == "week" else _weekend(today, step)
 
 
 def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa: ARG001
@@ -197,9 +197,21 @@ def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa
     if unit == "month":
         return _months_away(today, count)
     if unit == "week":
-        there = today + timedelta(weeks=count)
-        return _month(there.year, there.month)
+        return _weeks_away(today, count)
     return _day(today + timedelta(days=count))
+
+
+def _weeks_away(today: date, weeks: int) -> Point:
+    there = today + timedelta(weeks=weeks)
+    if weeks >= 0:
+        return _month(there.year, there.month)
+    day = _day(there)
+    return Point(day.written, f"the week of {day.wording}")
+
+
+def _weekend(today: date, weeks: int) -> Point:
+    there = today + timedelta(weeks=weeks)
+    return _month(there.year, there.month)
 
 
 def _months_away(today: date, months: int) -> Point:

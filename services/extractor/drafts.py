@@ -160,7 +160,7 @@ class Match:
             slot, say, claim = rule.opposite["slot"], rule.opposite["say"], "holds"
             reading = replace(reading, claim="holds")
         content = self._content(say, self._words(slot, value), reading)
-        subject = rule.subject.format_map(self.caught) if rule.subject else "user"
+        subject = self._subject()
         return Draft(
             slot=slot or None,
             value=value if value and slot else None,
@@ -173,6 +173,12 @@ class Match:
             occurred_at=None if rule.times else reading.begins,
             ended_at=None if rule.times else reading.ends,
         )
+
+    def _subject(self) -> str:
+        """The user, a name, or what the person is to the user: "mother"."""
+        who = self.rule.subject.format_map(self.caught) if self.rule.subject else "user"
+        unnamed = self.language.relation_slot(who.rsplit(" ", 1)[-1])
+        return who.lower() if unnamed else who
 
     def _words(self, slot: str, value: str) -> dict[str, str]:
         """What the wording of a rule may name."""

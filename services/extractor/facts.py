@@ -6,7 +6,7 @@ A bad fact is dropped and counted by its reason; the rest are kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,14 +53,18 @@ def validate(
     *,
     generation: int,
     extraction_id: UUID,
+    context: Collection[str] = (),
 ) -> Validated:
-    """Keep what rests on these messages and makes sense, in the answer's order."""
+    """Keep what rests on these messages and makes sense, in the answer's order.
+
+    `context` has the ids of turns that were shown beside them: naming one too does no harm.
+    """
     sources = {str(message.id): message for message in messages}
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
     facts: list[NewFact] = []
     for raw in _as_list(raw_facts):
-        kept = _read(raw, sources)
+        kept = _read(raw, sources, context)
         if isinstance(kept, str):
             dropped[kept] += 1
             continue
@@ -78,7 +82,7 @@ def _as_list(raw_facts: object) -> Iterable[Any]:
 
 
 def _read(
-    raw: object, sources: Mapping[str, SourceMessage]
+    raw: object, sources: Mapping[str, SourceMessage], context: Collection[str]
 ) -> tuple[Statement, list[SourceMessage]] | str:
     """Read one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
@@ -86,15 +90,15 @@ def _read(
     named = raw.get("source_message_ids")
     if not isinstance(named, list) or not named:
         return "no_source"
-    if any(str(row) not in sources for row in named):
+    if any(str(row) not in sources and str(row) not in context for row in named):
         return "unknown_source"
-    # A null stands for "not said", wherever a default exists.
-    fields = {key: value for key, value in raw.items() if value is not None}
+    rests_on = {str(row): sources[str(row)] for row in named if str(row) in sources}
+    if not rests_on:
+        return "not_said_by_user"
     try:
-        statement = Statement.model_validate(fields)
+        statement = Statement.model_validate(raw)
     except ValidationError as error:
         return f"invalid_{error.errors()[0]['loc'][0]}"
-    rests_on = {str(row): sources[str(row)] for row in named}
     return statement, sorted(rests_on.values(), key=lambda m: (m.said_at, m.message_key))
 
 

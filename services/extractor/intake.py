@@ -105,4 +105,7 @@ def _flat_fields(entry: Entry) -> dict[str, str]:
         raise PoisonError(f"its __data__ is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise PoisonError("its __data__ is not a JSON object")
-    return {key: value for key, value in fields.items() if value is not None}
+    given = {key: value for key, value in fields.items() if value is not None}
+    if b"message_id" in entry.raw:  # given to a dead letter that is sent again
+        given.setdefault("message_id", entry.raw[b"message_id"].decode())
+    return given

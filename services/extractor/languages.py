@@ -125,7 +125,8 @@ class Language:
         clause = self.patterns["openers"].sub("", clause).strip(" ,")
         for pattern, subject in self.missing:
             if pattern.search(clause):
-                clause = subject + clause[:1].lower() + clause[1:]
+                lowered = clause if clause[:2].isupper() else clause[:1].lower() + clause[1:]
+                clause = subject + lowered
                 break
         return clause or None
 

@@ -63,6 +63,8 @@ WITH held AS MATERIALIZED (
            AS t(tenant_id, user_id, session_id, id)
       JOIN extractions e ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
                         AND e.state = 'open' AND e.worker = %(worker)s
+     ORDER BY t.tenant_id, t.user_id, t.id
+       FOR UPDATE OF e
 ), chosen AS MATERIALIZED (
     SELECT held.tenant_id, held.user_id, held.id AS extraction_id, waiting.id
       FROM held CROSS JOIN LATERAL (
@@ -156,7 +158,10 @@ WITH held AS (
 )
 UPDATE chat_logs c SET extraction_id = NULL
   FROM held
- WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = held.id AND held.place > %(keep)s;
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = held.id AND held.place > %(keep)s
+   AND EXISTS (SELECT FROM extractions e
+                WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = %(id)s
+                  AND e.worker = %(worker)s);
 
 -- name: postpone
 -- Leaves a session's messages alone for a while, without counting an attempt.
@@ -164,7 +169,10 @@ UPDATE chat_logs
    SET retry_at = now() + %(seconds)s * interval '1 second', extraction_id = NULL
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
    AND state IN ('received', 'extracting') AND (retry_at IS NULL OR retry_at <= now())
-   AND (extraction_id IS NULL OR extraction_id = %(id)s);
+   AND (extraction_id IS NULL OR extraction_id = %(id)s)
+   AND EXISTS (SELECT FROM extractions e
+                WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = %(id)s
+                  AND e.worker = %(worker)s);
 
 -- name: abandon_if_empty
 -- Removes reservations that hold nothing.

@@ -93,7 +93,7 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))
-    return _without_ended(found)
+    return _without_told_twice(_without_ended(found))
 
 
 def _by_frame(frame: Frame, timing: Timing, language: Language, memory: Memory) -> list[Draft]:
@@ -114,6 +114,12 @@ def _without_ended(drafts: list[Draft]) -> list[Draft]:
     """Drop what is named only to say that it is over: "my dog Rex died" names a dog that is not."""
     gone = {(each.slot, each.key) for each in drafts if each.claim == "ends"}
     return [each for each in drafts if each.claim == "ends" or (each.slot, each.key) not in gone]
+
+
+def _without_told_twice(drafts: list[Draft]) -> list[Draft]:
+    """Drop free text about another person that an attribute of theirs says in the same words."""
+    told = {(each.subject, each.content) for each in drafts if each.slot}
+    return [each for each in drafts if each.slot or (each.subject, each.content) not in told]
 
 
 def _with_denied(drafts: list[Draft], timing: Timing, language: Language) -> list[Draft]:

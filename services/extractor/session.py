@@ -145,7 +145,11 @@ class SessionWork:
         async with self._calls:
             found = await self._extractor.extract([_turn(m) for m in spoken], context, around.known)
         validated = validate(
-            found.facts, spoken, generation=around.generation, extraction_id=held.id
+            found.facts,
+            spoken,
+            generation=around.generation,
+            extraction_id=held.id,
+            context={turn.id for turn in context},
         )
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)

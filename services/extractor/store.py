@@ -50,6 +50,7 @@ class Reservation:
             "user": self.user,
             "session": self.session,
             "id": self.id,
+            "worker": self.worker,
             **more,
         }
 

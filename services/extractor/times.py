@@ -98,7 +98,7 @@ def _scan(clause: str) -> Iterator[tuple[_Match, Kind]]:
 def _mention(match: _Match, kind: Kind, today: date, *, ahead: bool) -> TimeMention | None:
     span = match.start(), match.end()
     if kind == "every":
-        return TimeMention(*span, kind, None, None, match[0])
+        return TimeMention(*span, kind, None, None, match[0][:1].lower() + match[0][1:])
     if kind == "between":
         start = resolve_date(match["from"], today, ahead=ahead)
         end = resolve_date(match["to"], today, ahead=ahead)

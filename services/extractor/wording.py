@@ -108,8 +108,9 @@ def negated(statement: str) -> str:
 
 
 def of_other(name: str, statement: str) -> str:
-    """A statement in third person with its subject: "Emma is a doctor"."""
-    return f"{name} {statement[:1].lower()}{statement[1:]}"
+    """A statement with its subject: "Emma is a doctor"; who has no name is theirs."""
+    subject = name if name[:1].isupper() else f"Their {name}"
+    return f"{subject} {statement[:1].lower()}{statement[1:]}"
 
 
 def with_article(noun: str) -> str:

@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from services.gateway.auth import Scope
 from shared.facts.statements import Statement
-from shared.intake.messages import Identifier, IncomingMessage, Instant, Metadata, Text
+from shared.intake.messages import (
+    Identifier,
+    IncomingMessage,
+    Instant,
+    Lenient,
+    Metadata,
+    Text,
+)
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
@@ -40,7 +47,7 @@ EXAMPLE_MESSAGE: dict[str, Any] = {
 }
 
 
-class _Body(BaseModel):
+class _Body(Lenient):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

@@ -42,6 +42,9 @@ class RowWatch:
         waiter = _Waiter(table, dict.fromkeys(refs), asyncio.get_running_loop().create_future())
         if not waiter.open:
             return
+        await self._look({waiter})  # mostly it has ended already, or there is time
+        if waiter.ended.done():
+            return
         self._waiters.add(waiter)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on(), name="row-watch")

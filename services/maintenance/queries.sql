@@ -39,7 +39,7 @@ WITH room AS (
     SELECT %(window)s - count(*) AS places
       FROM (SELECT FROM chat_logs
              WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
-               AND state IN ('received', 'extracting')
+               AND state IN ('received', 'extracting') AND retry_at IS NULL
              LIMIT %(window)s) AS announced
 ), next AS (
     SELECT user_id, id FROM chat_logs
@@ -68,7 +68,11 @@ WITH chosen AS (
      LIMIT %(limit)s
        FOR UPDATE OF c SKIP LOCKED
 )
-UPDATE chat_logs c SET announced_at = now(), rings = least(c.rings + 1, 100), retry_at = NULL
+UPDATE chat_logs c
+   SET announced_at = now(), rings = least(c.rings + 1, 100), retry_at = NULL,
+       extraction_id = (SELECT e.id FROM extractions e  -- a closed reservation holds nothing
+                         WHERE e.tenant_id = c.tenant_id AND e.user_id = c.user_id
+                           AND e.id = c.extraction_id AND e.state = 'open')
   FROM chosen
  WHERE c.tenant_id = chosen.tenant_id AND c.user_id = chosen.user_id AND c.id = chosen.id
 RETURNING c.tenant_id, c.user_id, c.id, c.session_id, c.announced_at;

@@ -116,7 +116,7 @@ class Sweeper:
         for failure in due:
             stream, _, _ = failure["subject_id"].rsplit(":", 2)
             fields = dict(failure["payload"])
-            if stream == MESSAGES and "content" in fields:
+            if stream == MESSAGES and "at" not in fields:
                 fields.setdefault("message_id", failure["subject_id"])
             await self._redis.xadd(stream, fields)
         if due:

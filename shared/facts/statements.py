@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from shared import slots
 from shared.beliefs.observations import Precision
 from shared.facts.dates import parse_date
-from shared.intake.messages import Metadata, Text, storable
+from shared.intake.messages import Lenient, Metadata, Text, storable
 
 DEFAULT_CATEGORY = "biographical"
 DEFAULT_CONFIDENCE = 0.8
@@ -40,7 +40,7 @@ ShortText = Annotated[Text, Field(max_length=500)]
 Date = Annotated[str, AfterValidator(_date), Field(examples=["2015-06"])]
 
 
-class Statement(BaseModel):
+class Statement(Lenient):
     """One self-contained sentence about somebody, and what it is about."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

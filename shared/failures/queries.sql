@@ -61,7 +61,7 @@ WITH alive AS (
      WHERE tenant_id = %(tenant)s AND dead_at IS NOT NULL
        AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
        AND (%(stage)s::text IS NULL OR stage = %(stage)s)
-       AND NOT coalesce(payload ? '_cut', false)  -- what was cut cannot be sent again
+       AND NOT coalesce(payload ?| ARRAY['_cut', '_altered'], false)  -- no longer what was sent
     RETURNING tenant_id, user_id, subject_id, stage, payload
 ), rows AS (
     SELECT tenant_id, user_id, subject_id::uuid AS id, stage FROM alive WHERE payload IS NULL

@@ -14,7 +14,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from shared.errors import PoisonError
 from shared.ids import chat_log_id, time_ordered_id
@@ -106,7 +114,18 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_storable_json)]
 Role = Literal["user", "assistant", "system", "tool"]
 
 
-class IncomingMessage(BaseModel):
+class Lenient(BaseModel):
+    """Reads null as "not said": many clients write out what was never set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, said: Any) -> Any:
+        if not isinstance(said, dict):
+            return said
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class IncomingMessage(Lenient):
     """One chat message as an application sends it."""
 
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)

@@ -248,7 +248,6 @@ HOSTILE = {
     "user-number": {"user_id": 1},
     "user-surrogate": {"user_id": "\udfff"},
     "session-tab": {"session_id": "\t"},
-    "session-null": {"session_id": None},
     "agent": {"agent_id": "\x7f"},
     "timestamp-naive": {"timestamp": "2026-01-01T00:00:00"},
     "timestamp-word": {"timestamp": "yesterday"},

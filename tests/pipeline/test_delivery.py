@@ -7,7 +7,7 @@ stage catches: what it had begun is left exactly as `kill -9` would leave it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.db import Database
-from shared.delivery import DEAD_AFTER
+from shared.delivery import DEAD_AFTER, Delivery, Entry
 from shared.events import RowsBell
 from shared.ids import time_ordered_id
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED, STAGES
@@ -262,6 +262,72 @@ async def test_a_crash_loop_ends_in_a_dead_letter(pipeline: Pipeline) -> None:
     assert dead["error_class"] == "crash_loop"
     assert dead["dead_at"] is not None
     assert deaths == DEAD_AFTER
+
+
+async def test_a_crash_loop_spares_its_neighbours(redis: Redis) -> None:
+    """Suspects are tried one at a time: only the one that kills its worker is given up."""
+    stage = OneDeadly()
+    await redis.xgroup_create(stage.streams[0], stage.name, id="0", mkstream=True)
+    for name in ("good", "deadly", "fine", "well"):
+        await redis.xadd(stage.streams[0], {"name": name})
+    for life in range(20):
+        delivery = Delivery(redis, stage, consumer=f"life-{life}", claim_idle_ms=1)
+        if life == 0:
+            [[_, entries]] = await redis.xreadgroup(
+                stage.name, "life-0", {stage.streams[0]: ">"}, count=10
+            )
+            await delivery.deliver(stage.streams[0], [(i.decode(), raw) for i, raw in entries])
+        else:
+            await _live(delivery, stage)
+        await delivery.drain(0)
+        stage.died.clear()
+        await asyncio.sleep(0.01)
+    assert stage.refused == ["deadly"]
+    assert sorted(set(stage.worked)) == ["fine", "good", "well"]
+    assert await redis.xlen(stage.streams[0]) == 0
+
+
+async def _live(delivery: Delivery, stage: OneDeadly) -> None:
+    """Claim what the dead left, until the process dies of it or has nothing left to claim."""
+    claiming = asyncio.create_task(delivery.claim_abandoned())
+    dying = asyncio.create_task(stage.died.wait())
+    await asyncio.wait({claiming, dying}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (claiming, dying):
+        task.cancel()
+    await asyncio.gather(claiming, dying, return_exceptions=True)
+
+
+class OneDeadly:
+    """A stage whose process dies of one entry, and with it everything it was working on."""
+
+    name = "test"
+    streams = ("test:deadly",)
+    concurrency = 4
+
+    def __init__(self) -> None:
+        self.died = asyncio.Event()
+        self.worked: list[str] = []
+        self.refused: list[str] = []
+
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        return [[entry] for entry in entries]
+
+    async def work(self, entries: Sequence[Entry]) -> list[Any]:
+        name = entries[0].fields()["name"]
+        if name == "deadly":
+            self.died.set()
+            raise Death
+        await asyncio.sleep(0.005)
+        if self.died.is_set():
+            raise Death
+        self.worked.append(name)
+        return []
+
+    async def refuse(self, entry: Entry, error: Exception) -> None:
+        self.refused.append(entry.fields()["name"])
+
+    async def heartbeat(self) -> None:
+        return None
 
 
 async def test_the_pipeline_heals_after_redis_is_emptied(pipeline: Pipeline) -> None:

@@ -167,6 +167,29 @@ async def test_whatever_the_model_answers_the_good_facts_are_kept(
     assert len(await pipeline.rows("SELECT 1 AS one FROM memory_facts")) == facts
 
 
+async def test_a_fact_may_name_the_context_it_was_understood_by(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """ "Where do you live?" — "In Rome": both are named, the user's words are its source."""
+
+    def script(document: dict[str, Any]) -> dict[str, Any]:
+        shown = [*document["context"], *document["messages"]]
+        sources = [turn["id"] for turn in shown]
+        return {"facts": [{"content": "Lives in Rome", "source_message_ids": sources}]}
+
+    async with chat_server(script) as server:
+        pipeline = pipeline_of(server, db, redis, redis_url)
+        async with pipeline.running():
+            asked, said = (
+                pipeline.message("Where do you live?", role="assistant"),
+                pipeline.message("In Rome"),
+            )
+            await pipeline.store(asked, said)
+            await pipeline.settled()
+    [fact] = await pipeline.rows("SELECT source_message_ids FROM memory_facts")
+    assert fact["source_message_ids"] == [said.id]
+
+
 async def test_an_answer_that_is_no_json_gets_one_repair_turn(
     db: Database, redis: Redis, redis_url: str
 ) -> None:

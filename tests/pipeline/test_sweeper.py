@@ -140,3 +140,27 @@ async def test_a_due_retry_is_announced(pipeline: Pipeline) -> None:
     assert await pipeline.sweeper().sweep() == 0
     await asyncio.sleep(0.35)
     assert await pipeline.sweeper().sweep() == 1
+
+
+async def test_dead_messages_do_not_fill_their_tenants_window(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """What is parked stands before nobody: the next message is announced at once."""
+    pipeline = Pipeline(db, redis, redis_url, window=5)
+    await pipeline.store(*[pipeline.message("hello") for _ in range(5)])
+    await pipeline.rows("UPDATE chat_logs SET retry_at = 'infinity' RETURNING 1 AS done")
+    stored = await pipeline.store(pipeline.message("I live in Lisbon"))
+    assert len(stored.announcements) == 1
+
+
+async def test_messages_of_a_closed_reservation_are_freed(pipeline: Pipeline) -> None:
+    """Whatever still points at a reservation that is over is taken again."""
+    await pipeline.say("I live in Lisbon")
+    await pipeline.redis.delete(MESSAGES)
+    await pipeline.rows(
+        """UPDATE chat_logs SET state = 'extracting', extraction_id = gen_random_uuid()
+           RETURNING 1 AS done"""
+    )
+    async with pipeline.running():
+        await pipeline.settled()
+    assert await pipeline.current(slot="home_city") == ["Lisbon"]

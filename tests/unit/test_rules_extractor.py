@@ -83,6 +83,34 @@ def the_fact(content: str, slot: str | None) -> RawFact:
         ),
         ("Moved to Lisbon last year", "home_city", "Lisbon", "Lives in Lisbon"),
         ("I'm in Paris until Sunday", "location", "Paris", "Is in Paris"),
+        ("I'm back in San Francisco now", "home_city", "San Francisco", "Lives in San Francisco"),
+        ("I returned to San Francisco", "home_city", "San Francisco", "Lives in San Francisco"),
+        ("I'm living in San Francisco again", "home_city", "San Francisco", None),
+        ("San Francisco is my home", "home_city", "San Francisco", "Lives in San Francisco"),
+        ("Dallas is where I live now", "home_city", "Dallas", "Lives in Dallas"),
+        ("I joined Apple last month", "employer", "Apple", "Works at Apple"),
+        ("I switched jobs, I'm at Meta now", "employer", "Meta", "Works at Meta"),
+        ("I started a new job at Stripe", "employer", "Stripe", "Works at Stripe"),
+        ("Bob is a friend of mine", "friend", "Bob", "Has a friend named Bob"),
+        ("Another friend of mine, Carl, plays chess", "friend", "Carl", "Has a friend named Carl"),
+        ("I made a new friend here, Tom", "friend", "Tom", "Has a friend named Tom"),
+        ("My new friend here is Tom", "friend", "Tom", "Has a friend named Tom"),
+        (
+            "I read science fiction novels",
+            "habit",
+            "read science fiction novels",
+            "Reads science fiction novels",
+        ),
+        (
+            "I drink two cups of coffee a day",
+            "habit",
+            "drink coffee",
+            "Drinks two cups of coffee a day",
+        ),
+        ("I use Vim", "tool", "Vim", "Uses Vim"),
+        ("I'm originally from Brazil", "home_country_of_origin", "Brazil", "Is from Brazil"),
+        ("I'm from Brazil originally", "home_country_of_origin", "Brazil", "Is from Brazil"),
+        ("I'm married to Ben", "partner", "Ben", "Is married to Ben"),
         ("J'habite à Lyon depuis 2019", "home_city", "Lyon", "Lives in Lyon"),
         ("Vivo en Madrid desde 2018", "home_city", "Madrid", "Lives in Madrid"),
     ],
@@ -116,6 +144,14 @@ def test_a_statement_holds_now(said: str, slot: str, value: str, content: str | 
         ),
         ("I live in Lisbon, can you recommend a bar?", {("home_city", "Lisbon", "holds")}),
         (
+            "I'm the CTO of a startup called Nimbus",
+            {("job_title", "CTO", "holds"), ("employer", "Nimbus", "holds")},
+        ),
+        (
+            "CTO of a startup called Nimbus",
+            {("job_title", "CTO", "holds"), ("employer", "Nimbus", "holds")},
+        ),
+        (
             "I have a son named Max and a daughter called Zoe",
             {("child", "Max", "holds"), ("child", "Zoe", "holds")},
         ),
@@ -128,6 +164,38 @@ def test_one_message_says_several_things(said: str, expected: set[tuple[str, str
 def test_what_is_said_of_a_named_other_is_about_them():
     fact = the_fact("My sister Emma is a doctor", "job_title")
     assert (fact["subject"], fact["content"]) == ("Emma", "Emma is a doctor")
+
+
+@pytest.mark.parametrize(
+    ("said", "subject", "slot", "value", "content"),
+    [
+        ("My boss works at Google", "boss", "employer", "Google", "Their boss works at Google"),
+        (
+            "My mother lives in Chicago",
+            "mother",
+            "home_city",
+            "Chicago",
+            "Their mother lives in Chicago",
+        ),
+        ("My Mom works at Kaiser", "mom", "employer", "Kaiser", "Their mom works at Kaiser"),
+        ("My sister Emma works at Apple", "Emma", "employer", "Apple", "Emma works at Apple"),
+        ("My parents live in Texas", "parents", None, None, "Their parents live in Texas"),
+        (
+            "My older sister lives in a small village",
+            "older sister",
+            None,
+            None,
+            "Their older sister lives in a small village",
+        ),
+    ],
+)
+def test_where_others_live_and_work_is_never_the_users_own(
+    said: str, subject: str, slot: str | None, value: str | None, content: str
+):
+    fact = the_fact(said, slot)
+    assert (fact["subject"], fact["value"], fact["content"]) == (subject, value, content)
+    users = {each["slot"] for each in facts_of(said) if each["subject"] == "user"}
+    assert users <= {"sister"}
 
 
 # --- endings, denials, past, plans ----------------------------------------------------------------
@@ -151,6 +219,14 @@ def test_what_is_said_of_a_named_other_is_about_them():
         ("I never worked at Meta", "employer", "Meta", "denies"),
         ("I have no pets", "pet", None, "denies"),
         ("I don't have any pets", "pet", None, "denies"),
+        ("I moved here from Seattle", "home_city", "Seattle", "ends"),
+        ("I'm not at OpenAI anymore", "employer", "OpenAI", "ends"),
+        ("I no longer work at OpenAI", "employer", "OpenAI", "ends"),
+        ("Today was my last day at OpenAI", "employer", "OpenAI", "ends"),
+        ("My last day at Google was Friday", "employer", "Google", "ends"),
+        ("My dog died last week", "pet", "dog", "ends"),
+        ("I don't drink alcohol", "habit", "drink alcohol", "denies"),
+        ("I don't use Vim anymore", "tool", "Vim", "ends"),
         ("Je n'habite plus à Paris", "home_city", "Paris", "ends"),
         ("Ya no vivo en Bogotá", "home_city", "Bogotá", "ends"),
     ],
@@ -187,6 +263,8 @@ def test_endings_and_denials(said: str, slot: str, value: str | None, claim: str
             None,
             "Lives in Boston",
         ),
+        ("Boston has been my home since 2019", "current", "2019", None, "Lives in Boston"),
+        ("We've been in Boston since 2019", "current", "2019", None, "Lives in Boston"),
         ("I moved to Boston last May", "current", "2025-05", None, "Lives in Boston"),
         ("I moved to Boston yesterday", "current", "2025-11-21", None, "Lives in Boston"),
     ],
@@ -204,11 +282,15 @@ def test_former_work_does_not_look_current():
     fact = the_fact("I used to work at Microsoft Research", "employer")
     assert fact["temporal_state"] == "past"
     assert fact["content"] == "Used to work at Microsoft Research"
+    fact = the_fact("Before that I used to work at Google", "employer")
+    assert (fact["value"], fact["temporal_state"]) == ("Google", "past")
 
 
 def test_an_ending_carries_its_date():
     assert the_fact("I'm leaving Google in June", "employer")["ended_at"] == "2026-06"
     assert the_fact("I quit Google in 2025", "employer")["ended_at"] == "2025"
+    assert the_fact("Friday was my last day at Google", "employer")["ended_at"] == "2025-11-21"
+    assert the_fact("My dog died last week", "pet")["ended_at"] == "2025-11-15"
 
 
 def test_a_rhythm_is_recurring():
@@ -233,6 +315,17 @@ def test_a_bare_correction_belongs_to_what_was_said_before():
     assert ("child", "Leo", "holds") in found
 
 
+def test_a_corrected_date_leaves_its_preposition_behind():
+    said = "Actually, my birthday is on May 15, not May 14"
+    corrected = slots_of("My birthday is May 14", said)
+    assert corrected == {
+        ("birthday", "May 14", "holds"),
+        ("birthday", "May 14", "denies"),
+        ("birthday", "May 15", "holds"),
+    }
+    assert slots_of(said) == {("birthday", "May 15", "holds")}
+
+
 def test_a_bare_correction_belongs_to_what_is_known():
     known = (KnownFact(slot="home_city", value="Dallas"),)
     found = {(f["slot"], f["value"]) for f in facts_of("I meant Austin, not Dallas", known=known)}
@@ -255,7 +348,8 @@ def test_a_bare_correction_belongs_to_what_is_known():
         ("I went to a support group yesterday", "Went to a support group on 21 November 2025"),
         ("I broke my leg last month", "Broke their leg in October 2025"),
         ("I've never been to Japan", "Has never been to Japan"),
-        ("My husband works at Boeing", "Their husband works at Boeing"),
+        ("Every morning I run before work", "Runs before work every morning"),
+        ("I went hiking last week", "Went hiking in the week of 15 November 2025"),
     ],
 )
 def test_what_fits_no_slot_is_kept_in_third_person(said: str, content: str):
@@ -296,6 +390,23 @@ I live in fear of deadlines
 I work hard
 I've been trying to debug this for hours
 I moved the file to the Downloads folder
+I moved the files here from Dropbox
+I returned to the menu
+I'm back in bed
+I'm back in Dallas for Christmas
+I'm at Target
+I'm not at home anymore
+This is my home
+Work is my home
+That's where I live
+Friday was my last day of school
+CEO of Tesla
+I use the bathroom
+I use your app
+I read your message
+I read books last week
+My mouse died
+My friend's boss works at Google
 I left my keys at home
 I started the server and got an error
 He works at Google
@@ -419,6 +530,9 @@ def test_a_very_long_message_is_read_in_time(unit: str):
         ("two months ago", False, "2025-09"),
         ("3 days ago", False, "2025-11-19"),
         ("in two weeks", True, "2025-12"),
+        ("last week", False, "2025-11-15"),
+        ("two weeks ago", False, "2025-11-08"),
+        ("last weekend", False, "2025-11"),
         ("next month", True, "2025-12"),
         ("last year", False, "2024"),
         ("last summer", False, "2025"),

@@ -59,7 +59,7 @@ async def health(gateway: Parts, response: Response) -> Any:
     """The two servers, the models in use, and how much was given up at each stage."""
     dead, redis = await asyncio.gather(_dead(gateway), _redis(gateway))
     status = _answer(response, dead)
-    if status == "ok" and (not redis or dead):
+    if status == "ok" and not redis:
         status = "degraded"
     settings = gateway.settings
     remote = settings.embeddings == "openai" or (
