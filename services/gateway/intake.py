@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
+
 from shared.db import Database
 from shared.events import Announcement
 from shared.intake.messages import Message
-from shared.intake.store import Outcome, store_messages
+from shared.intake.store import Outcome, Stored, store_messages
 from shared.together import Together
 
 Singly = tuple[Outcome, list[Announcement]]
@@ -17,11 +19,20 @@ SingleIntake = Together[Message, Singly]
 
 
 def build_single_intake(db: Database, window: int) -> SingleIntake:
-    """Each message is its own: a conflict of one is no other's business."""
+    """Each message is its own: a conflict of one is no other's business.
+
+    Stored twice is stored once: the ids are made before, so trying again is safe.
+    """
+
+    async def store_now(messages: Sequence[Message]) -> Stored:
+        async with db.autocommit() as tx:
+            return await store_messages(tx, messages, window)
 
     async def store(messages: Sequence[Message]) -> list[Singly]:
-        async with db.autocommit() as tx:
-            stored = await store_messages(tx, messages, window)
+        try:
+            stored = await store_now(messages)
+        except psycopg.OperationalError:
+            stored = await store_now(messages)  # a connection may break between look and use
         rest: list[list[Announcement]] = [[] for _ in messages[1:]]
         return list(zip(stored.outcomes, [stored.announcements, *rest], strict=True))
 
