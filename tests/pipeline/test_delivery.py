@@ -316,7 +316,8 @@ class OneDeadly:
         name = entries[0].fields()["name"]
         if name == "deadly":
             self.died.set()
-        await asyncio.sleep(0.005)
+        else:
+            await asyncio.sleep(0.005)
         if self.died.is_set():
             await asyncio.Event().wait()  # nothing of a dead process goes on
         self.worked.append(name)
