@@ -52,7 +52,11 @@ class Adapters:
     async def database(self, *, durable: bool, max_connections: int = 4) -> Database:
         name = f"memoire-{self.process}"
         db = Database(
-            self.database_url, durable=durable, max_connections=max_connections, name=name
+            self.database_url,
+            durable=durable,
+            max_connections=max_connections,
+            by_key=self.process != "gateway",  # recall reads all that a user has
+            name=name,
         )
         await db.open()
         self._stack.push_async_callback(db.close)

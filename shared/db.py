@@ -21,6 +21,9 @@ Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 
+_WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+
+
 class Database:
     """A pool of connections that all carry the timeouts and the durability asked for."""
 
@@ -30,9 +33,15 @@ class Database:
         *,
         durable: bool = True,
         max_connections: int = 4,
+        by_key: bool = False,
         statement_timeout_ms: int = 30_000,
         name: str = "memoire",
     ) -> None:
+        """`by_key`: every statement finds its rows by key, so no plan may read a whole table.
+
+        Statements are planned while tables are small and kept; without this a stage that starts on
+        an empty database reads all of it for every batch until statistics are gathered.
+        """
         self._settings = {
             "application_name": name,
             "synchronous_commit": "on" if durable else "off",
@@ -41,6 +50,8 @@ class Database:
             "idle_in_transaction_session_timeout": "15000",
             "timezone": "UTC",
         }
+        if by_key:
+            self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             url,
             min_size=1,

@@ -6,7 +6,6 @@ the gateway the second. Errors are the three kinds of `shared.errors`.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -88,7 +87,7 @@ class OpenAIEmbedder:
 
         self.model = model
         self.dimensions = dimensions or 0
-        self._asked: Any = dimensions or openai.omit
+        self._asked = dimensions
         self._failures = (openai.OpenAIError, ValueError)  # ValueError: a body that is no JSON
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
@@ -111,17 +110,16 @@ class OpenAIEmbedder:
         await self._client.close()
 
     async def _request(self, texts: Sequence[str]) -> Vectors:
+        body: dict[str, Any] = {"model": self.model, "input": list(texts)}
+        body |= {"encoding_format": "float"}
+        if self._asked:
+            body |= {"dimensions": self._asked}
         try:
-            # Raw: the client's own models cost 1 ms a vector, ten times what reading the JSON does.
-            answer = await self._client.embeddings.with_raw_response.create(
-                input=list(texts),
-                model=self.model,
-                dimensions=self._asked,
-                encoding_format="float",
-            )
+            # The client's typed call builds models for 1 ms a vector, ten times the JSON's price.
+            answer = await self._client.post("/embeddings", cast_to=object, body=body)
         except self._failures as error:
             raise classify(error) from error
-        vectors = _normalize(_matrix(_in_order(answer.content, len(texts))))
+        vectors = _normalize(_matrix(_in_order(answer, len(texts))))
         self._agree(vectors.shape[1])
         return vectors
 
@@ -152,7 +150,7 @@ def build_embedder(
     return LocalEmbedder(intra_op_num_threads)
 
 
-def _in_order(answer: bytes, expected: int) -> list[Any]:
+def _in_order(answer: object, expected: int) -> list[Any]:
     """The answer's embeddings by `index`, or as listed where a server numbers them all alike."""
     data = _data(answer)
     if len(data) != expected:
@@ -164,10 +162,9 @@ def _in_order(answer: bytes, expected: int) -> list[Any]:
     return [item["embedding"] for item in data]
 
 
-def _data(answer: bytes) -> list[Any]:
+def _data(answer: Any) -> list[Any]:
     try:
-        body = json.loads(answer)
-        data = [{"index": item.get("index", 0), **item} for item in body["data"]]
+        data = [{"index": item.get("index", 0), **item} for item in answer["data"]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RetryableError(f"the model server answered no vectors: {error!r}") from error
     return data

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from services.deduper import store
-from services.deduper.candidates import Collection, judge_pairs
+from services.deduper.candidates import Collection, PairVerdict, judge_pairs
 from services.deduper.memory import Remembered
 from services.deduper.store import Compared, Snapshot
 from services.deduper.thresholds import floors_for
@@ -20,6 +20,8 @@ from shared.patience import when_free
 from shared.rows import RowsStage, by_user
 from shared.together import Together
 from shared.topology import EMBEDDED
+
+_LARGE_COMPARISON = 20_000  # pairs; some milliseconds
 
 
 class DeduperStage(RowsStage):
@@ -60,14 +62,19 @@ class DeduperStage(RowsStage):
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        judging = partial(judge_pairs, snapshot.fresh, others, self._floors)
-        verdicts = await asyncio.to_thread(judging)  # may take a second: what is held must beat on
+        verdicts = await self._judge(snapshot.fresh, others)
         self._at_point("commit")
         announcements = await self._commit(Compared(snapshot, verdicts))
         if announcements is not None and snapshot.fresh.facts:
             everything = others.plus(snapshot.fresh)
             self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
         return announcements
+
+    async def _judge(self, fresh: Collection, others: Collection) -> list[PairVerdict]:
+        """Judge in a thread what may take long: what is held must beat on."""
+        if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
+            return judge_pairs(fresh, others, self._floors)
+        return await asyncio.to_thread(judge_pairs, fresh, others, self._floors)
 
     async def _others(self, snapshot: Snapshot) -> Collection:
         """What the user's new facts are compared with; nothing when none of them is free text."""

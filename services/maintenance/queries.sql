@@ -19,10 +19,10 @@ SELECT pg_try_advisory_xact_lock(1835364215, %(duty)s) AS elected, clock_timesta
 -- Lists tenants with messages that wait for their window.
 WITH RECURSIVE tenant (id) AS (
     (SELECT tenant_id FROM chat_logs
-      WHERE state IN ('received', 'extracting') ORDER BY tenant_id LIMIT 1)
+      WHERE extracted_at IS NULL ORDER BY tenant_id LIMIT 1)
     UNION ALL
     SELECT (SELECT tenant_id FROM chat_logs
-             WHERE state IN ('received', 'extracting') AND tenant_id > tenant.id
+             WHERE extracted_at IS NULL AND tenant_id > tenant.id
              ORDER BY tenant_id LIMIT 1)
       FROM tenant WHERE tenant.id IS NOT NULL
 )
@@ -31,7 +31,7 @@ SELECT t.id AS tenant_id
  WHERE t.id IS NOT NULL
    AND EXISTS (SELECT FROM chat_logs c
                 WHERE c.tenant_id = t.id AND c.announced_at IS NULL
-                  AND c.state IN ('received', 'extracting'));
+                  AND c.extracted_at IS NULL);
 
 -- name: refill_window
 -- Announces a tenant's oldest waiting messages, as many as its window has room for.
@@ -39,11 +39,11 @@ WITH room AS (
     SELECT %(window)s - count(*) AS places
       FROM (SELECT FROM chat_logs
              WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
-               AND state IN ('received', 'extracting') AND retry_at IS NULL
+               AND extracted_at IS NULL AND retry_at IS NULL
              LIMIT %(window)s) AS announced
 ), next AS (
     SELECT user_id, id FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND announced_at IS NULL AND state IN ('received', 'extracting')
+     WHERE tenant_id = %(tenant)s AND announced_at IS NULL AND extracted_at IS NULL
      ORDER BY recorded_at, user_id, id
      LIMIT (SELECT places FROM room)
        FOR UPDATE SKIP LOCKED
@@ -59,7 +59,7 @@ WITH chosen AS (
     SELECT c.tenant_id, c.user_id, c.id FROM chat_logs c
       LEFT JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id
                              AND e.session_id = c.session_id AND e.state = 'open'
-     WHERE c.state IN ('received', 'extracting') AND c.announced_at IS NOT NULL
+     WHERE c.extracted_at IS NULL AND c.announced_at IS NOT NULL
        AND c.announced_at < %(now)s::timestamptz - least(300, %(patience)s::float8 * 2 ^ least(c.rings, 10)) * interval '1 second'
        AND CASE WHEN c.retry_at IS NOT NULL THEN c.retry_at <= %(now)s::timestamptz
                 WHEN e.id IS NOT NULL THEN e.lease_until < %(now)s::timestamptz

@@ -75,8 +75,9 @@ CREATE TABLE chat_logs (
 );
 CREATE INDEX chat_logs_by_id ON chat_logs (id);
 CREATE INDEX chat_logs_of_session ON chat_logs (session_id, user_id, tenant_id, said_at);
-CREATE INDEX chat_logs_open ON chat_logs (tenant_id, announced_at)
-    WHERE state IN ('received', 'extracting');
+-- What the sweeper asks tenant by tenant. Its condition is another one than that of the index below, so
+-- that a question about one session never reads all that a tenant waits for.
+CREATE INDEX chat_logs_open ON chat_logs (tenant_id, announced_at) WHERE extracted_at IS NULL;
 CREATE INDEX chat_logs_open_of_session ON chat_logs (session_id, user_id, tenant_id)
     WHERE state IN ('received', 'extracting');
 

@@ -98,7 +98,7 @@ async def test_one_tenant_is_announced_within_its_window(
     assert len(stored.announcements) == 5
     assert await pipeline.sweeper().refill_windows() == 0, "no room yet"
     await pipeline.rows(
-        """UPDATE chat_logs SET state = 'extracted' WHERE announced_at IS NOT NULL
+        """UPDATE chat_logs SET state = 'extracted', extracted_at = now() WHERE announced_at IS NOT NULL
            RETURNING 1 AS done"""
     )
     assert await pipeline.sweeper().refill_windows() == 5
