@@ -21,7 +21,7 @@ Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 
-_WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_mergejoin")
 
 
 class Database:
