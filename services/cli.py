@@ -50,6 +50,7 @@ File = Annotated[
 DefaultUser = Annotated[str | None, typer.Option(help="user_id of lines that name none.")]
 DefaultSession = Annotated[str | None, typer.Option(help="session_id of lines that name none.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until every message has settled.")]
+Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names; default: all.")]
 User = Annotated[str, typer.Argument(help="Your own id of the user.")]
 Query = Annotated[str, typer.Argument(help="A question or a few words.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="At most so many facts.")]
@@ -111,6 +112,17 @@ def demo(data: DemoData = None) -> None:
     from services.console import demo as console_demo
 
     raise typer.Exit(console_demo.demo(data))
+
+
+@command(app, "memoire bench latency", "memoire bench end-to-end one-user", panel=SERVERS)
+def bench(names: Benchmarks = None) -> None:
+    """Measure an instance of its own: CPU a message of every process, beside wall time.
+
+    Without names, all of them, which takes some minutes. They need the project's checkout.
+    """
+    from services.console import benching
+
+    benching.bench(names or [])
 
 
 # ---- what the pipeline is doing

@@ -26,6 +26,8 @@ class Program:
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
+    after_seconds: float = 0.0
+    """How long its first start waits: the gateway answers sooner while it has the cores alone."""
 
 
 class Backoff:
@@ -53,7 +55,7 @@ class Child:
         self._process: Popen[bytes] | None = None
         self._backoff = Backoff()
         self._started_at = 0.0
-        self._start_at: float | None = 0.0
+        self._start_at: float | None = time.monotonic() + program.after_seconds
         self._tail: Tail | None = None
 
     @property

@@ -95,6 +95,9 @@ def _with_servers(
     return settings.model_copy(update=urls)
 
 
+_STAGES_AFTER_SECONDS = 0.8
+
+
 def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Program]:
     """Every process, each as often as asked for, with the environment it finds the others by."""
     env = {
@@ -110,7 +113,12 @@ def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Pr
     }
     return [
         # -P: a folder called `services` where the user stands must not become ours.
-        Program(name, [sys.executable, "-P", "-m", "services.cli", "run", name], env)
+        Program(
+            name,
+            [sys.executable, "-P", "-m", "services.cli", "run", name],
+            env,
+            after_seconds=0.0 if name == "gateway" else _STAGES_AFTER_SECONDS,
+        )
         for name in PROCESSES
         for _ in range(copies.get(name, 1))
     ]

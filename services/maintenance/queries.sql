@@ -11,9 +11,17 @@ UPDATE jobs SET state = 'done', finished_at = now(), result = %(result)s, rings 
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'requested'
 RETURNING id;
 
+-- name: now_if_open
+-- Takes PostgreSQL's time before Redis is looked at, and tells whether any row is open at all.
+SELECT clock_timestamp() AS now,
+       EXISTS (SELECT FROM chat_logs WHERE extracted_at IS NULL)
+    OR EXISTS (SELECT FROM memory_facts WHERE state <> 'settled')
+    OR EXISTS (SELECT FROM jobs WHERE state = 'requested')
+    OR EXISTS (SELECT FROM failures WHERE next_attempt_at IS NOT NULL AND payload IS NOT NULL) AS open;
+
 -- name: elect
--- Elects the only one to do this duty now, and takes PostgreSQL's time before Redis is looked at.
-SELECT pg_try_advisory_xact_lock(1835364215, %(duty)s) AS elected, clock_timestamp() AS now;
+-- Elects the only one to do this duty now.
+SELECT pg_try_advisory_xact_lock(1835364215, %(duty)s) AS elected;
 
 -- name: waiting_tenants
 -- Lists tenants with messages that wait for their window.

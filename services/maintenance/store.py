@@ -44,12 +44,17 @@ class Sweep:
         }
 
 
-async def elect(tx: Transaction, duty: int) -> datetime | None:
-    """Take a duty for this transaction; PostgreSQL's time, or None when another has it."""
-    row = await tx.row(queries["elect"], {"duty": duty})
+async def now_if_open(tx: Transaction) -> datetime | None:
+    """Take PostgreSQL's time, before Redis is looked at; None when no row is open at all."""
+    row = await tx.row(queries["now_if_open"])
     assert row is not None
     now: datetime = row["now"]
-    return now if row["elected"] else None
+    return now if row["open"] else None
+
+
+async def elect(tx: Transaction, duty: int) -> bool:
+    """Take a duty for this transaction; False when another process has it."""
+    return bool(await tx.value(queries["elect"], {"duty": duty}))
 
 
 async def lost_messages(
@@ -79,6 +84,11 @@ async def due_entries(tx: Transaction, sweep: Sweep) -> list[Row]:
 
 async def forget_entries(tx: Transaction, ids: Sequence[UUID]) -> None:
     await tx.execute(queries["forget_entries"], {"ids": list(ids)})
+
+
+async def anybody_waits(tx: Transaction) -> bool:
+    """Say whether any tenant has messages that wait for its window."""
+    return bool(await tx.rows(queries["waiting_tenants"]))
 
 
 async def refill_windows(tx: Transaction, window: int) -> list[Announcement]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,28 +74,38 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """Announce what lost its bell; returns how many bells were rung."""
+        async with self._db.autocommit() as tx:
+            now = await store.now_if_open(tx)
+        if now is None:
+            return 0
+        oldest = await self._oldest_bells()  # before anything is locked: Redis may hang
+        sweep = Sweep(now, self._settings.lost_after_seconds, self._settings.sweep_limit)
         async with self._db.transaction() as tx:
-            now = await store.elect(tx, store.SWEEP)
-            if now is None:
+            if not await store.elect(tx, store.SWEEP):
                 return 0
-            sweep = Sweep(now, self._settings.lost_after_seconds, self._settings.sweep_limit)
             announcements: list[Announcement] = []
-            try:
-                oldest = await self._oldest_bell(MESSAGES)
-                announcements += await store.lost_messages(tx, sweep, oldest)
-            except UnknownOldestBellError:
-                log.debug("messages not swept: no bell in sight")
+            if MESSAGES in oldest:
+                announcements += await store.lost_messages(tx, sweep, oldest[MESSAGES])
             for state, stream in _STATES.items():
-                oldest = await self._oldest_bell(stream)
-                announcements += await store.lost_facts(tx, sweep, state, oldest)
+                announcements += await store.lost_facts(tx, sweep, state, oldest[stream])
             for kind, stream in JOBS.items():
-                oldest = await self._oldest_bell(stream)
-                announcements += await store.lost_jobs(tx, sweep, kind, oldest)
+                announcements += await store.lost_jobs(tx, sweep, kind, oldest[stream])
             await self._resend_entries(tx, sweep)
         if announcements:
             log.info("bells rung again", bells=len(announcements))
             await self._announcer.announce(announcements)
         return len(announcements)
+
+    async def _oldest_bells(self) -> dict[str, datetime | None]:
+        """Read each work stream's oldest bell; a stream too full of messages to see it is left out.
+
+        Nothing can be called lost there.
+        """
+        oldest: dict[str, datetime | None] = {}
+        for stream in (MESSAGES, *_STATES.values(), *JOBS.values()):
+            with suppress(UnknownOldestBellError):
+                oldest[stream] = await self._oldest_bell(stream)
+        return oldest
 
     async def _oldest_bell(self, stream: str) -> datetime | None:
         """Read the `at` of the oldest bell still in a stream; None when it holds none."""
@@ -126,8 +137,11 @@ class Sweeper:
 
     async def refill_windows(self) -> int:
         """Announce messages that waited for their tenant's window."""
+        async with self._db.autocommit() as tx:
+            if not await store.anybody_waits(tx):
+                return 0
         async with self._db.transaction() as tx:
-            if await store.elect(tx, store.WINDOWS) is None:
+            if not await store.elect(tx, store.WINDOWS):
                 return 0
             announcements = await store.refill_windows(tx, self._settings.window)
         await self._announcer.announce(announcements)

@@ -233,7 +233,15 @@ def _identity(message: IncomingMessage, tenant: str, entry_key: str | None) -> t
 
 def fingerprint(message: IncomingMessage) -> bytes:
     """Digest all that the caller said of this message: a retry says the same."""
-    said = message.model_dump(mode="json", exclude_none=True, exclude={"message_id", "tenant"})
+    said = (
+        message.session_id,
+        message.role,
+        message.content,
+        message.timestamp.isoformat() if message.timestamp else None,
+        message.agent_id,
+        message.speaker,
+        message.metadata,
+    )
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
 
