@@ -18,6 +18,8 @@ class EmbedderStage(RowsStage):
     name = "embedder"
     streams = (EXTRACTED,)
     state = "extracted"
+    concurrency = 2
+    """One batch is embedded while another is written."""
 
     def __init__(
         self,
