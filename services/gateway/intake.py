@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from shared.db import Database
 from shared.events import Announcement
@@ -31,6 +32,8 @@ def build_single_intake(db: Database, window: int) -> SingleIntake:
     async def store(messages: Sequence[Message]) -> list[Singly]:
         try:
             stored = await store_now(messages)
+        except PoolTimeout:
+            raise  # PostgreSQL is away, not this one connection
         except psycopg.OperationalError:
             stored = await store_now(messages)  # a connection may break between look and use
         rest: list[list[Announcement]] = [[] for _ in messages[1:]]
