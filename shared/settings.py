@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         500, description="Longest block of one read, well below the socket timeout of 5 s.", ge=10
     )
     batch_pause_ms: int = Field(
-        40,
+        80,
         description="After a small batch a consumer waits so long before it reads again: a busy "
         "pipeline then works in batches, and at rest nobody waits.",
         ge=0,
