@@ -106,7 +106,8 @@ class Instance:
         return dict(json.loads((self.data / "runtime.json").read_text())["pids"])
 
     def kill(self, process: str, number: int = signal.SIGKILL) -> int:
-        pid = self.pids()[process][0]
+        """Signal a process, once it runs: the gateway answers before the last of them starts."""
+        pid = int(wait_for(lambda: self.pids().get(process), 20, f"a {process}")[0])
         os.kill(pid, number)
         return pid
 
