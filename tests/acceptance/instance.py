@@ -140,7 +140,7 @@ def running(data: Path, port: int | None = None, **settings: str) -> Iterator[In
         )
     instance = Instance(data, port, process)
     try:
-        wait_for(instance.ready, 40, "the gateway")
+        wait_for(instance.ready, 90, "the gateway")
         yield instance
     finally:
         process.send_signal(signal.SIGINT)
