@@ -21,6 +21,10 @@ import psycopg
 import redis
 
 from benchmarks.cpu import cpu_seconds
+from shared.topology import PROCESSES
+
+_RESTING_SECONDS = 0.04  # of CPU in half a second, all processes: what they spend when idle
+_LONGEST_START_SECONDS = 20.0
 
 
 def free_port() -> int:
@@ -67,6 +71,18 @@ class Instance:
     def redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url)
 
+    def quiet(self) -> None:
+        """Wait until every process has started and rests: a start is no operation's cost."""
+        wait_for(lambda: self.pids().keys() >= set(PROCESSES), 30, "every process")
+        before = sum(self.cpu().values())
+        deadline = time.monotonic() + _LONGEST_START_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(0.5)
+            now = sum(self.cpu().values())
+            if now - before < _RESTING_SECONDS:
+                return
+            before = now
+
     def settled(self, messages: int, timeout_seconds: float) -> None:
         """Wait until that many messages are extracted and no fact is open."""
         statement = """
@@ -89,6 +105,7 @@ def running(*, fakes: bool = False, **settings: str) -> Iterator[Instance]:
         instance = Instance(Path(folder) / "data", f"http://127.0.0.1:{port}")
         process = start(instance, port, **{**models, **settings})
         try:
+            instance.quiet()
             yield instance
         finally:
             process.send_signal(signal.SIGINT)
