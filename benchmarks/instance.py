@@ -83,6 +83,15 @@ class Instance:
                 return
             before = now
 
+    def round_trips(self) -> dict[str, int]:
+        """Count what was asked of the two servers so far, by anybody."""
+        [(transactions, wal)] = self.rows(
+            "SELECT sum(xact_commit)::bigint, (SELECT wal_bytes::bigint FROM pg_stat_wal)"
+            "  FROM pg_stat_database"
+        )
+        commands = int(self.redis().info("stats")["total_commands_processed"])
+        return {"transactions": transactions, "Redis commands": commands, "WAL bytes": wal}
+
     def settled(self, messages: int, timeout_seconds: float) -> None:
         """Wait until that many messages are extracted and no fact is open."""
         statement = """

@@ -27,6 +27,7 @@ def show(title: str, figures: dict[str, Any]) -> None:
 @contextmanager
 def costing(instance: Instance, operations: int, title: str, unit: str) -> Iterator[None]:
     """Print wall time and CPU per operation of every process over the block."""
+    trips = instance.round_trips()
     before, begun = instance.cpu(), time.monotonic()
     yield
     wall, after = time.monotonic() - begun, instance.cpu()
@@ -38,6 +39,8 @@ def costing(instance: Instance, operations: int, title: str, unit: str) -> Itera
     }
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         figures[f"  CPU ms a {unit}, {name}"] = 1000 * seconds / operations
+    for name, count in instance.round_trips().items():
+        figures[f"{name} a {unit}"] = (count - trips[name]) / operations
     show(title, figures)
 
 
@@ -173,7 +176,7 @@ def latency_at_rest(messages: int = 60) -> None:
         )
 
 
-def default_path(messages: int = 2_000) -> None:
+def default_path(messages: int = 6_000) -> None:
     """Rules and the local embedder at full load, beside the embedder's own pace."""
     alone = _embedder_alone()
     with running() as instance:

@@ -31,6 +31,8 @@ class Embedder(Protocol):
 
     model: str
     dimensions: int
+    batch: int
+    """How many texts are best embedded at once: more would only make the first ones wait."""
 
     async def warm(self) -> None:
         """Get ready for the first text, where that takes time."""
@@ -51,6 +53,7 @@ class LocalEmbedder:
     def __init__(self, intra_op_num_threads: int = 1) -> None:
         self.model = LOCAL_MODEL
         self.dimensions = minilm.DIMENSIONS
+        self.batch = 4 * minilm.LARGEST_RUN
         self._minilm = minilm.MiniLM(intra_op_num_threads)
 
     async def warm(self) -> None:
@@ -87,6 +90,7 @@ class OpenAIEmbedder:
 
         self.model = model
         self.dimensions = dimensions or 0
+        self.batch = _LARGEST_REQUEST
         self._asked = dimensions
         self._failures = (openai.OpenAIError, ValueError)  # ValueError: a body that is no JSON
         self._client = openai.AsyncOpenAI(

@@ -35,7 +35,7 @@ _LONGEST_TOKENS = 256  # what the model was trained on; the rest of a text is cu
 # Measured on one thread of a busy machine, 640 facts: runs of 1 text 135/s, 16 texts 133-143/s,
 # 64 texts 92/s (their activations leave the cache). Attention is quadratic in the length: 16 texts
 # of 256 tokens peak at 640 MB, four at 420 (300 to load).
-_LARGEST_RUN = 16
+LARGEST_RUN = 16
 _LARGEST_RUN_TOKENS = 1024
 
 
@@ -103,7 +103,7 @@ def _runs(by_length: list[int], lengths: list[int]) -> Iterator[list[int]]:
     """Cut rows, shortest first, into runs of at most 16 texts and 1024 padded tokens."""
     run: list[int] = []
     for row in by_length:
-        if len(run) == _LARGEST_RUN or (len(run) + 1) * lengths[row] > _LARGEST_RUN_TOKENS:
+        if len(run) == LARGEST_RUN or (len(run) + 1) * lengths[row] > _LARGEST_RUN_TOKENS:
             yield run
             run = []
         run.append(row)

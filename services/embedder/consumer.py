@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from services.embedder import store
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
+from shared.delivery import Entry
 from shared.embeddings import Embedder
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
@@ -19,7 +20,7 @@ class EmbedderStage(RowsStage):
     streams = (EXTRACTED,)
     state = "extracted"
     concurrency = 2
-    """One batch is embedded while another is written."""
+    """One batch is embedded while another is read or written."""
 
     def __init__(
         self,
@@ -40,6 +41,18 @@ class EmbedderStage(RowsStage):
         if not self._warm:
             self._warm = True
             await self._embedder.warm()
+
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """Part entries into what is embedded at once, so that the first facts move on early."""
+        groups: list[list[Entry]] = []
+        room = 0
+        for entry in entries:
+            if room <= 0:
+                groups.append([])
+                room = self._embedder.batch
+            groups[-1].append(entry)
+            room -= entry.raw.get(b"ids", b"").count(b",") + 1
+        return groups
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
         texts = await store.texts_of(self._db, refs)

@@ -13,6 +13,7 @@ DIMENSIONS = 64
 class HashEmbedder:
     model = "test-hash"
     dimensions = DIMENSIONS
+    batch = 64
 
     async def warm(self) -> None:
         return None
