@@ -1,0 +1,104 @@
+"""Every example in the help is run as it stands there, against a real instance."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.instance import Instance, environment, running
+from tests.unit.test_cli_help import ALL, examples
+
+pytestmark = pytest.mark.timeout(120)
+
+ENDLESS = ("memoire up", "memoire run")
+"""They run until Ctrl-C."""
+ELSEWHERE = ("memoire demo", "memoire bench")
+"""The demo has a test of its own; a benchmark takes minutes, and its names are checked below."""
+
+LINES = [line for command in ALL.values() for line in examples(command)]
+ONCE = [line for line in LINES if not any(words in line for words in (*ENDLESS, *ELSEWHERE))]
+EXAMPLE_ID = "0197b3c2-7d4e-7000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    folder = tmp_path_factory.mktemp("examples")
+    message = json.dumps({"user_id": "ana", "content": "I live in Lisbon and I have a dog"})
+    (folder / "chats.jsonl").write_text(message + "\n")
+    (folder / "old.jsonl.gz").write_bytes(gzip.compress(message.encode()))
+    with running(folder / ".memoire") as instance:
+        instance.say("I live in Lisbon")
+        yield instance
+
+
+def shell(instance: Instance, line: str) -> subprocess.Popen[str]:
+    """Start a line in the folder that holds the instance's data, as a user's shell would."""
+    status = instance.status()
+    env = environment(
+        MEMOIRE_DATABASE_URL=status["database_url"],
+        MEMOIRE_REDIS_URL=status["redis_url"],
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    )
+    return subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", line],
+        cwd=instance.data.parent,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def filled_in(instance: Instance, line: str) -> str:
+    """Replace what an example can only pretend: an id, and where somebody's database is."""
+    if EXAMPLE_ID in line:
+        key = instance.client.post("/v1/keys", json={"name": "example"}).json()
+        line = line.replace(EXAMPLE_ID, key["id"])
+    return line.replace("postgresql://db/memoire", f"'{instance.status()['database_url']}'")
+
+
+@pytest.mark.parametrize("line", ONCE)
+def test_an_example_of_the_help_does_what_it_says(instance: Instance, line: str):
+    """It ends with 0, and nothing it prints is an error."""
+    process = shell(instance, filled_in(instance, line))
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith(ENDLESS)])
+def test_an_endless_example_runs_until_ctrl_c(instance: Instance, line: str, tmp_path: Path):
+    """It says that it runs, and Ctrl-C ends it without a word of complaint."""
+    if "memoire up" in line:
+        line = line.replace("/var/lib/memoire", str(tmp_path / "data"))
+        data = "" if "--data" in line else f" --data {tmp_path / 'data'}"
+        port = "" if "--port" in line else " --port 0"
+        line = f"unset MEMOIRE_DATABASE_URL MEMOIRE_REDIS_URL; exec {line}{data}{port}"
+    process = shell(instance, line)
+    said = ""
+    assert process.stdout is not None
+    for printed in process.stdout:
+        said += printed
+        if "Ctrl-C stops everything" in printed or "consuming" in printed:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert "Traceback" not in said + rest
+    assert process.returncode == 0, said + rest
+
+
+def test_benchmarks_named_in_the_help_exist():
+    from benchmarks.scenarios import SCENARIOS
+
+    named = [line.split()[2:] for line in LINES if line.startswith("memoire bench")]
+    assert {name for names in named for name in names} <= SCENARIOS.keys()
