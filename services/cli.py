@@ -47,6 +47,9 @@ DemoData = Annotated[
 File = Annotated[
     str, typer.Argument(help="One message a line, as for POST /v1/ingest; - is standard input.")
 ]
+OfUser = Annotated[str | None, typer.Option("--user", help="Of this user only.")]
+After = Annotated[str | None, typer.Option(help="Begin behind this event's id. Default: now.")]
+Follow = Annotated[bool, typer.Option(help="Go on with what happens, until Ctrl-C.")]
 DefaultUser = Annotated[str | None, typer.Option(help="user_id of lines that name none.")]
 DefaultSession = Annotated[str | None, typer.Option(help="session_id of lines that name none.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until every message has settled.")]
@@ -140,6 +143,29 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
     found = read_status(data)
     (screen.print_json if as_json else screen.print_status)(found.report)
     raise typer.Exit(found.exit_code)
+
+
+@command(
+    app,
+    "memoire tail",
+    "memoire tail --user ana --after 0 --no-follow --json",
+    panel=PIPELINE,
+)
+def tail(
+    user: OfUser = None,
+    after: After = None,
+    follow: Follow = True,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Watch what happens to facts: settled, merged, superseded, forgotten.
+
+    Goes on where it was when the gateway was away. With --after the id of the last event seen,
+    nothing is missed between two runs; 0 begins at the beginning.
+    """
+    from services.console import tail as console_tail
+
+    console_tail.tail(data, user=user, after=after, follow=follow, as_json=as_json)
 
 
 app.add_typer(dead.app, rich_help_panel=PIPELINE)

@@ -226,6 +226,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         db=await adapters.database(durable=True, max_connections=10),
         redis=redis,
         embedder=adapters.embedder(),
+        stopping=stopping,
     )
     config = uvicorn.Config(
         app,

@@ -79,6 +79,7 @@ CREATE TABLE events (
     CONSTRAINT events_pkey PRIMARY KEY (seq)
 );
 CREATE INDEX events_of_fact ON public.events USING btree (tenant_id, user_id, fact_id);
+CREATE INDEX events_to_follow ON public.events USING btree (tenant_id, xid, seq);
 
 CREATE TABLE extractions (
     tenant_id text NOT NULL,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import httpx_sse
 
 from services.console.environment import read_settings
 from services.console.errors import NOT_RUNNING, CommandError
@@ -15,6 +18,7 @@ from services.console.runtime import read_runtime
 from services.console.servers import not_running
 
 TIMEOUT_SECONDS = 30.0
+_SILENCE_SECONDS = 40.0  # the server says something every 15
 
 
 class RefusedError(CommandError):
@@ -30,6 +34,10 @@ class RefusedError(CommandError):
         self.retry_after_seconds = (
             int(retry_after) if retry_after and retry_after.isdecimal() else None
         )
+
+
+class InterruptedStreamError(CommandError):
+    """A stream that had begun broke off; going on behind its last event is safe."""
 
 
 class Client:
@@ -59,6 +67,26 @@ class Client:
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
+
+    def events(self, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield each server-sent event's data with its `id`, as it comes; some have an id alone.
+
+        Raises InterruptedStreamError where the server goes away, RefusedError where it refuses.
+        """
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, read=_SILENCE_SECONDS)
+        try:
+            with httpx_sse.connect_sse(
+                self._http, "GET", path, params=params, timeout=timeout
+            ) as source:
+                if source.response.is_error:
+                    source.response.read()
+                    raise _refused(source.response)
+                for event in source.iter_sse():
+                    yield {**(json.loads(event.data) if event.data else {}), "id": event.id}
+        except httpx.HTTPError as error:
+            raise InterruptedStreamError(
+                f"nothing answers at {self.url}: {error or type(error).__name__}", NOT_RUNNING
+            ) from error
 
     def _call(self, method: str, path: str, **rest: Any) -> Any:
         try:

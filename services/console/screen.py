@@ -32,6 +32,24 @@ def print_json(answer: Any) -> None:
     print(json.dumps(answer, indent=2, ensure_ascii=False, default=str))
 
 
+def print_json_line(answer: Any) -> None:
+    """One line of JSON, at once: for programs that read as it comes."""
+    print(json.dumps(answer, ensure_ascii=False, default=str), flush=True)
+
+
+def print_event(event: dict[str, Any]) -> None:
+    """One line of what happened: when, to whom, what, and which fact."""
+    fact = event["fact"] or {}
+    what = Text.assemble(
+        (event["at"][:19].replace("T", " "), "dim"),
+        "  ",
+        (f"{event['event']:<16}", "bold"),
+        f"  {event['user_id']}  {fact.get('content') or event['fact_id']}",
+        (f"  [{fact['slot']}]" if fact.get("slot") else "", "dim"),
+    )
+    screen().print(what, soft_wrap=True)
+
+
 def table(title: str | None, *columns: str, right: Sequence[str] = ()) -> Table:
     """A light table; columns named in `right` hold numbers."""
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)

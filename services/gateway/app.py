@@ -17,6 +17,7 @@ from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
 from services.gateway.routes import (
     dead_letters,
+    events,
     facts,
     health,
     ingest,
@@ -39,7 +40,7 @@ A memory sidecar for LLM applications: send chat messages, ask what is known abo
 slash). Times are ISO 8601 with zone. Lists take `limit` and `cursor` and answer `next_cursor`.
 Every failure is `{"error": {"code", "message", "details"}}`.
 """
-_ROUTERS = (ingest, traces, recall, users, facts, keys, dead_letters, health)
+_ROUTERS = (ingest, traces, recall, users, facts, keys, dead_letters, events, health)
 
 
 def build_app(
@@ -49,8 +50,12 @@ def build_app(
     redis: Redis | None,
     embedder: Embedder,
     clock: Clock = utc_now,
+    stopping: asyncio.Event | None = None,
 ) -> FastAPI:
-    """The HTTP gateway over a durable database and a Redis that may be away or None."""
+    """The HTTP gateway over a durable database and a Redis that may be away or None.
+
+    Streams of events end when `stopping` is set.
+    """
     gateway = Gateway(
         settings=settings,
         db=db,
@@ -63,6 +68,7 @@ def build_app(
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
         store_single=build_single_intake(db, settings.window),
+        stopping=stopping or asyncio.Event(),
     )
     app = FastAPI(
         title="Mémoire",

@@ -285,3 +285,20 @@ SELECT count(*)::int AS pending,
 -- name: count_dead
 -- Counts what was given up, by stage.
 SELECT stage, count(*)::int AS dead FROM failures WHERE dead_at IS NOT NULL GROUP BY stage ORDER BY stage;
+
+-- name: events_after
+-- Reads what happened after a position, in the order in which nothing can appear before what was read.
+SELECT e.xid::text AS xid, e.seq, e.event, e.user_id, e.fact_id, e.trace_id, e.at, e.data,
+       f.content, f.subject, f.slot, f.value
+  FROM events e
+  LEFT JOIN memory_facts f ON f.tenant_id = e.tenant_id AND f.user_id = e.user_id AND f.id = e.fact_id
+                          AND f.standing IS DISTINCT FROM 'forgotten'
+ WHERE e.tenant_id = %(tenant)s AND (e.xid, e.seq) > (%(xid)s::text::xid8, %(seq)s)
+   AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+   AND (%(user)s::text IS NULL OR e.user_id = %(user)s)
+ ORDER BY e.xid, e.seq
+ LIMIT %(limit)s;
+
+-- name: events_now
+-- Tells the position behind everything that has ended by now.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text;

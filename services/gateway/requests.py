@@ -158,6 +158,14 @@ class DeadLettersQuery(_Page):
     stage: SlotName | None = None
 
 
+class EventsQuery(_Query):
+    user_id: Identifier | None = Field(None, description="Of this user only.")
+    after: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="Begin behind this event's id; 0 is the beginning. Default: now."
+    )
+    follow: bool = Field(True, description="Go on with what happens; else end at the present.")
+
+
 class TraceQuery(_Query):
     wait: Literal["settled"] | None = None
     timeout: Annotated[float, Field(ge=0, le=60)] = 10.0
@@ -170,6 +178,7 @@ class RotateQuery(_Query):
 PageParams = Annotated[_Page, Query()]
 FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
+EventsParams = Annotated[EventsQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]
 TraceParams = Annotated[TraceQuery, Query()]
 RotateParams = Annotated[RotateQuery, Query()]

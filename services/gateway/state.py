@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -37,6 +38,8 @@ class Gateway:
     watch: RowWatch
     recall: Recall
     store_single: SingleIntake
+    stopping: asyncio.Event
+    """Set when the process is told to stop: what never ends by itself ends then."""
 
 
 async def _gateway(request: Request) -> Gateway:
@@ -50,12 +53,18 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="`mem_…
 _bearer = HTTPBearer(auto_error=False, description="The same key as a bearer token.")
 
 
-async def _caller(
-    gateway: Parts,
+async def _presented(
     key: Annotated[str | None, Depends(_header)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
-    presented = key or (bearer.credentials if bearer else None)
+) -> str | None:
+    return key or (bearer.credentials if bearer else None)
+
+
+Presented = Annotated[str | None, Depends(_presented)]
+"""The key as it came, for those who look at it more than once."""
+
+
+async def _caller(gateway: Parts, presented: Presented) -> Caller:
     caller = await gateway.keyring.caller(presented)
     if wait := await gateway.limiter.wait_seconds(caller.key_id):
         headers = {"Retry-After": str(wait)}
