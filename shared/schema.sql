@@ -126,10 +126,13 @@ CREATE TABLE failures (
     first_failed_at timestamp with time zone DEFAULT now() NOT NULL,
     next_attempt_at timestamp with time zone,
     dead_at timestamp with time zone,
+    dropped_at timestamp with time zone,
+    dropped_by text,
+    drop_reason text,
     CONSTRAINT failures_pkey PRIMARY KEY (id),
     CONSTRAINT failures_stage_tenant_id_subject_id_key UNIQUE (stage, tenant_id, subject_id)
 );
-CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE (dead_at IS NOT NULL);
+CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE ((dead_at IS NOT NULL) AND (dropped_at IS NULL));
 CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 
 CREATE TABLE idempotency_keys (

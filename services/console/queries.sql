@@ -18,6 +18,3 @@ SELECT stage, count(*)::int AS open,
          WHERE state = 'requested' AND retry_at IS DISTINCT FROM 'infinity') AS waiting
  GROUP BY stage;
 
--- name: dead_by_stage
--- Counts the dead letters of every stage, of all tenants.
-SELECT stage, count(*)::int AS dead FROM failures WHERE dead_at IS NOT NULL GROUP BY stage;

@@ -125,6 +125,20 @@ def print_dead(letters: Sequence[dict[str, Any]]) -> None:
     console.print("Try them again: memoire dead redrive --all   Give up: memoire dead drop --id ID")
 
 
+def print_dead_groups(groups: Sequence[dict[str, Any]]) -> None:
+    console = screen()
+    if not groups:
+        console.print("No dead letters.")
+        return
+    numbers = ["dead", "last hour"]
+    shown = table(None, "stage", "class", *numbers, "oldest", "one of them", right=numbers)
+    for one in groups:
+        counts = (str(one["dead"]), str(one["last_hour"]))
+        oldest = one["oldest"][:19].replace("T", " ")
+        shown.add_row(one["stage"], one["error_class"], *counts, oldest, Text(one["example"]))
+    console.print(shown)
+
+
 def print_recall(answer: dict[str, Any], *, explain: bool) -> None:
     console = screen()
     facts = answer["relevant_facts"]

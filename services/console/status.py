@@ -19,6 +19,7 @@ from services.console.errors import NOT_RUNNING, CommandError
 from services.console.ready import is_ready
 from services.console.servers import Servers, find_servers
 from shared.broker import connect_redis
+from shared.dead_letters.store import count_by_stage
 from shared.topology import PROCESSES, STAGES
 
 STUCK_AFTER_SECONDS = 60.0
@@ -86,7 +87,8 @@ async def _rows(
     """Open rows and dead letters by stage; None and a problem when PostgreSQL cannot say."""
     try:
         async with store.transaction(url) as tx:
-            return await store.open_rows(tx), await store.dead_by_stage(tx)
+            dead = await count_by_stage(tx)
+            return await store.open_rows(tx), {row["stage"]: row["dead"] for row in dead}
     except psycopg.Error as error:
         problems.append(f"PostgreSQL does not answer: {str(error).strip().splitlines()[0]}")
         return None, None

@@ -28,7 +28,3 @@ async def transaction(url: str) -> AsyncIterator[Transaction]:
 async def open_rows(tx: Transaction) -> dict[str, Row]:
     """Rows that wait, by stage: `open`, and `oldest_seconds` of the one that waits longest."""
     return {row["stage"]: row for row in await tx.rows(queries["open_rows"])}
-
-
-async def dead_by_stage(tx: Transaction) -> dict[str, int]:
-    return {row["stage"]: row["dead"] for row in await tx.rows(queries["dead_by_stage"])}

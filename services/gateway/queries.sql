@@ -282,10 +282,6 @@ SELECT count(*)::int AS pending,
             AND retry_at IS DISTINCT FROM 'infinity'
           LIMIT %(bound)s)) AS waiting;
 
--- name: count_dead
--- Counts what was given up, by stage.
-SELECT stage, count(*)::int AS dead FROM failures WHERE dead_at IS NOT NULL GROUP BY stage ORDER BY stage;
-
 -- name: events_after
 -- Reads what happened after a position, in the order in which nothing can appear before what was read.
 SELECT e.xid::text AS xid, e.seq, e.event, e.user_id, e.fact_id, e.trace_id, e.at, e.data,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.gateway.auth import Scope
 from shared.facts.statements import Statement
@@ -20,6 +20,7 @@ from shared.intake.messages import (
     Lenient,
     Metadata,
     Text,
+    storable,
 )
 
 View = Literal["current", "all"]
@@ -28,6 +29,7 @@ LIST_LIMIT = 50
 UserId = Annotated[Identifier, Path(description="Your own id of the user.", examples=["ana"])]
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
 FactId = Annotated[str, Path(description="The fact's id.")]
+LetterId = Annotated[str, Path(description="The dead letter's id.")]
 KeyId = Annotated[str, Path(description="The key's id.")]
 ShortText = Annotated[Text, Field(max_length=500)]
 SlotName = Annotated[Text, Field(max_length=100)]
@@ -109,19 +111,44 @@ class StatedFact(Statement):
 
 
 class Redrive(_Body):
-    """Which dead letters get another set of attempts: some, a stage's, or all."""
+    """Which dead letters get another set of attempts: some, a stage's or class's, or all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"stage": "extractor"}]})
 
     ids: Annotated[list[UUID], Field(min_length=1, max_length=1_000)] | None = None
     stage: SlotName | None = None
+    error_class: SlotName | None = Field(None, examples=["poison"])
     all: Literal[True] | None = None
+    older_than_seconds: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(choice is not None for choice in (self.ids, self.stage, self.all)) != 1:
-            raise ValueError("exactly one of ids, stage and all is needed")
+    def _says_which(self) -> Self:
+        described = self.stage is not None or self.error_class is not None
+        if sum((self.ids is not None, described, self.all is not None)) != 1:
+            raise ValueError("say which: ids, stage and error_class, or all")
         return self
+
+
+class Drop(Redrive):
+    """Which dead letters are given up for good, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"stage": "extractor", "reason": "test traffic"}]}
+    )
+
+    reason: Annotated[Text, Field(max_length=1_000)]
+
+
+class Mend(_Body):
+    """What a dead entry should have said: all its fields, as they go onto the stream."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"payload": {"user_id": "ana", "role": "user", "content": "I moved"}}]
+        }
+    )
+
+    payload: Annotated[dict[Text, Annotated[str, AfterValidator(storable)]], Field(min_length=1)]
 
 
 class KeyRequest(_Body):
@@ -156,6 +183,12 @@ class TimelineQuery(_Query):
 
 class DeadLettersQuery(_Page):
     stage: SlotName | None = None
+    error_class: SlotName | None = None
+    older_than_seconds: Annotated[float, Field(ge=0)] | None = None
+
+
+class DroppedQuery(_Query):
+    limit: Limit = LIST_LIMIT
 
 
 class EventsQuery(_Query):
@@ -179,6 +212,7 @@ PageParams = Annotated[_Page, Query()]
 FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
 EventsParams = Annotated[EventsQuery, Query()]
+DroppedParams = Annotated[DroppedQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]
 TraceParams = Annotated[TraceQuery, Query()]
 RotateParams = Annotated[RotateQuery, Query()]

@@ -246,7 +246,34 @@ class DeadLetter(BaseModel):
     error: str
     attempts: int
     payload: dict[str, Any] | None
+    first_failed_at: datetime
     dead_at: datetime
+
+
+class DroppedLetter(DeadLetter):
+    dropped_at: datetime
+    dropped_by: str
+    drop_reason: str | None
+
+
+class DroppedLetters(BaseModel):
+    dropped: list[DroppedLetter]
+
+
+class DeadGroup(BaseModel):
+    """Dead letters of one stage and class, and how they grow."""
+
+    stage: str
+    error_class: str
+    dead: int
+    last_hour: int
+    oldest: datetime
+    newest: datetime
+    example: str = Field(description="What one of them failed with.")
+
+
+class DeadSummary(BaseModel):
+    groups: list[DeadGroup]
 
 
 class DeadLetters(BaseModel):
@@ -256,6 +283,10 @@ class DeadLetters(BaseModel):
 
 class Redriven(BaseModel):
     redriven: int
+
+
+class Dropped(BaseModel):
+    dropped: int
 
 
 class Live(BaseModel):
@@ -284,3 +315,4 @@ class Health(BaseModel):
     extractor: ModelInUse
     embeddings: ModelInUse
     dead: dict[str, int] | None
+    dead_last_hour: dict[str, int] | None = Field(description="Those among them that are new.")

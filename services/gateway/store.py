@@ -116,8 +116,3 @@ async def history_of(tx: Transaction, fact: Row) -> tuple[list[Row], list[UUID],
     evidence = await tx.rows(queries["evidence_of_fact"], params)
     verdicts = await tx.rows(queries["verdicts_of_fact"], params)
     return events, [row["id"] for row in evidence], verdicts
-
-
-async def count_dead(tx: Transaction) -> dict[str, int]:
-    """Count dead letters by stage, of all tenants."""
-    return {row["stage"]: row["dead"] for row in await tx.rows(queries["count_dead"])}

@@ -17,6 +17,7 @@ SELECT id, %(stage)s, subject_id, tenant_id, user_id, 1, %(error_class)s, %(erro
        next_attempt_at = CASE WHEN NOT %(dead)s AND failures.attempts + 1 < %(max_attempts)s
            THEN now() + greatest(%(least)s::float8, least(%(cap)s::float8,
                 %(base)s::float8 * 2 ^ failures.attempts) * (0.75 + random() / 4)) * interval '1 second' END,
+       dropped_at = NULL, dropped_by = NULL, drop_reason = NULL,
        dead_at = CASE WHEN %(dead)s OR failures.attempts + 1 >= %(max_attempts)s THEN now() END
 RETURNING subject_id, attempts, next_attempt_at, dead_at;
 
@@ -43,54 +44,3 @@ UPDATE chat_logs c
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN failures x ON x.stage = %(stage)s AND x.tenant_id = t.tenant_id AND x.subject_id = t.id::text
  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id AND c.state <> 'extracted';
-
--- name: list_dead
--- Lists one tenant's dead letters, newest first, behind a cursor.
-SELECT id, stage, subject_id, user_id, error_class, error, attempts, payload, dead_at
-  FROM failures
- WHERE tenant_id = %(tenant)s AND dead_at IS NOT NULL
-   AND (%(stage)s::text IS NULL OR stage = %(stage)s)
-   AND (%(before_at)s::timestamptz IS NULL OR (dead_at, id) < (%(before_at)s, %(before_id)s::uuid))
- ORDER BY dead_at DESC, id DESC
- LIMIT %(limit)s;
-
--- name: redrive
--- Gives dead letters of one tenant a fresh set of attempts; the sweep takes it from there.
-WITH alive AS (
-    UPDATE failures SET attempts = 0, dead_at = NULL, next_attempt_at = now()
-     WHERE tenant_id = %(tenant)s AND dead_at IS NOT NULL
-       AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
-       AND (%(stage)s::text IS NULL OR stage = %(stage)s)
-       AND NOT coalesce(payload ?| ARRAY['_cut', '_altered'], false)  -- no longer what was sent
-    RETURNING tenant_id, user_id, subject_id, stage, payload
-), rows AS (
-    SELECT tenant_id, user_id, subject_id::uuid AS id, stage FROM alive WHERE payload IS NULL
-), messages AS (
-    UPDATE chat_logs c SET retry_at = now() FROM rows
-     WHERE rows.stage = 'extractor' AND c.tenant_id = rows.tenant_id AND c.user_id = rows.user_id
-       AND c.id = rows.id AND c.state <> 'extracted'
-), facts AS (
-    UPDATE memory_facts f SET retry_at = now() FROM rows
-     WHERE rows.stage <> 'extractor' AND f.tenant_id = rows.tenant_id AND f.user_id = rows.user_id
-       AND f.id = rows.id AND f.state <> 'settled'
-), work AS (
-    UPDATE jobs j SET retry_at = now() FROM rows
-     WHERE rows.stage = 'maintenance' AND j.tenant_id = rows.tenant_id AND j.user_id = rows.user_id
-       AND j.id = rows.id AND j.state <> 'done'
-)
-SELECT count(*) FROM alive;
-
--- name: drop_dead
--- Gives dead letters up for good; their rows, where there are any, stay parked.
-WITH dropped AS (
-    DELETE FROM failures
-     WHERE tenant_id = %(tenant)s AND dead_at IS NOT NULL
-       AND (%(ids)s::uuid[] IS NULL OR id = ANY(%(ids)s))
-       AND (%(stage)s::text IS NULL OR stage = %(stage)s)
-    RETURNING 1
-)
-SELECT count(*) FROM dropped;
-
--- name: count_dead
--- Counts the dead letters of every stage.
-SELECT stage, count(*)::int AS dead FROM failures WHERE dead_at IS NOT NULL GROUP BY stage;

@@ -118,37 +118,3 @@ def keys_of(refs: Sequence[RowRef]) -> dict[str, list[Any]]:
         "users": [ref.user for ref in refs],
         "ids": [ref.id for ref in refs],
     }
-
-
-async def list_dead(
-    tx: Transaction,
-    tenant: str,
-    *,
-    stage: str | None = None,
-    before: tuple[Any, UUID] | None = None,
-    limit: int = 50,
-) -> list[Row]:
-    at, row = before or (None, None)
-    params = {
-        "tenant": tenant,
-        "stage": stage,
-        "before_at": at,
-        "before_id": row,
-        "limit": limit,
-    }
-    return await tx.rows(queries["list_dead"], params)
-
-
-async def redrive(
-    tx: Transaction, tenant: str, *, ids: Sequence[UUID] | None, stage: str | None
-) -> int:
-    """Give dead letters another set of attempts; both None means all of the tenant's."""
-    params = {"tenant": tenant, "ids": list(ids) if ids is not None else None, "stage": stage}
-    return int(await tx.value(queries["redrive"], params))
-
-
-async def drop_dead(
-    tx: Transaction, tenant: str, *, ids: Sequence[UUID] | None, stage: str | None
-) -> int:
-    params = {"tenant": tenant, "ids": list(ids) if ids is not None else None, "stage": stage}
-    return int(await tx.value(queries["drop_dead"], params))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.instance import Instance, environment, running
+from tests.acceptance.instance import Instance, environment, running, wait_for
 from tests.unit.test_cli_help import ALL, examples
 
 pytestmark = pytest.mark.timeout(120)
@@ -66,9 +66,23 @@ def shell(instance: Instance, line: str) -> subprocess.Popen[str]:
 def filled_in(instance: Instance, line: str) -> str:
     """Replace what an example can only pretend: an id, and where somebody's database is."""
     if EXAMPLE_ID in line:
-        key = instance.client.post("/v1/keys", json={"name": "example"}).json()
-        line = line.replace(EXAMPLE_ID, key["id"])
+        wanted = _dead_letter if "memoire dead" in line else _key
+        line = line.replace(EXAMPLE_ID, wanted(instance))
     return line.replace("postgresql://db/memoire", f"'{instance.status()['database_url']}'")
+
+
+def _key(instance: Instance) -> str:
+    return str(instance.client.post("/v1/keys", json={"name": "example"}).json()["id"])
+
+
+def _dead_letter(instance: Instance) -> str:
+    with instance.redis() as client:
+        client.xadd("memoire:messages", {"user_id": "ana", "role": "robot"})
+    path = "/v1/dead-letters?stage=extractor"
+    found = wait_for(
+        lambda: instance.client.get(path).json()["dead_letters"], 20, "the entry to be dead"
+    )
+    return str(found[0]["id"])
 
 
 @pytest.mark.parametrize("line", ONCE)

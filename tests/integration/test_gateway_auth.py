@@ -203,5 +203,66 @@ async def test_dead_letters_are_listed_and_redriven_by_their_tenant_alone(api: A
     assert other["attempts"] == 5
 
 
+async def _dead(api: Api, subject: str, **columns: Any) -> str:
+    row = {"stage": "extractor", "class": "poison", "payload": '{"role": "robot"}', "age": 0}
+    [made] = await api.sql(
+        "INSERT INTO failures (id, stage, subject_id, tenant_id, attempts, error_class, error,"
+        " payload, dead_at) VALUES (gen_random_uuid(), %(stage)s, %(subject)s, 'default', 5,"
+        " %(class)s, 'bad', %(payload)s, now() - %(age)s * interval '1 second') RETURNING id",
+        subject=subject,
+        **row | columns,
+    )
+    return str(made["id"])
+
+
+async def test_dead_letters_are_chosen_by_class_stage_and_age(api: Api) -> None:
+    """Each condition narrows, and a redrive takes exactly what the list shows."""
+    await _dead(api, "1", age=7200)
+    await _dead(api, "2", **{"class": "retry"})
+    await _dead(api, "3", stage="embedder", payload=None, **{"class": "retry"})
+
+    async def subjects(**query: Any) -> list[str]:
+        found = (await api.get("/v1/dead-letters", **query)).json()["dead_letters"]
+        return sorted(letter["subject_id"] for letter in found)
+
+    assert await subjects(error_class="retry") == ["2", "3"]
+    assert await subjects(error_class="retry", stage="embedder") == ["3"]
+    assert await subjects(older_than_seconds=3600) == ["1"]
+    groups = (await api.get("/v1/dead-letters/summary")).json()["groups"]
+    counted = {(g["stage"], g["error_class"]): (g["dead"], g["last_hour"]) for g in groups}
+    assert counted == {
+        ("extractor", "poison"): (1, 0),
+        ("extractor", "retry"): (1, 1),
+        ("embedder", "retry"): (1, 1),
+    }
+    health = (await api.get("/v1/health")).json()
+    assert health["dead"] == {"embedder": 1, "extractor": 2}
+    assert health["dead_last_hour"] == {"embedder": 1, "extractor": 1}
+    answer = await api.post("/v1/dead-letters/redrive", {"error_class": "poison"})
+    assert answer.json() == {"redriven": 1}
+    assert await subjects() == ["2", "3"]
+
+
+async def test_a_dead_entry_is_mended_and_a_dropped_one_says_why(api: Api) -> None:
+    letter = await _dead(api, "1")
+    row_letter = await _dead(api, "0197b3c2-7d4e-7000-8000-000000000001", payload=None)
+    payload = {"user_id": "ana", "role": "user", "content": "I moved"}
+    mended = await api.client.patch(f"/v1/dead-letters/{letter}", json={"payload": payload})
+    assert mended.json()["payload"] == payload | {"tenant": "default"}
+    for nobody in (row_letter, "x", "0197b3c2-7d4e-7000-8000-000000000000"):
+        answer = await api.client.patch(f"/v1/dead-letters/{nobody}", json={"payload": payload})
+        assert answer.status_code == 404
+    assert (await api.post("/v1/dead-letters/drop", {"ids": [letter]})).status_code == 422
+    body = {"ids": [letter], "reason": "test traffic"}
+    assert (await api.post("/v1/dead-letters/drop", body)).json() == {"dropped": 1}
+    assert (await api.post("/v1/dead-letters/drop", body)).json() == {"dropped": 0}
+    [left] = (await api.get("/v1/dead-letters")).json()["dead_letters"]
+    assert left["id"] == row_letter
+    [gone] = (await api.get("/v1/dead-letters/dropped")).json()["dropped"]
+    assert (gone["drop_reason"], gone["dropped_by"]) == ("test traffic", "key admin")
+    assert gone["payload"] is None
+    assert (await api.post("/v1/dead-letters/redrive", {"all": True})).json() == {"redriven": 1}
+
+
 async def test_the_admin_key_is_nobodys_prefix(api: Api) -> None:
     assert [await _status(api, key) for key in (ADMIN, ADMIN[:-1], ADMIN + "x")] == [200, 401, 401]

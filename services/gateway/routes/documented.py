@@ -28,4 +28,5 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
 READS = failures()
 READS_ONE = failures(404)
 WRITES = failures(400, 413)
+WRITES_ONE = failures(400, 404, 413)
 STORES = failures(400, 409, 413)

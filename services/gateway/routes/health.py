@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
 
-from services.gateway import store
 from services.gateway.schemas import Health, Live, Ready
 from services.gateway.state import Gateway, Parts
+from shared.db import Row
+from shared.dead_letters.store import count_by_stage
 
 router = APIRouter(tags=["health"])
 
@@ -74,30 +75,33 @@ async def health(gateway: Parts, response: Response) -> Any:
         if settings.uses_model
         else {"mode": "rules", "model": "rules"},
         "embeddings": {"mode": "openai" if remote else "local", "model": gateway.embedder.model},
-        "dead": dead,
+        "dead": None if dead is None else {row["stage"]: row["dead"] for row in dead},
+        "dead_last_hour": None
+        if dead is None
+        else {row["stage"]: row["last_hour"] for row in dead if row["last_hour"]},
     }
 
 
-def _answer(response: Response, dead: dict[str, int] | None) -> str:
+def _answer(response: Response, dead: list[Row] | None) -> str:
     if dead is None:
         response.status_code = 503
         return "unavailable"
     return "ok"
 
 
-def _checks(dead: dict[str, int] | None, redis: bool) -> dict[str, str]:
+def _checks(dead: list[Row] | None, redis: bool) -> dict[str, str]:
     return {
         "postgres": "unavailable" if dead is None else "ok",
         "redis": "ok" if redis else "unavailable",
     }
 
 
-async def _dead(gateway: Gateway) -> dict[str, int] | None:
+async def _dead(gateway: Gateway) -> list[Row] | None:
     """Count dead letters by stage; None when PostgreSQL does not answer."""
 
-    async def count() -> dict[str, int]:
+    async def count() -> list[Row]:
         async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
-            return await store.count_dead(tx)
+            return await count_by_stage(tx)
 
     return await _within(_POSTGRES_SECONDS, count())
 

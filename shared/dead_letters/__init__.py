@@ -1,0 +1,1 @@
+"""What was given up on: listed, counted, mended, tried again, or dropped with a reason."""
