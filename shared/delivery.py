@@ -29,6 +29,7 @@ log = structlog.get_logger()
 ALONE_AFTER = 3  # attempts that began: a crash loop is suspected
 DEAD_AFTER = 5
 _CLAIM_BATCH = 100
+_LONG_ABANDONED_MS = 86_400_000
 _LARGE_BATCH = 50  # entries; beyond, a pause gains nothing
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -299,3 +300,23 @@ class Delivery:
             await asyncio.wait(set(self._tasks), timeout=grace_seconds)
         for task in set(self._tasks):
             task.cancel()
+
+    async def give_back(self) -> int:
+        """Offer what is still pending under this consumer to whoever claims next; how many.
+
+        It is made to look abandoned, without counting an attempt: nobody waits until it really is.
+        """
+        given = 0
+        for stream in self._stage.streams:
+            start = "-"
+            while pending := await self._redis.xpending_range(
+                stream, self._stage.name, start, "+", _CLAIM_BATCH, self._consumer
+            ):
+                ids = [entry["message_id"] for entry in pending]
+                await self._redis.xclaim(
+                    stream, self._stage.name, self._consumer, 0, ids,
+                    idle=_LONG_ABANDONED_MS, justid=True,
+                )  # fmt: skip
+                given += len(ids)
+                start = f"({ids[-1].decode()}"
+        return given

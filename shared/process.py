@@ -106,8 +106,17 @@ class StageProcess:
                 await subscriber.stop()
             await self.delivery.drain(self._settings.stop_grace_seconds)
             finished.set()
+        await self._give_back()
         await self._broker.stop()
         await self._redis.aclose()
+
+    async def _give_back(self) -> None:
+        """Hand over what was read and not begun; when Redis is away it is claimed in time."""
+        try:
+            if given := await self.delivery.give_back():
+                log.info("given back", entries=given)
+        except (RedisError, TimeoutError) as error:
+            log.warning("entries wait to be claimed", error=str(error).strip())
 
     async def keep_subscribed(self) -> None:
         """See that every group exists and every subscriber reads."""

@@ -241,6 +241,27 @@ async def test_a_graceful_stop_finishes_what_is_in_flight(pipeline: Pipeline, st
     await assert_once(pipeline, stage)
 
 
+@pytest.mark.parametrize("claim_idle_ms", [3_600_000])
+async def test_what_was_not_begun_is_given_back_at_once(redis: Redis, claim_idle_ms: int) -> None:
+    """Entries read and not begun when a worker stops wait for nobody's claim to be due."""
+    stage = OneDeadly()
+    stream = stage.streams[0]
+    await redis.xgroup_create(stream, stage.name, id="0", mkstream=True)
+    for number in range(250):
+        await redis.xadd(stream, {"name": f"n{number}"})
+    first = Delivery(redis, stage, consumer="first", claim_idle_ms=claim_idle_ms)
+    await redis.xreadgroup(stage.name, "first", {stream: ">"}, count=250)
+    await first.drain(0.05)
+    assert await first.give_back() == 250
+    second = Delivery(redis, stage, consumer="second", claim_idle_ms=claim_idle_ms)
+    while await second.claim_abandoned():
+        pass
+    await second.drain(5)
+    assert len(set(stage.worked)) == 250
+    assert await redis.xlen(stream) == 0
+    assert stage.refused == []
+
+
 async def test_a_crash_loop_ends_in_a_dead_letter(pipeline: Pipeline) -> None:
     """An item whose worker dies every time is tried five times, then parked with its reason."""
     await give_work(pipeline, "superseder")
