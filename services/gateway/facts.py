@@ -1,4 +1,4 @@
-"""From rows to what callers see of them: facts, messages, slots' names (pure)."""
+"""From rows to what callers see of them: facts and messages (pure)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from services.gateway.schemas import Fact
-from shared import slots
 from shared.beliefs import Standing, status_at
 from shared.db import Row
 from shared.facts.dates import format_date
-from shared.facts.statements import slot_name as own_slot_name
 from shared.ledger.store import standing_of
 
 _AS_STORED = set(Fact.model_fields) - {
@@ -61,12 +59,6 @@ def public_message(row: Row) -> dict[str, Any]:
         "timestamp": row["said_at"],
         "message_id": key.removeprefix(_MESSAGE_KEY) if key.startswith(_MESSAGE_KEY) else None,
     }
-
-
-def slot_name(named: str) -> str:
-    """The catalogue's name of a slot, or an unknown one in the spelling it is stored in."""
-    spec = slots.resolve(named)
-    return spec.name if spec else own_slot_name(named)
 
 
 def tokens(fact: Mapping[str, Any]) -> int:
