@@ -1,8 +1,8 @@
-"""What is believed of one attribute under a catalogue (pure): the stored rows named, keyed and folded.
+"""What is believed of one attribute under a catalogue (pure): rows named, keyed and folded.
 
 A row keeps the slot, key and cardinality it was stored with; which attribute that is, when two of
-its values are equal, whether it has one or many and how long a claim lasts is read from the catalogue
-at the fold. So a tenant's slot counts for what was stored before it exactly as for what comes after.
+its values are equal, whether it has one or many and how long a claim lasts is read from the
+catalogue at the fold. So a tenant's slot counts for what was stored before it as for what follows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,8 +10,15 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import cast
 
-from shared.beliefs import Correction, Observation, SlotTimeline, Tombstone, fold_slot, rank_key
-from shared.beliefs import effective_said_at
+from shared.beliefs import (
+    Correction,
+    Observation,
+    SlotTimeline,
+    Tombstone,
+    effective_said_at,
+    fold_slot,
+    rank_key,
+)
 from shared.beliefs.observations import Cardinality
 from shared.slots import Catalogue
 from shared.value_dates import birth_stretch

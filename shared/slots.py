@@ -31,7 +31,12 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _APOSTROPHES = re.compile(r"['’`]")
 _SEPARATORS = re.compile(r"[\s\-_./:]+")
 _DECORATION = re.compile(r"^(?:the_|users_|user_|my_|current_|currently_|present_)(?=.)")
-_AMERICAN = {"favourite": "favorite", "fav": "favorite", "favourites": "favorites", "colour": "color"}
+_AMERICAN = {
+    "favourite": "favorite",
+    "fav": "favorite",
+    "favourites": "favorites",
+    "colour": "color",
+}
 _OF_NAME = re.compile(r"_names?$")
 _NAMED_KINDS = frozenset({"name", "pet", "org", "school", "place", "country", "language", "title"})
 
@@ -67,11 +72,7 @@ class Catalogue:
     @classmethod
     def of(cls, specs: Iterable[SlotSpec]) -> "Catalogue":
         slots = {spec.name: spec for spec in specs}
-        names: dict[str, SlotSpec] = {}
-        for spec in slots.values():
-            names.update(dict.fromkeys(map(_normal, spec.synonyms), spec))
-        names.update({_normal(spec.name): spec for spec in slots.values()})
-        return cls(MappingProxyType(slots), MappingProxyType(names))
+        return cls(MappingProxyType(slots), MappingProxyType(_names_of(slots.values())))
 
     def with_own(self, own: Collection[SlotSpec]) -> "Catalogue":
         """Lay a tenant's slots over these: theirs win by name, and take synonyms over."""
@@ -81,13 +82,14 @@ class Catalogue:
         names = {name: spec for name, spec in self._by_any_name.items() if name not in taken}
         slots = {**self.slots, **{spec.name: spec for spec in own}}
         replaced = {name: slots[spec.name] for name, spec in names.items()}
-        added = Catalogue.of(own)._by_any_name
-        return Catalogue(MappingProxyType(slots), MappingProxyType({**replaced, **added}))
+        names = {**replaced, **_names_of(own)}
+        return Catalogue(MappingProxyType(slots), MappingProxyType(names))
 
     def resolve(self, named: str) -> SlotSpec | None:
         """Find the slot of that name or synonym, however it is spelled; None if unknown."""
         return next(
-            (found for each in _readings(named) if (found := self._meant_by(each)) is not None), None
+            (found for each in _readings(named) if (found := self._meant_by(each)) is not None),
+            None,
         )
 
     def name_of(self, named: str) -> str:
@@ -131,6 +133,12 @@ class Catalogue:
         return None
 
 
+def _names_of(specs: Collection[SlotSpec]) -> dict[str, SlotSpec]:
+    """Every name and synonym; where they meet, a slot's own name wins."""
+    synonyms = {_normal(synonym): spec for spec in specs for synonym in spec.synonyms}
+    return synonyms | {_normal(spec.name): spec for spec in specs}
+
+
 @cache
 def built_in() -> Catalogue:
     """The catalogue of `slots.toml`."""
@@ -170,7 +178,7 @@ def _readings(named: str) -> Iterator[str]:
 @lru_cache(maxsize=8_192)
 def _normal(named: str) -> str:
     """One spelling for case, accents, spaces, hyphens, camelCase and British English."""
-    bare = _APOSTROPHES.sub("", _HUMP.sub("_", named.strip()))
+    bare = _APOSTROPHES.sub("", _HUMP.sub("_", unicodedata.normalize("NFKC", named).strip()))
     letters = unicodedata.normalize("NFKD", bare.casefold())
     plain = "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
     words = _SEPARATORS.sub("_", unicodedata.normalize("NFC", plain)).strip("_").split("_")

@@ -1,8 +1,7 @@
 """Keys of dates in any spelling, and what an age says about a birth."""
 
+import datetime as dt
 import re
-from datetime import date as Date
-from datetime import datetime
 
 from shared.value_names import tables
 from shared.value_words import fold, text
@@ -68,18 +67,18 @@ def read_age(value: str) -> int | None:
     return None
 
 
-def born_within(years: int, said_at: datetime) -> tuple[Date, Date]:
+def born_within(years: int, said_at: dt.datetime) -> tuple[dt.date, dt.date]:
     """The first and last day on which somebody of this age at that time can be born.
 
     "I'm 34", said on 4 May 2026: from 5 May 1991 to 4 May 1992.
     """
     on = said_at.date()
     last = _years_before(on, years)
-    first = Date.fromordinal(_years_before(on, years + 1).toordinal() + 1)
+    first = dt.date.fromordinal(_years_before(on, years + 1).toordinal() + 1)
     return first, last
 
 
-def _years_before(on: Date, years: int) -> Date:
+def _years_before(on: dt.date, years: int) -> dt.date:
     earlier = max(on.year - years, 1)
     try:
         return on.replace(year=earlier)
@@ -87,15 +86,15 @@ def _years_before(on: Date, years: int) -> Date:
         return on.replace(year=earlier, day=28)
 
 
-def birth_stretch(value: str, said_at: datetime) -> tuple[Date, Date] | None:
+def birth_stretch(value: str, said_at: dt.datetime) -> tuple[dt.date, dt.date] | None:
     """The days on which a birth can lie, from a birth date, one or two years, or an age."""
     found_year, month, day = _parts(value)
     if found_year and month and day:
-        on = Date(found_year, month, day)
+        on = dt.date(found_year, month, day)
         return on, on
     years = [int(each) for each in re.findall(r"\d{4}", year(value))]
     if years and _YEAR.search(value):
-        return Date(min(years), 1, 1), Date(max(years), 12, 31)
+        return dt.date(min(years), 1, 1), dt.date(max(years), 12, 31)
     told = read_age(value)
     return born_within(told, said_at) if told is not None else None
 
@@ -140,7 +139,7 @@ def _numeric_parts(first: int, second: int, year_text: str | None) -> Parts:
 def _checked(found_year: int | None, month: int | None, day: int | None) -> Parts:
     """No 45th and no 13th month; such numbers mean something else."""
     try:
-        Date(found_year or 2000, month or 1, day or 1)
+        dt.date(found_year or 2000, month or 1, day or 1)
     except ValueError:
         return None, None, None
     return found_year, month, day

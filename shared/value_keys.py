@@ -18,7 +18,7 @@ def key(kind: str, value: str) -> str:
     """The key of a value of that kind; a value without letters or digits is its own key."""
     made, compared = value, _KINDS.get(kind, value_words.text)
     for _ in range(_ROUNDS):
-        again = compared(made) or value_words.fold(made)
+        again = compared(made) or " ".join(made.casefold().split())
         if again == made:
             break
         made = again

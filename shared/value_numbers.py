@@ -10,7 +10,9 @@ _FEET = re.compile(
 )
 _LENGTH = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(cm|centimet(?:er|re)s?|m|met(?:er|re)s?|)$")
 _WEIGHT = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(kg|kgs|kilos?|kilograms?|lbs?|pounds?)$")
-_MONEY = re.compile(r"(\d{1,3}(?:[, ]\d{3})+|\d+)(?:[.,](\d{1,2})(?!\d))?\s*(k|m|thousand|million)?\b")
+_MONEY = re.compile(
+    r"(\d{1,3}(?:[, ]\d{3})+|\d+)(?:[.,](\d{1,2})(?!\d))?\s*(k|m|thousand|million)?\b"
+)
 _MONTHLY = re.compile(r"\b(?:per|a|every|/) ?month\b|\bmonthly\b|/ ?mo\b|\bpm$")
 _HOURLY = re.compile(r"\b(?:per|an|every|/) ?hour\b|\bhourly\b|/ ?hr?\b")
 _EXTENSION = re.compile(r"^(.*?)(?:(?<=\d)\W*(?:ext\.?|x|extension) ?(\d+)\W*)?$", re.DOTALL)
@@ -32,7 +34,7 @@ def url(value: str) -> str:
 
 def phone(value: str) -> str:
     """The digits with the country's code; North American ones without it, as they are said."""
-    said = fold(value).removeprefix("tel:").replace("(0)", "")
+    said = fold(value).removeprefix("tel:").replace("(0)", "").rstrip(" .,;!")
     number, extension = _EXTENSION.match(said).groups("")  # type: ignore[union-attr]  # always matches
     digits = _dialled(number)
     if len(digits.lstrip("+")) < 3:
@@ -113,4 +115,6 @@ def money(value: str) -> str:
 
 
 def _has(said: str, mark: str) -> bool:
-    return mark in said if not mark.isalpha() else bool(re.search(rf"(?<![a-z]){mark}(?![a-z])", said))
+    return (
+        mark in said if not mark.isalpha() else bool(re.search(rf"(?<![a-z]){mark}(?![a-z])", said))
+    )

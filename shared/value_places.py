@@ -6,10 +6,6 @@ from shared.value_names import named, tables
 from shared.value_words import plain, text
 
 _BEFORE = re.compile(r"^(?:in|near the city of|city of|the city of|the) (?=\S)")
-_NEVER_ALONE = frozenset(
-    "north south east west new old port fort lake mount mt saint st san santa upper lower great"
-    " little greater central downtown el la los las cape isle point university".split()
-)
 _CODE_BEHIND = re.compile(r"^(.+?)[ ,]+([A-Z]{2}|D\.?C\.?)$")
 
 
@@ -28,7 +24,10 @@ def place(value: str) -> str:
 
 def region(value: str) -> str:
     """A state or province, with its abbreviation read, and without the country behind it."""
-    head = _parts(value)[0]
+    head, *rest = _parts(value)
+    for behind in map(_region, rest):  # "Austin, TX" said of a region means the state
+        if behind in tables()["region"].values() and behind not in _countries():
+            return behind
     return _region(head.removesuffix(" state").removeprefix("state of "))
 
 
@@ -36,6 +35,10 @@ def country(value: str) -> str:
     """A country or the adjective of its people."""
     words = text(value.replace(".", ""))
     return named("country", re.sub(r" (?:citizen|national|citizenship|passport)$", "", words))
+
+
+def _countries() -> frozenset[str]:
+    return frozenset(tables()["country"].values())
 
 
 def _parts(value: str) -> list[str]:
@@ -61,7 +64,7 @@ def _split_words(words: str) -> tuple[str, list[str]]:
         return words, []
     for known in table["region_name"]:
         head = words.removesuffix(f" {known}")
-        if head != words and head not in _NEVER_ALONE and named("alias", head):
+        if head != words and head not in table["never_alone"] and named("alias", head):
             return named("alias", head), [known]
     return words, []
 

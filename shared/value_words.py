@@ -36,13 +36,16 @@ _PET_BEFORE = re.compile(rf"^(?:{_SPECIES}) (?=\S)")
 _PET_BEHIND = re.compile(rf"(?: the)? (?:{_SPECIES})$")
 _WORKS_AS = re.compile(r"^(?:works|working|employed|work|currently|now|is|be)(?: as)? (?=\S)")
 _EMPLOYED = re.compile(r"(?<=\S) (?:at|@) .*$")
-_DIET_WORDS = re.compile(r"^(?:strict|strictly|on|follows|eats|eating|is|now) | (?:diet|eater|food)$")
+_LEVEL_BEHIND = re.compile(r"\((?:[abc][12]|[a-z ]*(?:native|fluent|basic)[a-z ]*)\)")
+_DIET_WORDS = re.compile(
+    r"^(?:strict|strictly|on|follows|eats|eating|is|now) | (?:diet|eater|food)$"
+)
 
 
 def fold(value: str) -> str:
     """Casefolded, the accents of Latin letters removed, whitespace collapsed."""
     letters: list[str] = []
-    for char in unicodedata.normalize("NFKD", value.casefold()):
+    for char in unicodedata.normalize("NFKD", value.casefold()).casefold():
         if unicodedata.combining(char) and letters and letters[-1].isascii():
             continue
         letters.append(char)
@@ -155,7 +158,7 @@ def _verb_stem(word: str) -> str:
 
 def language(value: str) -> str:
     """A language under its English name, however well it is spoken."""
-    words = text(re.sub(r"\((?:[abc][12]|[a-z ]*(?:native|fluent|basic)[a-z ]*)\)", "", fold(value)))
+    words = text(_LEVEL_BEHIND.sub("", fold(value)))
     words = re.sub(r"(?: language| fluently| natively)$", "", words)
     level = tables()["language_level"]
     while " " in words and words.split(" ", 1)[0] in level:

@@ -121,9 +121,7 @@ class Recall:
         return [name for named in asked.slots for name in known.spellings(named)]
 
 
-def _scope(
-    tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str] | None
-) -> Scope:
+def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str] | None) -> Scope:
     since = asked.since
     if asked.max_age_days is not None:
         oldest = now - timedelta(days=asked.max_age_days)

@@ -238,7 +238,7 @@ class Keys(BaseModel):
 
 
 class Slot(BaseModel):
-    """An attribute: `tenant` when the tenant added or changed it, `proposed` when only facts name it."""
+    """An attribute; `proposed` when only facts name it."""
 
     name: str = Field(examples=["home_city"])
     source: Literal["catalogue", "tenant", "proposed"]

@@ -24,7 +24,9 @@ _BY_CATALOGUE = ("category", "cardinality")
 _SAID = ("content", "subject", "value", "claim", "temporal_state")
 
 
-def new_fact(stated: StatedFact, tenant: str, user: str, catalogue: Catalogue | None = None) -> NewFact:
+def new_fact(
+    stated: StatedFact, tenant: str, user: str, catalogue: Catalogue | None = None
+) -> NewFact:
     """Give a stated fact its identity: by its `message_id`, else a new one."""
     if stated.message_id is None:
         row = time_ordered_id()

@@ -108,9 +108,7 @@ def observed(statement: Statement, catalogue: Catalogue | None = None) -> dict[s
     }
 
 
-def _resolve_slot(
-    statement: Statement, catalogue: Catalogue
-) -> tuple[SlotSpec | None, str | None]:
+def _resolve_slot(statement: Statement, catalogue: Catalogue) -> tuple[SlotSpec | None, str | None]:
     """Find the slot, or keep one the catalogue does not know in one spelling.
 
     A claim that something holds needs a value; without one it is free text.
