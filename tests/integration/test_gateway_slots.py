@@ -10,6 +10,7 @@ import pytest
 
 from services.maintenance import store as maintenance
 from shared.tenant_slots import store as tenant_slots
+from shared.tenant_slots.recent import RecentCatalogues
 from tests.integration.test_gateway_app import Api, serve
 
 
@@ -223,3 +224,14 @@ async def test_only_an_admin_changes_slots(api: Api) -> None:
     assert refused.status_code == 403
     assert (await api.client.delete("/v1/slots/locker", headers=headers)).status_code == 403
     assert (await api.client.get("/v1/slots", headers=headers)).status_code == 200
+
+
+async def test_a_naming_process_learns_of_a_change_within_seconds(api: Api) -> None:
+    """The extractor's memory of catalogues is at most five seconds old."""
+    now = 100.0
+    recent = RecentCatalogues(api.db, lambda: now)
+    assert (await recent.of("default")).resolve("locker") is None
+    await put(api, "locker")
+    assert (await recent.of("default")).resolve("locker") is None
+    now = 105.1
+    assert (await recent.of("default")).resolve("locker") is not None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.beliefs import Observation, SlotTimeline, believed_at
-from shared.facts.statements import observed
+from shared.facts.statements import Statement, observed
 from shared.ids import derived_id
 from shared.slot_folds import fold_under, one_birth
 from shared.slots import SlotSpec, built_in
@@ -110,7 +110,9 @@ def test_a_tenants_slot_counts_the_same_before_and_after_it_is_made(seed: int, r
                    source="tenant")  # fmt: skip
     ours = built_in().with_own([own])
     said = [
-        replace(s, statement=s.statement.model_copy(update={"slot": rng.choice(["kept", "Old Kept"])}))
+        replace(
+            s, statement=s.statement.model_copy(update={"slot": rng.choice(["kept", "Old Kept"])})
+        )
         for s in story.said
     ]
     before, after = (observations(replace(story, said=said), each) for each in (built_in(), ours))
@@ -140,10 +142,6 @@ def test_the_share_of_right_answers_is_what_is_asked_for(seed: int):
 
 
 def birth(number: int, year: int, value: str) -> Observation:
-    from datetime import UTC, datetime
-
-    from shared.facts.statements import Statement
-
     statement = Statement(content=value, slot="birth_year", value=value)
     return observation(number, datetime(year, 5, 4, tzinfo=UTC), statement)
 

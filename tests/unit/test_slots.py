@@ -26,7 +26,7 @@ DATA = Path(__file__).parents[1] / "data"
 def pairs(name: str) -> list[tuple[str, str, str]]:
     """Lines of `slot | one | other`."""
     lines = (DATA / name).read_text("utf-8").splitlines()
-    rows = [[part.strip() for part in line.split("|")] for line in lines if line[:1] not in "#"]
+    rows = [[part.strip() for part in line.split("|")] for line in lines if line and line[0] != "#"]
     return [(slot, one, other) for slot, one, other in rows]
 
 
