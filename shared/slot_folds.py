@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import cast
 
+from shared import value_keys
 from shared.beliefs import (
     Correction,
     Observation,
@@ -20,7 +21,7 @@ from shared.beliefs import (
     rank_key,
 )
 from shared.beliefs.observations import Cardinality
-from shared.slots import Catalogue
+from shared.slots import Catalogue, SlotSpec
 from shared.value_dates import birth_stretch
 
 Days = tuple[date, date]
@@ -40,7 +41,7 @@ def fold_under(
     """
     spec = catalogue.resolve(slot)
     stored = list(observations)
-    read = [_read(each, catalogue, slot) for each in stored]
+    read = [_read(each, slot, spec) for each in stored]
     if spec is not None and spec.kind == "year":
         read = one_birth(read)
     keys = {
@@ -56,9 +57,10 @@ def fold_under(
     )
 
 
-def _read(stored: Observation, catalogue: Catalogue, slot: str) -> Observation:
-    key = catalogue.value_key(slot, stored.value) if stored.value is not None else stored.value_key
-    cardinality = catalogue.cardinality(slot, stored.cardinality)
+def _read(stored: Observation, slot: str, spec: SlotSpec | None) -> Observation:
+    kind, said = spec.kind if spec else "text", stored.cardinality
+    key = value_keys.key(kind, stored.value) if stored.value is not None else stored.value_key
+    cardinality = spec.cardinality_of(said) if spec else said
     return replace(stored, slot=slot, value_key=key, cardinality=cast("Cardinality", cardinality))
 
 

@@ -1,4 +1,4 @@
-"""From rows to what callers see of them: facts and messages (pure)."""
+"""From rows to what callers see of them: facts, messages, slots' names (pure)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from shared.beliefs import Standing, status_at
 from shared.db import Row
 from shared.facts.dates import format_date
 from shared.ledger.store import standing_of
+from shared.slots import Catalogue, built_in
 
 _AS_STORED = set(Fact.model_fields) - {
     "occurred_at",
@@ -59,6 +60,11 @@ def public_message(row: Row) -> dict[str, Any]:
         "timestamp": row["said_at"],
         "message_id": key.removeprefix(_MESSAGE_KEY) if key.startswith(_MESSAGE_KEY) else None,
     }
+
+
+def slot_name(named: str, catalogue: Catalogue | None = None) -> str:
+    """The tenant's name of a slot, or an unknown one in the spelling it is stored in."""
+    return (catalogue or built_in()).name_of(named)
 
 
 def tokens(fact: Mapping[str, Any]) -> int:

@@ -29,7 +29,7 @@ UserId = Annotated[Identifier, Path(description="Your own id of the user.", exam
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
 FactId = Annotated[str, Path(description="The fact's id.")]
 SlotPath = Annotated[
-    Identifier, Field(max_length=100), Path(description="The slot's name, as in shoe_size.")
+    Identifier, Field(max_length=100), Path(description="The slot's name, as in parking_spot.")
 ]
 KeyId = Annotated[str, Path(description="The key's id.")]
 ShortText = Annotated[Text, Field(max_length=500)]
@@ -141,7 +141,7 @@ class OwnSlot(_Body):
     """How a slot of the tenant's own behaves; what is not said is the catalogue's, or a default."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"cardinality": "one", "synonyms": ["shoe_number"]}]}
+        json_schema_extra={"examples": [{"cardinality": "one", "synonyms": ["parking_space"]}]}
     )
 
     category: Annotated[Text, Field(max_length=100)] | None = None

@@ -11,7 +11,7 @@ from services.console.commands import AsJson, Data, command, group
 
 app = group("slots", "See which attributes are known, and add or change the tenant's own.")
 
-Name = Annotated[str, typer.Argument(help="The slot's name, as in shoe_size.")]
+Name = Annotated[str, typer.Argument(help="The slot's name, as in parking_spot.")]
 Source = Annotated[str | None, typer.Option(help="Only catalogue, tenant or proposed.")]
 Cardinality = Annotated[str | None, typer.Option(help="one value at a time, or many.")]
 Category = Annotated[str | None, typer.Option(help="As in biographical or work_context.")]
@@ -34,7 +34,7 @@ def list_(source: Source = None, data: Data = None, as_json: AsJson = False) -> 
 
 @command(
     app,
-    "memoire slots set shoe_size --cardinality one --synonym shoe_number",
+    "memoire slots set parking_spot --cardinality one --synonym parking_space",
     "memoire slots set hobby --cardinality one",
     name="set",
 )
@@ -61,7 +61,7 @@ def set_(
     screen.print_json(slots.set_slot(data, name, wanted))
 
 
-@command(app, "memoire slots remove shoe_size")
+@command(app, "memoire slots remove parking_spot")
 def remove(name: Name, data: Data = None) -> None:
     """Remove a slot of the tenant's own; one it changed is again as in the catalogue."""
     from services.console import slots

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.gateway import cursors, store
-from services.gateway.facts import public_fact, public_message
+from services.gateway.facts import public_fact, public_message, slot_name
 from services.gateway.requests import (
     FactsParams,
     PageParams,
@@ -62,7 +62,7 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
     """For each attribute, which value held in which stretch of time, and on what it rests."""
     async with gateway.db.autocommit() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
-        slot = known.name_of(query.slot) if query.slot is not None else None
+        slot = slot_name(query.slot, known) if query.slot is not None else None
         attributes = [
             (subject, named)
             for subject, named in await ledger.attributes_of(tx, caller.tenant, user_id)
