@@ -13,7 +13,7 @@ from shared import value_dates, value_numbers, value_places, value_words
 _ROUNDS = 12
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=8_192)
 def key(kind: str, value: str) -> str:
     """The key of a value of that kind; a value without letters or digits is its own key."""
     made, compared = value, _KINDS.get(kind, value_words.text)

@@ -254,6 +254,7 @@ class Slot(BaseModel):
 class Slots(BaseModel):
     slots: list[Slot]
     refolding: bool = Field(description="Some beliefs do not follow the last change yet.")
+    next_cursor: None = Field(description="Null: the list is whole, 500 proposed ones at most.")
 
 
 class DeadLetter(BaseModel):

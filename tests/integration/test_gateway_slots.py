@@ -116,7 +116,9 @@ async def test_removing_an_override_brings_the_catalogue_back(api: Api) -> None:
     await api.fact("Plays golf", slot="hobby", value="golf", said_at=at("2021-01-01"))
     assert await cached(api) == ["chess", "golf"]
     assert (await put(api, "hobby", cardinality="one")).status_code == 200
+    assert (await put(api, "hobby", cardinality="one")).status_code == 200
     assert (await listed(api))["hobby"]["source"] == "tenant"
+    assert "pastime" in (await listed(api))["hobby"]["synonyms"]
     await follow(api)
     assert await cached(api) == ["golf"]
     assert (await api.client.delete("/v1/slots/hobby")).status_code == 204

@@ -125,6 +125,26 @@ async def test_beliefs_follow_a_change_of_slots_while_the_pipeline_runs(
         assert await pipeline.current("ana", "hobby") == ["chess", "golf"]
 
 
+async def test_a_change_is_followed_although_the_sweeper_dies_before_it_rings(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """The jobs it made are rows: the next sweep rings for them, and goes on with the other users."""
+    users = ("ana", "ben", "eva")
+    facts = [fact(u, n, said) for u in users for n, said in enumerate(_hobbies())]
+    pipeline = Pipeline(db, redis, redis_url)
+    async with pipeline.running("embedder", "deduper", "superseder"):
+        await deliver(pipeline, facts, None)
+        await pipeline.settled()
+    async with db.transaction() as tx:
+        one = SlotSpec("hobby", "user_preference", "one", "activity", source="tenant")
+        await tenant_slots.put(tx, "default", one)
+    async with db.autocommit() as tx:
+        assert len(await tenant_slots.spread_refolds(tx, 2)) == 2  # and nobody hears of them
+    async with pipeline.running():
+        await _followed(pipeline)
+    assert [await pipeline.current(user, "hobby") for user in users] == [["golf"]] * 3
+
+
 def _hobbies() -> list[Said]:
     return [
         Said(

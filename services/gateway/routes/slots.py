@@ -36,7 +36,8 @@ async def list_slots(gateway: Parts, caller: Reader) -> Any:
         proposed = await store.proposed(tx, caller.tenant, known, _MOST_PROPOSED)
         refolding = await store.is_refolding(tx, caller.tenant)
     shown = [_shown(spec) for spec in known.slots.values()]
-    return {"slots": shown + [_proposed(row) for row in proposed], "refolding": refolding}
+    found = shown + [_proposed(row) for row in proposed]
+    return {"slots": found, "refolding": refolding, "next_cursor": None}
 
 
 @router.put("/{name}", response_model=Slot, responses=failures(400, 409, 413), summary="Set a slot")
@@ -75,7 +76,7 @@ def _spec(name: str, asked: OwnSlot, taken: Mapping[str, str]) -> SlotSpec:
     if asked.kind is not None and asked.kind not in KINDS:
         raise invalid("kind", f"must be one of {', '.join(sorted(KINDS))}")
     lasts = timedelta(days=asked.lasts_days) if asked.lasts_days is not None else None
-    free = [each for each in base.synonyms if each not in taken]
+    free = [each for each in base.synonyms if taken.get(each, spelled) == spelled]
     synonyms = dict.fromkeys([*free, *map(own_spelling, asked.synonyms or ())])
     synonyms.pop(spelled, None)
     if not re.search(r"\w", spelled):
