@@ -237,6 +237,30 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, user_id, session_id)
 );
 
+CREATE TABLE slot_refolds (
+    tenant_id text NOT NULL,
+    names text[] NOT NULL,
+    after_user text DEFAULT ''::text NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT slot_refolds_pkey PRIMARY KEY (tenant_id)
+);
+
+CREATE TABLE slots (
+    tenant_id text NOT NULL,
+    name text NOT NULL,
+    category text NOT NULL,
+    cardinality text NOT NULL,
+    as_said boolean DEFAULT false NOT NULL,
+    kind text NOT NULL,
+    synonyms text[] DEFAULT '{}'::text[] NOT NULL,
+    lasts_days double precision,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT slots_pkey PRIMARY KEY (tenant_id, name),
+    CONSTRAINT slots_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
+    CONSTRAINT slots_lasts_days_check CHECK ((lasts_days > (0)::double precision))
+);
+
 CREATE TABLE tenants (
     tenant_id text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,

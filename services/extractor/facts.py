@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from shared.facts.statements import NewFact, Statement, observed
 from shared.ids import fact_id
+from shared.slots import Catalogue
 
 _MAX_FACTS = 1_000
 _QUOTE_CHARACTERS = 2_000
@@ -54,6 +55,7 @@ def validate(
     generation: int,
     extraction_id: UUID,
     context: Collection[str] = (),
+    catalogue: Catalogue | None = None,
 ) -> Validated:
     """Keep what rests on these messages and makes sense, in the answer's order.
 
@@ -71,7 +73,14 @@ def validate(
         statement, rests_on = kept
         first = rests_on[0]
         facts.append(
-            _new_fact(statement, rests_on, raw, generation, ordinals[first.id], extraction_id)
+            _new_fact(
+                observed(statement, catalogue),
+                rests_on,
+                raw,
+                generation,
+                ordinals[first.id],
+                extraction_id,
+            )
         )
         ordinals[first.id] += 1
     return Validated(facts, dict(dropped))
@@ -103,7 +112,7 @@ def _read(
 
 
 def _new_fact(
-    statement: Statement,
+    columns: Mapping[str, Any],
     rests_on: Sequence[SourceMessage],
     raw: Mapping[str, Any],
     generation: int,
@@ -113,7 +122,7 @@ def _new_fact(
     first = rests_on[0]
     quote = raw.get("quote")
     return NewFact(
-        **observed(statement),
+        **columns,
         tenant=first.tenant,
         user=first.user,
         id=fact_id(first.tenant, generation, first.id, ordinal),

@@ -27,6 +27,7 @@ from shared.errors import ConfigurationError, CrashLoopError, RetryableError
 from shared.events import Announcement, SessionBell
 from shared.failures.store import RetryPolicy
 from shared.isolation import is_conflict, is_outage
+from shared.tenant_slots.recent import RecentCatalogues
 from shared.together import Together
 
 log = structlog.get_logger()
@@ -76,6 +77,7 @@ class SessionWork:
         self._calls = asyncio.Semaphore(calls)
         self._at_point = at_point
         self._paused_until = 0.0
+        self._catalogues = RecentCatalogues(db)
         self._held: dict[UUID, Reservation] = {}
         self._reserve = Together(self._reserve_many)
         self._newest = Together(partial(store.seconds_since_newest, db))
@@ -150,6 +152,7 @@ class SessionWork:
             generation=around.generation,
             extraction_id=held.id,
             context={turn.id for turn in context},
+            catalogue=await self._catalogues.of(held.tenant),
         )
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)

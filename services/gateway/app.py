@@ -23,6 +23,7 @@ from services.gateway.routes import (
     ingest,
     keys,
     recall,
+    slots,
     traces,
     users,
 )
@@ -40,7 +41,7 @@ A memory sidecar for LLM applications: send chat messages, ask what is known abo
 slash). Times are ISO 8601 with zone. Lists take `limit` and `cursor` and answer `next_cursor`.
 Every failure is `{"error": {"code", "message", "details"}}`.
 """
-_ROUTERS = (ingest, traces, recall, users, facts, keys, dead_letters, events, health)
+_ROUTERS = (ingest, traces, recall, users, facts, slots, keys, dead_letters, events, health)
 
 
 def build_app(

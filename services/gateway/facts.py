@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from services.gateway.schemas import Fact
-from shared import slots
 from shared.beliefs import Standing, status_at
 from shared.db import Row
 from shared.facts.dates import format_date
-from shared.facts.statements import slot_name as own_slot_name
 from shared.ledger.store import standing_of
+from shared.slots import Catalogue, built_in
 
 _AS_STORED = set(Fact.model_fields) - {
     "occurred_at",
@@ -63,10 +62,9 @@ def public_message(row: Row) -> dict[str, Any]:
     }
 
 
-def slot_name(named: str) -> str:
-    """The catalogue's name of a slot, or an unknown one in the spelling it is stored in."""
-    spec = slots.resolve(named)
-    return spec.name if spec else own_slot_name(named)
+def slot_name(named: str, catalogue: Catalogue | None = None) -> str:
+    """The tenant's name of a slot, or an unknown one in the spelling it is stored in."""
+    return (catalogue or built_in()).name_of(named)
 
 
 def tokens(fact: Mapping[str, Any]) -> int:

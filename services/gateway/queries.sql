@@ -24,7 +24,7 @@ SELECT f.id
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
        ELSE f.standing IS DISTINCT FROM 'forgotten' END
    AND (%(category)s::text IS NULL OR f.category = %(category)s)
-   AND (%(slot)s::text IS NULL OR f.slot = %(slot)s)
+   AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
    AND (%(before_at)s::timestamptz IS NULL OR (f.said_at, f.id) < (%(before_at)s, %(before_id)s::uuid))
  ORDER BY f.said_at DESC, f.id DESC
  LIMIT %(limit)s;

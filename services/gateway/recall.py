@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from services.gateway import ranking, recall_store, store
-from services.gateway.facts import public_fact, slot_name, tokens
+from services.gateway.facts import public_fact, tokens
 from services.gateway.ranking import Candidate, Ranked
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.db import Database, Row
 from shared.embeddings import Embedder
 from shared.errors import MemoireError
+from shared.tenant_slots import store as tenant_slots
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class Recall:
         """The most relevant facts, best first, as DESIGN §6 has it."""
         began = time.perf_counter()
         now = self._clock()
-        scope = _scope(tenant, asked, now)
+        scope = _scope(tenant, asked, now, await self._stored_slots(tenant, asked))
         near, lexical = await asyncio.gather(
             self._near(scope, asked.query), self._lexical(scope, asked.query)
         )
@@ -111,8 +112,16 @@ class Recall:
         async with self._db.autocommit() as tx:
             return await recall_store.lexical_arm(tx, scope, query)
 
+    async def _stored_slots(self, tenant: str, asked: RecallRequest) -> list[str] | None:
+        """Every name under which facts of the slots asked for may be stored."""
+        if not asked.slots:
+            return None
+        async with self._db.autocommit() as tx:
+            known = await tenant_slots.catalogue(tx, tenant)
+        return [name for named in asked.slots for name in known.spellings(named)]
 
-def _scope(tenant: str, asked: RecallRequest, now: datetime) -> Scope:
+
+def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str] | None) -> Scope:
     since = asked.since
     if asked.max_age_days is not None:
         oldest = now - timedelta(days=asked.max_age_days)
@@ -123,7 +132,7 @@ def _scope(tenant: str, asked: RecallRequest, now: datetime) -> Scope:
         view=asked.view,
         now=now,
         categories=asked.categories or None,
-        slots=[slot_name(named) for named in asked.slots] if asked.slots else None,
+        slots=slots,
         metadata=asked.metadata or None,
         since=since,
         until=asked.until,

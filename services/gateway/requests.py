@@ -30,6 +30,9 @@ UserId = Annotated[Identifier, Path(description="Your own id of the user.", exam
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
 FactId = Annotated[str, Path(description="The fact's id.")]
 LetterId = Annotated[str, Path(description="The dead letter's id.")]
+SlotPath = Annotated[
+    Identifier, Field(max_length=100), Path(description="The slot's name, as in parking_spot.")
+]
 KeyId = Annotated[str, Path(description="The key's id.")]
 ShortText = Annotated[Text, Field(max_length=500)]
 SlotName = Annotated[Text, Field(max_length=100)]
@@ -159,6 +162,24 @@ class KeyRequest(_Body):
     name: Annotated[Text, Field(max_length=200)]
     scope: Scope = "write"
     expires_at: Instant | None = None
+
+
+class OwnSlot(_Body):
+    """How a slot of the tenant's own behaves; what is not said is the catalogue's, or a default."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"cardinality": "one", "synonyms": ["parking_space"]}]}
+    )
+
+    category: Annotated[Text, Field(max_length=100)] | None = None
+    cardinality: Literal["one", "many"] | None = None
+    kind: Annotated[Text, Field(max_length=50)] | None = Field(
+        None, description="How two spellings of a value are compared: text, place, org, …"
+    )
+    synonyms: Annotated[list[SlotName], Field(max_length=100)] | None = None
+    lasts_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
+        None, description="How long a claim without an end holds; null: until something ends it."
+    )
 
 
 class _Query(BaseModel):

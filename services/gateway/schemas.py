@@ -237,6 +237,26 @@ class Keys(BaseModel):
     next_cursor: str | None
 
 
+class Slot(BaseModel):
+    """An attribute; `proposed` when only facts name it."""
+
+    name: str = Field(examples=["home_city"])
+    source: Literal["catalogue", "tenant", "proposed"]
+    category: str
+    cardinality: Literal["one", "many"]
+    or_as_said: bool = Field(description="A statement's own cardinality counts.")
+    kind: str = Field(description="How two spellings of a value are compared.")
+    synonyms: list[str]
+    lasts_days: float | None
+    facts: int | None = Field(description="Of a proposed one: how many facts name it, up to 1,000.")
+
+
+class Slots(BaseModel):
+    slots: list[Slot]
+    refolding: bool = Field(description="Some beliefs do not follow the last change yet.")
+    next_cursor: None = Field(description="Null: the list is whole, 500 proposed ones at most.")
+
+
 class DeadLetter(BaseModel):
     id: UUID
     stage: str

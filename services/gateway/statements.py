@@ -10,22 +10,23 @@ from services.gateway.requests import StatedFact
 from shared.db import Row
 from shared.facts.statements import NewFact, observed
 from shared.ids import derived_id, time_ordered_id
+from shared.slots import Catalogue, built_in
 
 _GENERATION = 0  # counts in every generation
 _COMPARED = (
-    "category",
-    "slot",
-    "cardinality",
     "occurred_at",
     "occurred_precision",
     "ended_at",
     "ended_precision",
     "metadata",
 )
+_BY_CATALOGUE = ("category", "cardinality")
 _SAID = ("content", "subject", "value", "claim", "temporal_state")
 
 
-def new_fact(stated: StatedFact, tenant: str, user: str) -> NewFact:
+def new_fact(
+    stated: StatedFact, tenant: str, user: str, catalogue: Catalogue | None = None
+) -> NewFact:
     """Give a stated fact its identity: by its `message_id`, else a new one."""
     if stated.message_id is None:
         row = time_ordered_id()
@@ -43,19 +44,37 @@ def new_fact(stated: StatedFact, tenant: str, user: str) -> NewFact:
         message_key=key,
         ordinal=0,
         metadata=stated.metadata,
-        **observed(stated),
+        **observed(stated, catalogue),
     )
 
 
-def says_the_same(fact: NewFact, stored: Row) -> bool:
-    """Compare a fact with the row that has its id; an unnamed time is the first request's."""
+def says_the_same(fact: NewFact, stored: Row, catalogue: Catalogue | None = None) -> bool:
+    """Compare a fact with the row that has its id; an unnamed time is the first request's.
+
+    What the catalogue filled in is not compared: it may have changed between the two.
+    """
     columns: dict[str, Any] = {name: getattr(fact, name) for name in _COMPARED}
     columns |= {name: getattr(fact.statement, name) for name in _SAID}
+    known = catalogue or built_in()
+    named = stored["slot"] and known.name_of(stored["slot"])
+    columns |= {
+        name: getattr(fact, name)
+        for name in _BY_CATALOGUE
+        if getattr(fact.statement, name) is not None and not _fills(known, fact, name)
+    }
+    if fact.slot != named:
+        return False
     if fact.said_at is not None:
         columns["said_at"] = fact.said_at
     return all(stored[name] == value for name, value in columns.items()) and math.isclose(
         stored["confidence"], fact.statement.confidence, abs_tol=1e-6
     )
+
+
+def _fills(known: Catalogue, fact: NewFact, name: str) -> bool:
+    """Whether the catalogue decides this column whatever is said."""
+    spec = known.resolve(fact.slot) if fact.slot else None
+    return name == "cardinality" and spec is not None and not spec.as_said
 
 
 def row_id(text: str) -> UUID | None:

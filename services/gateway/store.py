@@ -31,7 +31,7 @@ async def facts_page(
     view: str,
     now: datetime,
     category: str | None,
-    slot: str | None,
+    slots: Sequence[str] | None,
     before: tuple[Any, Any],
     limit: int,
 ) -> list[Row]:
@@ -42,7 +42,7 @@ async def facts_page(
         "view": view,
         "now": now,
         "category": category,
-        "slot": slot,
+        "slots": None if slots is None else list(slots),
         "before_at": before[0],
         "before_id": before[1],
         "limit": limit + 1,

@@ -26,6 +26,7 @@ from shared.db import Database, Transaction
 from shared.events import Announcement
 from shared.process import every
 from shared.settings import Settings
+from shared.tenant_slots import store as tenant_slots
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED, STAGES
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ _STATES = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
 _LOOK_AHEAD = 1_000  # entries without `at` (messages from outside) before the oldest bell
 _HOUSEKEEPING_SECONDS = 60.0
 _GONE_AFTER_MS = 600_000
+_REFOLDED_USERS = 200  # looked at in one turn, after a change of slots
 
 
 class UnknownOldestBellError(Exception):
@@ -55,6 +57,9 @@ class Sweeper:
             loops.create_task(every(settings.sweep_seconds, self._calmly(self.sweep), stopping))
             loops.create_task(
                 every(settings.window_ms / 1000, self._calmly(self.refill_windows), stopping)
+            )
+            loops.create_task(
+                every(settings.sweep_seconds, self._calmly(self.spread_refolds), stopping)
             )
             loops.create_task(every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping))
 
@@ -144,6 +149,17 @@ class Sweeper:
             if not await store.elect(tx, store.WINDOWS):
                 return 0
             announcements = await store.refill_windows(tx, self._settings.window)
+        await self._announcer.announce(announcements)
+        return len(announcements)
+
+    # ---- changed slots
+
+    async def spread_refolds(self) -> int:
+        """Have the next users' beliefs follow a change of their tenant's slots."""
+        async with self._db.autocommit() as tx:
+            if not await tenant_slots.anything_to_refold(tx):
+                return 0
+            announcements = await tenant_slots.spread_refolds(tx, _REFOLDED_USERS)
         await self._announcer.announce(announcements)
         return len(announcements)
 

@@ -13,12 +13,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from shared import slots
 from shared.beliefs.observations import Precision
 from shared.facts.dates import parse_date
 from shared.intake.messages import Lenient, Metadata, Text, storable
+from shared.slots import DEFAULT_CATEGORY, Catalogue, SlotSpec, built_in
 
-DEFAULT_CATEGORY = "biographical"
 DEFAULT_CONFIDENCE = 0.8
 SELF = "user"
 
@@ -90,17 +89,18 @@ class NewFact:
     metadata: Metadata | None = None
 
 
-def observed(statement: Statement) -> dict[str, Any]:
-    """Work out the columns that follow from a statement alone."""
-    spec, slot = _resolve_slot(statement)
+def observed(statement: Statement, catalogue: Catalogue | None = None) -> dict[str, Any]:
+    """Work out the columns that follow from a statement and the tenant's catalogue."""
+    known = catalogue or built_in()
+    spec, slot = _resolve_slot(statement, known)
     occurred_at, occurred_precision = _read(statement.occurred_at)
     ended_at, ended_precision = _read(statement.ended_at)
     return {
         "statement": statement,
         "category": statement.category or (spec.category if spec else DEFAULT_CATEGORY),
         "slot": slot,
-        "value_key": _value_key(slot, statement),
-        "cardinality": _cardinality(slot, spec, statement),
+        "value_key": _value_key(slot, statement, known),
+        "cardinality": known.cardinality(slot, statement.cardinality) if slot else None,
         "occurred_at": occurred_at,
         "occurred_precision": occurred_precision,
         "ended_at": ended_at,
@@ -108,7 +108,7 @@ def observed(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _resolve_slot(statement: Statement) -> tuple[slots.SlotSpec | None, str | None]:
+def _resolve_slot(statement: Statement, catalogue: Catalogue) -> tuple[SlotSpec | None, str | None]:
     """Find the slot, or keep one the catalogue does not know in one spelling.
 
     A claim that something holds needs a value; without one it is free text.
@@ -116,26 +116,13 @@ def _resolve_slot(statement: Statement) -> tuple[slots.SlotSpec | None, str | No
     named = (statement.slot or "").strip()
     if not named or (statement.value is None and statement.claim == "holds"):
         return None, None
-    if spec := slots.resolve(named):
-        return spec, spec.name
-    return None, slot_name(named)
+    return catalogue.resolve(named), catalogue.name_of(named)
 
 
-def slot_name(named: str) -> str:
-    """Spell a slot the catalogue does not know in one way."""
-    return "_".join(named.casefold().replace("-", " ").replace("_", " ").split())
-
-
-def _value_key(slot: str | None, statement: Statement) -> str | None:
+def _value_key(slot: str | None, statement: Statement, catalogue: Catalogue) -> str | None:
     if slot is None:
-        return slots.value_key(None, statement.content)
-    return slots.value_key(slot, statement.value) if statement.value else None
-
-
-def _cardinality(slot: str | None, spec: slots.SlotSpec | None, statement: Statement) -> str | None:
-    if slot is None:
-        return None
-    return spec.cardinality if spec else statement.cardinality or "one"
+        return catalogue.value_key(None, statement.content)
+    return catalogue.value_key(slot, statement.value) if statement.value else None
 
 
 def _read(date: str | None) -> tuple[datetime | None, Precision | None]:

@@ -15,7 +15,6 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
-from shared import slots
 from shared.beliefs import (
     Correction,
     Observation,
@@ -23,13 +22,15 @@ from shared.beliefs import (
     Standing,
     Tombstone,
     cluster,
-    fold_slot,
 )
 from shared.db import Row, Transaction
 from shared.events import Announcement, Settled
 from shared.failures.store import RowRef, keys_of
 from shared.ids import trace_id
+from shared.slot_folds import fold_under
+from shared.slots import Catalogue, built_in
 from shared.sql import Queries
+from shared.tenant_slots import store as tenant_slots
 from shared.topology import SETTLED
 
 queries = Queries("shared.ledger")
@@ -91,9 +92,12 @@ async def refold(
     acts = await _acts_of(tx, users)
     changes: list[Change] = []
     if attributes:
-        for user, rows in _by_user(await _observations(tx, attributes)).items():
-            for attribute, observed in by_attribute(rows).items():
-                timeline = fold_attribute(attribute, observed, acts.get(user, Acts()))
+        known = await tenant_slots.catalogues(tx, {tenant for (tenant, _), _ in attributes})
+        for user, rows in _by_user(await _observations(tx, attributes, known)).items():
+            for attribute, observed in by_attribute(rows, known[user[0]]).items():
+                timeline = fold_attribute(
+                    attribute, observed, acts.get(user, Acts()), catalogue=known[user[0]]
+                )
                 changes += _changes(user, observed, timeline.standings)
     if free_text:
         rows = await tx.rows(queries["clustered_observations"], keys_of(free_text))
@@ -107,19 +111,31 @@ async def refold(
 
 
 async def read_attributes(
-    tx: Transaction, tenant: str, user: str, attributes: Collection[Attribute]
+    tx: Transaction,
+    tenant: str,
+    user: str,
+    attributes: Collection[Attribute],
+    catalogue: Catalogue | None = None,
 ) -> list[Row]:
-    """Read every settled observation of these attributes of one user."""
-    return await _observations(tx, [((tenant, user), attribute) for attribute in attributes])
+    """Read every settled observation of these attributes of one user, however it is stored."""
+    asked = [((tenant, user), attribute) for attribute in attributes]
+    return await _observations(tx, asked, {tenant: catalogue or built_in()})
 
 
 async def _observations(
-    tx: Transaction, attributes: Collection[tuple[UserKey, Attribute]]
+    tx: Transaction,
+    attributes: Collection[tuple[UserKey, Attribute]],
+    catalogues: Mapping[str, Catalogue],
 ) -> list[Row]:
+    stored = {
+        (user, subject, name)
+        for user, (subject, slot) in attributes
+        for name in (slot, *catalogues[user[0]].spellings(slot))
+    }
     params = {
-        **_user_columns([user for user, _ in attributes]),
-        "subjects": [subject for _, (subject, _) in attributes],
-        "slots": [slot for _, (_, slot) in attributes],
+        **_user_columns([user for user, _, _ in stored]),
+        "subjects": [subject for _, subject, _ in stored],
+        "slots": [name for _, _, name in stored],
     }
     return await tx.rows(queries["slot_observations"], params)
 
@@ -187,24 +203,32 @@ def _by_user(rows: Iterable[Row]) -> dict[UserKey, list[Row]]:
     return users
 
 
-def by_attribute(rows: Iterable[Row]) -> dict[Attribute, list[Row]]:
+def by_attribute(
+    rows: Iterable[Row], catalogue: Catalogue | None = None
+) -> dict[Attribute, list[Row]]:
+    """Part rows by subject and slot, the slot under the name the catalogue has for it."""
     attributes: dict[Attribute, list[Row]] = {}
     for row in rows:
-        attributes.setdefault((row["subject"], row["slot"]), []).append(row)
+        slot = (catalogue or built_in()).name_of(row["slot"])
+        attributes.setdefault((row["subject"], slot), []).append(row)
     return attributes
 
 
 def fold_attribute(
-    attribute: Attribute, rows: Sequence[Row], acts: Acts, known_at: datetime | None = None
+    attribute: Attribute,
+    rows: Sequence[Row],
+    acts: Acts,
+    known_at: datetime | None = None,
+    catalogue: Catalogue | None = None,
 ) -> SlotTimeline:
     """Fold one attribute's rows with what the catalogue knows of the slot."""
-    spec = slots.resolve(attribute[1])
-    return fold_slot(
+    return fold_under(
+        catalogue or built_in(),
+        attribute[1],
         [observation_of(row) for row in rows],
         acts.corrections,
         acts.tombstones,
         known_at,
-        spec.lasts if spec else None,
     )
 
 

@@ -209,6 +209,17 @@ def test_a_key_is_made_used_rotated_and_revoked(instance: Instance):
     assert "my-app" in instance.run("keys", "list")
 
 
+def test_a_slot_is_set_listed_and_removed(instance: Instance):
+    """The instance of the other tests is left as it was."""
+    made = json.loads(instance.run("slots", "set", "parking_spot", "--synonym", "Parking Space"))
+    assert (made["source"], made["synonyms"]) == ("tenant", ["parking_space"])
+    (own,) = instance.json("slots", "list", "--source", "tenant")["slots"]
+    assert own == made
+    assert "home_city" in instance.run("slots", "list")
+    instance.run("slots", "remove", "parking_spot")
+    assert instance.json("slots", "list", "--source", "tenant")["slots"] == []
+
+
 def knows(instance: Instance, key: str) -> int:
     """The exit code of a recall by somebody who has the address and a key, and no data folder."""
     url = json.loads((instance.data / "runtime.json").read_text())["gateway_url"]

@@ -74,7 +74,7 @@ def test_the_stretch_that_covers_now_is_shown_else_the_last() -> None:
 
 def test_slots_are_named_as_they_are_stored() -> None:
     assert slot_name("Home City") == slot_name("city") == "home_city"
-    assert slot_name("Favourite-Quasar  colour") == "favourite_quasar_colour"
+    assert slot_name("Favourite-Quasar  colour") == "favorite_quasar_color"
 
 
 def test_four_characters_are_a_token() -> None:

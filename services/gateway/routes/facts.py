@@ -19,6 +19,8 @@ from shared.db import Row, Transaction
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
 from shared.ids import trace_id
+from shared.slots import Catalogue
+from shared.tenant_slots import store as tenant_slots
 
 router = APIRouter(prefix="/v1", tags=["facts"])
 
@@ -33,12 +35,13 @@ async def state_fact(
     most = gateway.settings.max_metadata_bytes
     if stated.metadata and len(json.dumps(stated.metadata, ensure_ascii=False).encode()) > most:
         raise invalid("metadata", f"is larger than {most} bytes")
-    fact = new_fact(stated, caller.tenant, user_id)
     async with gateway.db.transaction() as tx:
+        known = await tenant_slots.catalogue(tx, caller.tenant)
+        fact = new_fact(stated, caller.tenant, user_id, known)
         await store.upsert_user(tx, caller.tenant, user_id)
         announcements = await insert_facts(tx, [fact])
         if not announcements:
-            await _refuse_other(tx, fact)
+            await _refuse_other(tx, fact, known)
     gateway.bells.ring(announcements)
     return FactAccepted(
         status="accepted" if announcements else "duplicate",
@@ -47,9 +50,9 @@ async def state_fact(
     )
 
 
-async def _refuse_other(tx: Transaction, fact: NewFact) -> None:
+async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> None:
     [stored] = await store.facts_by_ids(tx, fact.tenant, fact.user, [fact.id])
-    if not says_the_same(fact, stored):
+    if not says_the_same(fact, stored, known):
         raise ApiError(
             "conflict",
             "This message_id came with another fact before.",

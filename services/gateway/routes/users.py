@@ -20,6 +20,7 @@ from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
 from services.gateway.state import Parts, Reader
 from shared.beliefs import SlotTimeline
 from shared.ledger import store as ledger
+from shared.tenant_slots import store as tenant_slots
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
 
@@ -40,6 +41,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
     before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
     now = gateway.clock()
     async with gateway.db.autocommit() as tx:
+        known = await tenant_slots.catalogue(tx, caller.tenant)
         rows = await store.facts_page(
             tx,
             caller.tenant,
@@ -47,7 +49,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
             view=query.view,
             now=now,
             category=query.category,
-            slot=slot_name(query.slot) if query.slot is not None else None,
+            slots=known.spellings(query.slot) if query.slot is not None else None,
             before=(before_at, before_id),
             limit=query.limit,
         )
@@ -58,18 +60,19 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
 @router.get("/{user_id}/timeline", response_model=Timeline, summary="What held when")
 async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, caller: Reader) -> Any:
     """For each attribute, which value held in which stretch of time, and on what it rests."""
-    slot = slot_name(query.slot) if query.slot is not None else None
     async with gateway.db.autocommit() as tx:
+        known = await tenant_slots.catalogue(tx, caller.tenant)
+        slot = slot_name(query.slot, known) if query.slot is not None else None
         attributes = [
             (subject, named)
             for subject, named in await ledger.attributes_of(tx, caller.tenant, user_id)
-            if slot in {None, named} and query.subject in {None, subject}
+            if slot in {None, known.name_of(named)} and query.subject in {None, subject}
         ]
-        rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes)
+        rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes, known)
         acts = await ledger.read_acts(tx, caller.tenant, user_id)
     folded = {
-        attribute: ledger.fold_attribute(attribute, observed, acts)
-        for attribute, observed in sorted(ledger.by_attribute(rows).items())
+        attribute: ledger.fold_attribute(attribute, observed, acts, catalogue=known)
+        for attribute, observed in sorted(ledger.by_attribute(rows, known).items())
     }
     return {"slots": [_shown(attribute, found) for attribute, found in folded.items()]}
 

@@ -1,0 +1,1 @@
+"""Tenants' own slots: a table laid over the built-in catalogue."""
