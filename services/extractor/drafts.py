@@ -23,6 +23,8 @@ _LEAD = re.compile(
     r"^(?:a bit of|a little(?: bit of)?|an?|the|some|my|our|fluent|basic|conversational) (?=\w)",
     re.IGNORECASE,
 )
+_DOING = re.compile(r"(?:to )?\w+ing\b|(?:to )?(?:play|watch|read|eat|drink|go|listen|do|make)\b")
+_ADJECTIVES = re.compile(r"\b(?:an?|more|very|most) \w+, \w+ \w+")
 _EDGES = " ,.;:!\"'"
 _CORRECTABLE = {
     "birth_place",
@@ -132,11 +134,12 @@ class Match:
         if not self.rule.list:
             return [whole]
         parts = [part.strip(_EDGES) for part in _LIST.split(whole)]
-        if any(len(part.split()) > 5 for part in parts):
+        parts = [part for part in parts if part]
+        if not _are_alike(parts) or _ADJECTIVES.search(whole):
             return [whole]
         if self.rule.shape != "liked":
             parts = [_LEAD.sub("", part) for part in parts]
-        return [part for part in parts if part]
+        return [part for part in parts if 0 < len(part.split()) <= 5] or [whole]
 
     def _slot(self, value: str, lookup: Lookup) -> str | None:
         """The attribute; `""` stands for none at all, None for "this rule does not apply"."""
@@ -188,6 +191,8 @@ class Match:
         return (unsaid | said) | {
             "value": theirs,
             "a value": wording.with_article(theirs),
+            "to do": theirs[:1].lower() + theirs[1:],
+            "doing": wording.doing(theirs, self.language.forms),
             "a relation": wording.with_article(wording.singular(self.caught.get("relation", ""))),
             "NO": "any",
             "month": f"{self.timing.at:%B %Y}",
@@ -211,13 +216,23 @@ class Match:
             "past" if told_as_past else reading.state,
             forms,
             used_to=self.frame.used_to,
-            never=self.frame.never,
+            never="" if not self.frame.never else self.frame.tense,
         )
         if reading.claim == "ends":
             from_when = "from" if reading.state == "future" else "since"
             dates = [re.sub(r"^(?:in|on|at) ", f"{from_when} ", date) for date in dates]
         shown = told_as_past or reading.claim == "ends" or reading.state != "current"
         return " ".join([said, *dates]) if shown else said
+
+
+def _are_alike(parts: Sequence[str]) -> bool:
+    """Whether each part stands alone: "pottery and hiking", not "mentoring kids and teachers"."""
+    first, *others = parts or [""]
+    if len(first.split()) > 5 or "the" in first.lower().split()[1:]:
+        return False
+    if _DOING.match(first) is None or " " not in first:
+        return True
+    return all(_DOING.match(each) for each in others)
 
 
 def _favorite(what: str) -> str:

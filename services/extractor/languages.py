@@ -40,6 +40,7 @@ class Rule:
     state: TemporalState | None = None
     tense: str | None = None
     times: bool = False
+    written: bool = False
     list: bool = False
     shape: str | None = None
     value: str | None = None
@@ -61,6 +62,7 @@ class FreeRule:
     state: TemporalState | None = None
     tense: str = "present"
     dated: bool = False
+    notable: bool = False
     every: bool = False
     lasting: bool = False
     min_words: int = 3
@@ -108,6 +110,10 @@ class Language:
         """Whether what follows "and" may depend on this clause instead of on the speaker."""
         return bool(self.patterns["carries"].search(clause))
 
+    def is_time(self, clause: str) -> bool:
+        """Whether the words are a time and nothing else, to be read with what follows."""
+        return bool(self.patterns["lead"].fullmatch(clause))
+
     def speaks(self, sentence: str) -> bool:
         """Whether the sentence is in this language."""
         return self.detect is not None and bool(self.detect.search(sentence))
@@ -143,7 +149,8 @@ class Language:
 
     def plain(self, clause: str) -> str:
         """Without the fillers that say nothing."""
-        return " ".join(self.patterns["fillers"].sub(" ", clause).replace(" ,", ",").split())
+        words = " ".join(self.patterns["fillers"].sub(" ", clause).split())
+        return words.replace(" ,", ",").strip(" ,")
 
 
 def load(code: str) -> Language:
@@ -189,7 +196,7 @@ class _Shapes:
         self._named |= {f"{{{name}}}": pattern for name, pattern in self.words.items()}
 
     def compiled(self, pattern: str) -> re.Pattern[str]:
-        for _ in range(3):
+        for _ in range(4):
             for name, expansion in self._named.items():
                 pattern = pattern.replace(name, expansion)
         return re.compile(pattern, re.IGNORECASE)

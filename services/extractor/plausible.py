@@ -46,6 +46,12 @@ def _is_name_word(word: str, language: Language) -> bool:
     return not language.words["NOT_NAMES"].fullmatch(word.strip(".,'"))
 
 
+def _hangs(value: str, language: Language) -> bool:
+    """Whether the words need the conversation around them to be understood."""
+    words = language.words
+    return bool(words["DANGLING"].search(value) or words["VAGUE"].search(value))
+
+
 def _place(value: str, clause: str, language: Language) -> bool:
     first = _first(value)
     regions = (language.words["STATES"], language.words["COUNTRIES"])
@@ -94,7 +100,8 @@ def _any_name(value: str, clause: str, language: Language) -> bool:
 
 
 def _noun(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 5 and not language.words["POINTING"].match(value)
+    pointing = language.words["POINTING"].match(value) or _hangs(value, language)
+    return _words(value) <= 5 and not pointing
 
 
 def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
@@ -103,18 +110,23 @@ def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     return (
         _words(value) <= 9
         and not language.words["POINTING"].match(value)
+        and not _hangs(value, language)
         and not language.words["TRANSIENT"].search(value)
     )
 
 
 def _short(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 10 and not language.words["POINTING"].match(value)
+    pointing = language.words["POINTING"].match(value) or _hangs(value, language)
+    return _words(value) <= 10 and not pointing
 
 
 def _long(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     pointing = re.match(r"(?:it|this|that|you|your|how|what|be able|be there)\b", value)
     return (
-        1 <= _words(value) <= 20 and not pointing and not language.words["TRANSIENT"].search(value)
+        1 <= _words(value) <= 20
+        and not pointing
+        and not _hangs(value, language)
+        and not language.words["TRANSIENT"].search(value)
     )
 
 
@@ -130,6 +142,13 @@ def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         and not re.match(
             r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value
         )
+    )
+
+
+def _career(value: str, clause: str, language: Language) -> bool:
+    """A job one has for good; "as a student I ..." may be long over."""
+    return not re.search(r"student|intern|fresh|soph|graduate", value) and _job(
+        value, clause, language
     )
 
 
@@ -154,6 +173,7 @@ _SHAPES: Mapping[str, Callable[[str, str, Language], bool]] = {
     "short": _short,
     "long": _long,
     "job": _job,
+    "career": _career,
     "industry": _industry,
     "habit": _any,
 }

@@ -72,7 +72,8 @@ class RulesExtractor:
         if found:
             return found
         dated = _predicate(timing.dated)
-        draft = free_draft(language.plain(dated), predicate, timing, language) if dated else None
+        told, said = language.plain(dated or ""), language.plain(predicate)
+        draft = free_draft(told, said, timing, language) if dated else None
         return [draft] if draft else []
 
 
@@ -86,10 +87,11 @@ def _predicate(text: str) -> str | None:
 def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     unframed = Frame("", "present")
-    with_times, without = language.plain(timing.original), language.plain(timing.text)
+    said, bare = language.plain(timing.original), language.plain(timing.text)
+    written = language.plain(timing.dated)
     for rule in language.rules:
         if rule.scope == "text":
-            text = with_times if rule.times else without
+            text = said if rule.times else written if rule.written else bare
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))

@@ -117,6 +117,8 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
+        if language.is_time(clause.strip(_EDGES)):
+            continue
         if next_subject and not _carries_on(clause, language):
             continue
         yield start, cut, clause
