@@ -204,7 +204,7 @@ class Match:
         dates = [mention.wording for mention in self.timing.mentions]
         if rule.content and reading.claim == rule.claim and reading.state == "current":
             return wording.sentence(rule.content.format_map(words))
-        if rule.plan and reading.claim == "holds" and reading.state == "future":
+        if rule.plan and reading.claim == rule.claim and reading.state == "future":
             coming = wording.present(rule.plan.format_map(words))
             return wording.sentence(" ".join([coming, *dates]))
         told_as_past = reading.state == "past" or (

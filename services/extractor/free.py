@@ -13,7 +13,7 @@ from services.extractor.times import Timing
 from services.extractor.turns import TemporalState
 
 _COMING = re.compile(
-    r"am (?:planning|moving|expecting|going|flying|launching|starting|hosting|attending)\b"
+    r"(?:am|are) (?:planning|moving|expecting|going|flying|launching|starting|hosting|attending)\b"
 )
 _LEARNING = re.compile(r"\b(?:learn|stud|course|class|degree|exam|thesis|lesson|graduat)\w*")
 _WORKING = re.compile(

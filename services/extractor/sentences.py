@@ -92,6 +92,15 @@ def _carries_on(clause: str, language: Language) -> bool:
     return bool(speaker) and not language.carries(full)
 
 
+def _is_whole(clause: str, shares_subject: bool, language: Language) -> bool:
+    """Whether a clause may end here: it is no mere time, and what follows can share its subject."""
+    if len(clause) > _LONGEST_CLAUSE:
+        return not shares_subject  # it is dropped anyway, and reading it again and again is dear
+    if language.is_time(clause.strip(_EDGES)):
+        return False
+    return not shares_subject or _carries_on(clause, language)
+
+
 def _statements(sentence: str, original: str | None, language: Language) -> Iterator[Statement]:
     clauses = list(_clauses(sentence, language))
     if sentence.rstrip(" \"')").endswith("?"):
@@ -117,9 +126,7 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
-        if language.is_time(clause.strip(_EDGES)):
-            continue
-        if next_subject and not _carries_on(clause, language):
+        if not _is_whole(clause, bool(next_subject), language):
             continue
         yield start, cut, clause
         start, subject = resume, next_subject
