@@ -153,6 +153,15 @@ class Language:
         return words.replace(" ,", ",").strip(" ,")
 
 
+def codes() -> tuple[str, ...]:
+    """The languages there is a pattern file for, the skeleton first."""
+    folder = files("services.extractor").joinpath("patterns")
+    found = (
+        each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")
+    )
+    return tuple(sorted(found, key=lambda code: (code != "en", code)))
+
+
 def load(code: str) -> Language:
     """Read and compile one pattern file."""
     text = files("services.extractor").joinpath("patterns", f"{code}.toml").read_text("utf-8")

@@ -140,7 +140,8 @@ def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         not re.search(r"\b(?:an?|the|my|your|to|for)\b", value)
         and not language.words["DOING"].match(value)
         and not re.match(
-            r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value
+            r"(?:in|at|on|so|about|very|well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b",
+            value,
         )
     )
 
@@ -153,7 +154,10 @@ def _career(value: str, clause: str, language: Language) -> bool:
 
 
 def _industry(value: str, clause: str, language: Language) -> bool:
-    refused = language.words["NOT_INDUSTRIES"].match(value)
+    places = (language.words[name] for name in ("CITIES", "STATES", "COUNTRIES"))
+    refused = language.words["NOT_INDUSTRIES"].match(value) or any(
+        place.fullmatch(value) for place in places
+    )
     return _words(value) <= 3 and not refused and _noun(value, clause, language)
 
 

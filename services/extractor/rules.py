@@ -12,7 +12,7 @@ from datetime import datetime
 from services.extractor.drafts import Draft, Match
 from services.extractor.frames import Frame, read_frames
 from services.extractor.free import free_draft
-from services.extractor.languages import Language, Rule, load
+from services.extractor.languages import Language, Rule, codes, load
 from services.extractor.memory import Memory
 from services.extractor.sentences import Statement, statements
 from services.extractor.times import Timing, time_statement
@@ -25,8 +25,8 @@ _MAX_CHARACTERS = 20_000
 class RulesExtractor:
     """Reads conversations with the pattern files of its languages, the first being the skeleton."""
 
-    def __init__(self, languages: Sequence[str] = ("en", "fr", "es")) -> None:
-        self._languages = tuple(load(code) for code in languages)
+    def __init__(self, languages: Sequence[str] = ()) -> None:
+        self._languages = tuple(load(code) for code in languages or codes())
 
     def extract(
         self, messages: Sequence[ChatTurn], known: Sequence[KnownFact] = ()

@@ -9,6 +9,7 @@ be quoted as it was written. Pure; the words are the language's data.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from services.extractor.languages import Language
 
@@ -39,12 +40,13 @@ def statements(content: str, languages: tuple[Language, ...]) -> Iterator[Statem
         return
     for start, end in _sentences(masked, default):
         sentence = masked[start:end]
-        language = next((each for each in languages[1:] if each.speaks(sentence)), default)
+        composed = normalize("NFC", sentence)
+        language = next((each for each in languages[1:] if each.speaks(composed)), default)
         if language is default:
             yield from _statements(sentence, content[start:end], default)
         else:
             quote = content[start:end].strip(_EDGES)
-            for found in _statements(language.rewritten(sentence), None, default):
+            for found in _statements(language.rewritten(composed), None, default):
                 yield Statement(found.text, quote)
 
 
