@@ -61,7 +61,17 @@ def _place(value: str, clause: str, language: Language) -> bool:
         return _capitalised(value[4:])
     if not _is_place_word(first, language):
         return False
-    return first[:1].isupper() or (_words(value) <= 3 and not _writes_capitals(clause))
+    if first[:1].isupper():
+        return True
+    several = _words(value) > 1 and not language.words["TWO_WORDS"].match(value)
+    return not several and not _writes_capitals(clause) and _words(value) <= 3
+
+
+def _known_place(value: str, clause: str, language: Language) -> bool:
+    """A place by name: "I'm in Excel" is none."""
+    name = value.split(",")[0]
+    known = (language.words[each] for each in ("CITIES", "STATES", "COUNTRIES"))
+    return any(each.fullmatch(name) for each in known) and _origin(value, clause, language)
 
 
 def _origin(value: str, clause: str, language: Language) -> bool:
@@ -111,6 +121,7 @@ def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         _words(value) <= 9
         and not language.words["POINTING"].match(value)
         and not _hangs(value, language)
+        and not (_is_activity(_first(value)) and _hangs(value.partition(" ")[2], language))
         and not language.words["TRANSIENT"].search(value)
     )
 
@@ -126,6 +137,7 @@ def _long(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         1 <= _words(value) <= 20
         and not pointing
         and not _hangs(value, language)
+        and not _hangs(value.partition(" ")[2], language)
         and not language.words["TRANSIENT"].search(value)
     )
 
@@ -168,6 +180,7 @@ def _any(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 _SHAPES: Mapping[str, Callable[[str, str, Language], bool]] = {
     "any": _any,
     "place": _place,
+    "known_place": _known_place,
     "origin": _origin,
     "org": _org,
     "name": _name,
