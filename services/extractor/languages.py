@@ -19,12 +19,16 @@ _MONTHS = (
     "january|february|march|april|may|june|july|august|september|october|november|december"
     "|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 )
+_MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
 _Kind = Literal["past", "participle", "gerund"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One way to say something about an attribute; the keys are explained in `en.toml`."""
+    """One way to say something about an attribute; the keys are explained in `en.toml`.
+
+    `mine` is read off the pattern: it begins with "my" or "our", and half of them do.
+    """
 
     slot: str
     when: re.Pattern[str]
@@ -39,6 +43,7 @@ class Rule:
     claim: Claim = "holds"
     state: TemporalState | None = None
     tense: str | None = None
+    mine: bool = False
     times: bool = False
     written: bool = False
     list: bool = False
@@ -216,6 +221,7 @@ def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
     values["when"] = shapes.compiled(entry["when"])
     if "needs" in entry:
         values["needs"] = shapes.compiled(entry["needs"])
+    values["mine"] = bool(_MINE.match(entry["when"]))
     values["only"] = frozenset(entry.get("only", ()))
     return Rule(**values)
 

@@ -19,6 +19,7 @@ from services.extractor.times import Timing, time_statement
 from services.extractor.turns import ChatTurn, KnownFact, RawFact
 
 _SUBJECT = re.compile(r"^(?:I|we)\b[, ]*", re.IGNORECASE)
+_MINE = re.compile(r"\b(?:my|our) ", re.IGNORECASE)
 _MAX_CHARACTERS = 20_000
 
 
@@ -59,6 +60,8 @@ class RulesExtractor:
         language = self._languages[0]
         if correction := memory.correction(statement.text, language):
             return correction
+        if not language.patterns["personal"].search(statement.text):
+            return []
         ahead = bool(language.patterns["ahead"].search(statement.text))
         timing = time_statement(statement.text, at, ahead=ahead)
         found = _by_text(timing, language, memory)
@@ -87,10 +90,12 @@ def _predicate(text: str) -> str | None:
 def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     unframed = Frame("", "present")
-    said, bare = language.plain(timing.original), language.plain(timing.text)
-    written = language.plain(timing.dated)
+    bare = language.plain(timing.text)
+    said = language.plain(timing.original) if timing.mentions else bare
+    written = language.plain(timing.dated) if timing.mentions else bare
+    of_mine = _MINE.search(said) is not None
     for rule in language.rules:
-        if rule.scope == "text":
+        if rule.scope == "text" and (of_mine or not rule.mine):
             text = said if rule.times else written if rule.written else bare
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
