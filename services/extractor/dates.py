@@ -186,9 +186,12 @@ def _read_neighbour(match: _Match, today: date, ahead: bool) -> Point:  # noqa: 
 
 
 def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa: ARG001
-    """`three years ago`, `in two weeks`; "a few" names no date."""
+    """`three years ago`, `in two weeks`; "a few" names no date, only which side of today."""
     if match["n"] in _OPEN_END:
-        return Point(None, match[0])
+        side = "before" if match[0].endswith(("ago", "back")) else "after"
+        return Point(
+            None, f"{match['n']} {match['unit']}s {side} {_month(today.year, today.month).wording}"
+        )
     count = int(match["n"]) if match["n"].isdigit() else _NUMBERS[match["n"]]
     count *= 1 if match[0].startswith("in ") or match[0].endswith("from now") else -1
     unit = match["unit"]

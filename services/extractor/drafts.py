@@ -25,6 +25,7 @@ _LEAD = re.compile(
 )
 _DOING = re.compile(r"(?:to )?\w+ing\b|(?:to )?(?:play|watch|read|eat|drink|go|listen|do|make)\b")
 _ADJECTIVES = re.compile(r"\b(?:an?|more|very|most) \w+, \w+ \w+")
+_EXAMPLES = re.compile(r"\b(?:like|such as|including)\b")
 _EDGES = " ,.;:!\"'"
 _CORRECTABLE = {
     "birth_place",
@@ -130,7 +131,7 @@ class Match:
     def _values(self) -> list[str]:
         if self.rule.value is not None:
             return [self.rule.value.format_map(self.caught)]
-        whole = self.caught.get("value", "").strip(_EDGES)
+        whole = self.caught.get("value", "").strip(_EDGES).removeprefix("both ")
         if not self.rule.list:
             return [whole]
         parts = [part.strip(_EDGES) for part in _LIST.split(whole)]
@@ -228,7 +229,7 @@ class Match:
 def _are_alike(parts: Sequence[str]) -> bool:
     """Whether each part stands alone: "pottery and hiking", not "mentoring kids and teachers"."""
     first, *others = parts or [""]
-    if len(first.split()) > 5 or "the" in first.lower().split()[1:]:
+    if len(first.split()) > 5 or "the" in first.lower().split()[1:] or _EXAMPLES.search(first):
         return False
     if _DOING.match(first) is None or " " not in first:
         return True

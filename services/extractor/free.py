@@ -31,21 +31,25 @@ def free_draft(dated: str, predicate: str, timing: Timing, language: Language) -
     told = language.patterns["aside"].sub("", dated).strip(" ,")
     for rule in language.free:
         if rule.when.search(predicate) and _is_durable(rule, told, timing, language):
-            start = timing.first("at", "since", "between")
-            until = timing.first("until", "between")
-            return Draft(
-                slot=None,
-                value=None,
-                content=wording.third_person(
-                    told, language.forms, conjugate=rule.tense == "present"
-                ),
-                state=rule.state or _state(rule, told, timing),
-                confidence=0.7,
-                category=_category(rule, told),
-                occurred_at=start.begins if start else None,
-                ended_at=until.ends if until else None,
-            )
+            content = wording.third_person(told, language.forms, conjugate=rule.tense == "present")
+            if rule.dated and not timing.mentions:  # "recently" means nothing next year
+                content += f" around {timing.at:%B %Y}"
+            return _draft(rule, told, content, timing)
     return None
+
+
+def _draft(rule: FreeRule, told: str, content: str, timing: Timing) -> Draft:
+    start, until = timing.first("at", "since", "between"), timing.first("until", "between")
+    return Draft(
+        slot=None,
+        value=None,
+        content=content,
+        state=rule.state or _state(rule, told, timing),
+        confidence=0.7,
+        category=_category(rule, told),
+        occurred_at=start.begins if start else None,
+        ended_at=until.ends if until else None,
+    )
 
 
 def _is_durable(rule: FreeRule, told: str, timing: Timing, language: Language) -> bool:
