@@ -69,7 +69,7 @@ def _place(value: str, clause: str, language: Language) -> bool:
 
 def _known_place(value: str, clause: str, language: Language) -> bool:
     """A place by name: "I'm in Excel" is none."""
-    name = value.split(",")[0]
+    name = value.partition(",")[0]
     known = (language.words[each] for each in ("CITIES", "STATES", "COUNTRIES"))
     return any(each.fullmatch(name) for each in known) and _origin(value, clause, language)
 

