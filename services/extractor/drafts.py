@@ -187,13 +187,14 @@ class Match:
     def _words(self, slot: str, value: str) -> dict[str, str]:
         """What the wording of a rule may name."""
         theirs = wording.they(value)
+        forms = self.language.forms
         unsaid = dict.fromkeys(self.rule.when.groupindex, "")
         said = {name: wording.they(text) for name, text in self.caught.items()}
         return (unsaid | said) | {
             "value": theirs,
             "a value": wording.with_article(theirs),
             "to do": theirs[:1].lower() + theirs[1:],
-            "doing": wording.doing(theirs, self.language.forms),
+            "doing": wording.doing(theirs, forms) if slot == "dislikes" else theirs,
             "a relation": wording.with_article(wording.singular(self.caught.get("relation", ""))),
             "NO": "any",
             "month": f"{self.timing.at:%B %Y}",
