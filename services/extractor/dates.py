@@ -36,7 +36,7 @@ DAYS = {
     for i, name in enumerate(
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
     )
-}
+} | {"mon": 0, "tue": 1, "tues": 1, "wed": 2, "thu": 3, "thur": 3, "thurs": 3, "fri": 4}
 _NUMBERS = {
     word: i
     for i, word in enumerate(
@@ -59,7 +59,7 @@ _NUMBERS = {
 } | {"a": 1, "an": 1, "fifteen": 15, "twenty": 20, "thirty": 30}
 _ABOUT = r"(?:(?:about|around|almost|nearly|over|more than|roughly|some|exactly) )?"
 NUMBER = rf"{_ABOUT}(?P<n>\d{{1,2}}|{'|'.join(_NUMBERS)}|a couple(?: of)?|a few|several|many)"
-UNIT = r"(?P<unit>day|week|month|year|decade)s?"
+UNIT = r"(?P<unit>day|weekend|week|month|year|decade)s?"
 MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
 YEAR = r"(?P<year>(?:19|20)\d\d)"
 DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -186,9 +186,12 @@ def _read_neighbour(match: _Match, today: date, ahead: bool) -> Point:  # noqa: 
 
 
 def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa: ARG001
-    """`three years ago`, `in two weeks`; "a few" names no date."""
+    """`three years ago`, `in two weeks`; "a few" names no date, only which side of today."""
     if match["n"] in _OPEN_END:
-        return Point(None, match[0])
+        side = "before" if match[0].endswith(("ago", "back")) else "after"
+        return Point(
+            None, f"{match['n']} {match['unit']}s {side} {_month(today.year, today.month).wording}"
+        )
     count = int(match["n"]) if match["n"].isdigit() else _NUMBERS[match["n"]]
     count *= 1 if match[0].startswith("in ") or match[0].endswith("from now") else -1
     unit = match["unit"]
@@ -196,8 +199,8 @@ def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa
         return _year(today.year + count * (10 if unit == "decade" else 1))
     if unit == "month":
         return _months_away(today, count)
-    if unit == "week":
-        return _weeks_away(today, count)
+    if unit in ("week", "weekend"):
+        return (_weeks_away if unit == "week" else _weekend)(today, count)
     return _day(today + timedelta(days=count))
 
 

@@ -23,6 +23,9 @@ _LEAD = re.compile(
     r"^(?:a bit of|a little(?: bit of)?|an?|the|some|my|our|fluent|basic|conversational) (?=\w)",
     re.IGNORECASE,
 )
+_DOING = re.compile(r"(?:to )?\w+ing\b|(?:to )?(?:play|watch|read|eat|drink|go|listen|do|make)\b")
+_ADJECTIVES = re.compile(r"\b(?:an?|more|very|most) \w+, \w+ \w+")
+_EXAMPLES = re.compile(r"\b(?:like|such as|including)\b")
 _EDGES = " ,.;:!\"'"
 _CORRECTABLE = {
     "birth_place",
@@ -128,15 +131,16 @@ class Match:
     def _values(self) -> list[str]:
         if self.rule.value is not None:
             return [self.rule.value.format_map(self.caught)]
-        whole = self.caught.get("value", "").strip(_EDGES)
+        whole = self.caught.get("value", "").strip(_EDGES).removeprefix("both ")
         if not self.rule.list:
             return [whole]
         parts = [part.strip(_EDGES) for part in _LIST.split(whole)]
-        if any(len(part.split()) > 5 for part in parts):
+        parts = [part for part in parts if part]
+        if not _are_alike(parts) or _ADJECTIVES.search(whole):
             return [whole]
         if self.rule.shape != "liked":
             parts = [_LEAD.sub("", part) for part in parts]
-        return [part for part in parts if part]
+        return [part for part in parts if 0 < len(part.split()) <= 5] or [whole]
 
     def _slot(self, value: str, lookup: Lookup) -> str | None:
         """The attribute; `""` stands for none at all, None for "this rule does not apply"."""
@@ -183,11 +187,14 @@ class Match:
     def _words(self, slot: str, value: str) -> dict[str, str]:
         """What the wording of a rule may name."""
         theirs = wording.they(value)
+        forms = self.language.forms
         unsaid = dict.fromkeys(self.rule.when.groupindex, "")
         said = {name: wording.they(text) for name, text in self.caught.items()}
         return (unsaid | said) | {
             "value": theirs,
             "a value": wording.with_article(theirs),
+            "to do": theirs[:1].lower() + theirs[1:],
+            "doing": wording.doing(theirs, forms) if slot == "dislikes" else theirs,
             "a relation": wording.with_article(wording.singular(self.caught.get("relation", ""))),
             "NO": "any",
             "month": f"{self.timing.at:%B %Y}",
@@ -199,7 +206,7 @@ class Match:
         dates = [mention.wording for mention in self.timing.mentions]
         if rule.content and reading.claim == rule.claim and reading.state == "current":
             return wording.sentence(rule.content.format_map(words))
-        if rule.plan and reading.claim == "holds" and reading.state == "future":
+        if rule.plan and reading.claim == rule.claim and reading.state == "future":
             coming = wording.present(rule.plan.format_map(words))
             return wording.sentence(" ".join([coming, *dates]))
         told_as_past = reading.state == "past" or (
@@ -211,13 +218,23 @@ class Match:
             "past" if told_as_past else reading.state,
             forms,
             used_to=self.frame.used_to,
-            never=self.frame.never,
+            never="" if not self.frame.never else self.frame.tense,
         )
         if reading.claim == "ends":
             from_when = "from" if reading.state == "future" else "since"
             dates = [re.sub(r"^(?:in|on|at) ", f"{from_when} ", date) for date in dates]
         shown = told_as_past or reading.claim == "ends" or reading.state != "current"
         return " ".join([said, *dates]) if shown else said
+
+
+def _are_alike(parts: Sequence[str]) -> bool:
+    """Whether each part stands alone: "pottery and hiking", not "mentoring kids and teachers"."""
+    first, *others = parts or [""]
+    if len(first.split()) > 5 or "the" in first.lower().split()[1:] or _EXAMPLES.search(first):
+        return False
+    if _DOING.match(first) is None or " " not in first:
+        return True
+    return all(_DOING.match(each) for each in others)
 
 
 def _favorite(what: str) -> str:

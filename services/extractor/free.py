@@ -12,13 +12,8 @@ from services.extractor.languages import FreeRule, Language
 from services.extractor.times import Timing
 from services.extractor.turns import TemporalState
 
-_UNNAMED = re.compile(
-    r"^\w+ (?:back )?(?:it|this|these|those|them|there|here)\b"
-    r"|\b(?:few|some|one|ones|it|that|this|them|there)$",
-    re.IGNORECASE,
-)
 _COMING = re.compile(
-    r"am (?:planning|moving|expecting|going|flying|launching|starting|hosting|attending)\b"
+    r"(?:am|are) (?:planning|moving|expecting|going|flying|launching|starting|hosting|attending)\b"
 )
 _LEARNING = re.compile(r"\b(?:learn|stud|course|class|degree|exam|thesis|lesson|graduat)\w*")
 _WORKING = re.compile(
@@ -33,35 +28,52 @@ def free_draft(dated: str, predicate: str, timing: Timing, language: Language) -
     `predicate` is what was said without subject and times, `dated` the same with its times
     written out.
     """
+    told = language.patterns["aside"].sub("", dated).strip(" ,")
     for rule in language.free:
-        if rule.when.search(predicate) and _is_durable(rule, dated, timing, language):
-            start = timing.first("at", "since", "between")
-            until = timing.first("until", "between")
-            return Draft(
-                slot=None,
-                value=None,
-                content=wording.third_person(
-                    dated, language.forms, conjugate=rule.tense == "present"
-                ),
-                state=rule.state or _state(rule, dated, timing),
-                confidence=0.7,
-                category=_category(rule, dated),
-                occurred_at=start.begins if start else None,
-                ended_at=until.ends if until else None,
-            )
+        if rule.when.search(predicate) and _is_durable(rule, told, timing, language):
+            content = wording.third_person(told, language.forms, conjugate=rule.tense == "present")
+            if rule.dated and not timing.mentions:  # "recently" means nothing next year
+                content += f" around {timing.at:%B %Y}"
+            return _draft(rule, told, content, timing)
     return None
 
 
-def _is_durable(rule: FreeRule, dated: str, timing: Timing, language: Language) -> bool:
-    if not rule.min_words <= len(dated.split()) <= _MAX_WORDS:
+def _draft(rule: FreeRule, told: str, content: str, timing: Timing) -> Draft:
+    start, until = timing.first("at", "since", "between"), timing.first("until", "between")
+    return Draft(
+        slot=None,
+        value=None,
+        content=content,
+        state=rule.state or _state(rule, told, timing),
+        confidence=0.7,
+        category=_category(rule, told),
+        occurred_at=start.begins if start else None,
+        ended_at=until.ends if until else None,
+    )
+
+
+def _is_durable(rule: FreeRule, told: str, timing: Timing, language: Language) -> bool:
+    if not rule.min_words <= len(told.split()) <= _MAX_WORDS:
         return False
-    if language.words["TRANSIENT"].search(dated) or _UNNAMED.search(dated):
+    words = language.words
+    if any(words[name].search(told) for name in ("TRANSIENT", "VAGUE")):
+        return False
+    if words["DANGLING"].search(told.partition(" ")[2]):
+        return False
+    if rule.notable and not words["NOTABLE"].search(told):
         return False
     if rule.lasting and timing.first("since", "lasting") is None:
         return False
     if rule.every and timing.first("every") is None:
         return False
-    return not rule.dated or timing.first("at", "between", "since") is not None
+    return not rule.dated or _is_dated(timing, language)
+
+
+def _is_dated(timing: Timing, language: Language) -> bool:
+    """Whether it was said when it happens, be it only "recently"."""
+    if timing.first("at", "between", "since"):
+        return True
+    return bool(language.patterns["recent"].search(timing.original))
 
 
 def _state(rule: FreeRule, dated: str, timing: Timing) -> TemporalState:

@@ -19,12 +19,16 @@ _MONTHS = (
     "january|february|march|april|may|june|july|august|september|october|november|december"
     "|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 )
+_MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
 _Kind = Literal["past", "participle", "gerund"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One way to say something about an attribute; the keys are explained in `en.toml`."""
+    """One way to say something about an attribute; the keys are explained in `en.toml`.
+
+    `mine` is read off the pattern: it begins with "my" or "our", and half of them do.
+    """
 
     slot: str
     when: re.Pattern[str]
@@ -39,7 +43,9 @@ class Rule:
     claim: Claim = "holds"
     state: TemporalState | None = None
     tense: str | None = None
+    mine: bool = False
     times: bool = False
+    written: bool = False
     list: bool = False
     shape: str | None = None
     value: str | None = None
@@ -61,6 +67,7 @@ class FreeRule:
     state: TemporalState | None = None
     tense: str = "present"
     dated: bool = False
+    notable: bool = False
     every: bool = False
     lasting: bool = False
     min_words: int = 3
@@ -108,6 +115,10 @@ class Language:
         """Whether what follows "and" may depend on this clause instead of on the speaker."""
         return bool(self.patterns["carries"].search(clause))
 
+    def is_time(self, clause: str) -> bool:
+        """Whether the words are a time and nothing else, to be read with what follows."""
+        return bool(self.patterns["lead"].fullmatch(clause))
+
     def speaks(self, sentence: str) -> bool:
         """Whether the sentence is in this language."""
         return self.detect is not None and bool(self.detect.search(sentence))
@@ -143,7 +154,17 @@ class Language:
 
     def plain(self, clause: str) -> str:
         """Without the fillers that say nothing."""
-        return " ".join(self.patterns["fillers"].sub(" ", clause).replace(" ,", ",").split())
+        words = " ".join(self.patterns["fillers"].sub(" ", clause).split())
+        return words.replace(" ,", ",").strip(" ,")
+
+
+def codes() -> tuple[str, ...]:
+    """The languages there is a pattern file for, the skeleton first."""
+    folder = files("services.extractor").joinpath("patterns")
+    found = (
+        each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")
+    )
+    return tuple(sorted(found, key=lambda code: (code != "en", code)))
 
 
 def load(code: str) -> Language:
@@ -189,7 +210,7 @@ class _Shapes:
         self._named |= {f"{{{name}}}": pattern for name, pattern in self.words.items()}
 
     def compiled(self, pattern: str) -> re.Pattern[str]:
-        for _ in range(3):
+        for _ in range(4):
             for name, expansion in self._named.items():
                 pattern = pattern.replace(name, expansion)
         return re.compile(pattern, re.IGNORECASE)
@@ -200,6 +221,7 @@ def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
     values["when"] = shapes.compiled(entry["when"])
     if "needs" in entry:
         values["needs"] = shapes.compiled(entry["needs"])
+    values["mine"] = bool(_MINE.match(entry["when"]))
     values["only"] = frozenset(entry.get("only", ()))
     return Rule(**values)
 

@@ -46,6 +46,12 @@ def _is_name_word(word: str, language: Language) -> bool:
     return not language.words["NOT_NAMES"].fullmatch(word.strip(".,'"))
 
 
+def _hangs(value: str, language: Language) -> bool:
+    """Whether the words need the conversation around them to be understood."""
+    words = language.words
+    return bool(words["DANGLING"].search(value) or words["VAGUE"].search(value))
+
+
 def _place(value: str, clause: str, language: Language) -> bool:
     first = _first(value)
     regions = (language.words["STATES"], language.words["COUNTRIES"])
@@ -55,7 +61,17 @@ def _place(value: str, clause: str, language: Language) -> bool:
         return _capitalised(value[4:])
     if not _is_place_word(first, language):
         return False
-    return first[:1].isupper() or (_words(value) <= 3 and not _writes_capitals(clause))
+    if first[:1].isupper():
+        return True
+    several = _words(value) > 1 and not language.words["TWO_WORDS"].match(value)
+    return not several and not _writes_capitals(clause) and _words(value) <= 3
+
+
+def _known_place(value: str, clause: str, language: Language) -> bool:
+    """A place by name: "I'm in Excel" is none."""
+    name = value.partition(",")[0]
+    known = (language.words[each] for each in ("CITIES", "STATES", "COUNTRIES"))
+    return any(each.fullmatch(name) for each in known) and _origin(value, clause, language)
 
 
 def _origin(value: str, clause: str, language: Language) -> bool:
@@ -94,7 +110,8 @@ def _any_name(value: str, clause: str, language: Language) -> bool:
 
 
 def _noun(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 5 and not language.words["POINTING"].match(value)
+    pointing = language.words["POINTING"].match(value) or _hangs(value, language)
+    return _words(value) <= 5 and not pointing
 
 
 def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
@@ -103,18 +120,25 @@ def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     return (
         _words(value) <= 9
         and not language.words["POINTING"].match(value)
+        and not _hangs(value, language)
+        and not (_is_activity(_first(value)) and _hangs(value.partition(" ")[2], language))
         and not language.words["TRANSIENT"].search(value)
     )
 
 
 def _short(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
-    return _words(value) <= 10 and not language.words["POINTING"].match(value)
+    pointing = language.words["POINTING"].match(value) or _hangs(value, language)
+    return _words(value) <= 10 and not pointing
 
 
 def _long(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
     pointing = re.match(r"(?:it|this|that|you|your|how|what|be able|be there)\b", value)
     return (
-        1 <= _words(value) <= 20 and not pointing and not language.words["TRANSIENT"].search(value)
+        1 <= _words(value) <= 20
+        and not pointing
+        and not _hangs(value, language)
+        and not _hangs(value.partition(" ")[2], language)
+        and not language.words["TRANSIENT"].search(value)
     )
 
 
@@ -128,13 +152,24 @@ def _job(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         not re.search(r"\b(?:an?|the|my|your|to|for)\b", value)
         and not language.words["DOING"].match(value)
         and not re.match(
-            r"(?:well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b", value
+            r"(?:in|at|on|so|about|very|well|much|many|usual|always|hard|fast|soon|team|part|one|if)\b",
+            value,
         )
     )
 
 
+def _career(value: str, clause: str, language: Language) -> bool:
+    """A job one has for good; "as a student I ..." may be long over."""
+    return not re.search(r"student|intern|fresh|soph|graduate", value) and _job(
+        value, clause, language
+    )
+
+
 def _industry(value: str, clause: str, language: Language) -> bool:
-    refused = language.words["NOT_INDUSTRIES"].match(value)
+    places = (language.words[name] for name in ("CITIES", "STATES", "COUNTRIES"))
+    refused = language.words["NOT_INDUSTRIES"].match(value) or any(
+        place.fullmatch(value) for place in places
+    )
     return _words(value) <= 3 and not refused and _noun(value, clause, language)
 
 
@@ -145,6 +180,7 @@ def _any(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
 _SHAPES: Mapping[str, Callable[[str, str, Language], bool]] = {
     "any": _any,
     "place": _place,
+    "known_place": _known_place,
     "origin": _origin,
     "org": _org,
     "name": _name,
@@ -154,6 +190,7 @@ _SHAPES: Mapping[str, Callable[[str, str, Language], bool]] = {
     "short": _short,
     "long": _long,
     "job": _job,
+    "career": _career,
     "industry": _industry,
     "habit": _any,
 }

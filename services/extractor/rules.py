@@ -12,21 +12,22 @@ from datetime import datetime
 from services.extractor.drafts import Draft, Match
 from services.extractor.frames import Frame, read_frames
 from services.extractor.free import free_draft
-from services.extractor.languages import Language, Rule, load
+from services.extractor.languages import Language, Rule, codes, load
 from services.extractor.memory import Memory
 from services.extractor.sentences import Statement, statements
 from services.extractor.times import Timing, time_statement
 from services.extractor.turns import ChatTurn, KnownFact, RawFact
 
 _SUBJECT = re.compile(r"^(?:I|we)\b[, ]*", re.IGNORECASE)
+_MINE = re.compile(r"\b(?:my|our) ", re.IGNORECASE)
 _MAX_CHARACTERS = 20_000
 
 
 class RulesExtractor:
     """Reads conversations with the pattern files of its languages, the first being the skeleton."""
 
-    def __init__(self, languages: Sequence[str] = ("en", "fr", "es")) -> None:
-        self._languages = tuple(load(code) for code in languages)
+    def __init__(self, languages: Sequence[str] = ()) -> None:
+        self._languages = tuple(load(code) for code in languages or codes())
 
     def extract(
         self, messages: Sequence[ChatTurn], known: Sequence[KnownFact] = ()
@@ -59,6 +60,8 @@ class RulesExtractor:
         language = self._languages[0]
         if correction := memory.correction(statement.text, language):
             return correction
+        if not language.patterns["personal"].search(statement.text):
+            return []
         ahead = bool(language.patterns["ahead"].search(statement.text))
         timing = time_statement(statement.text, at, ahead=ahead)
         found = _by_text(timing, language, memory)
@@ -72,7 +75,8 @@ class RulesExtractor:
         if found:
             return found
         dated = _predicate(timing.dated)
-        draft = free_draft(language.plain(dated), predicate, timing, language) if dated else None
+        told, said = language.plain(dated or ""), language.plain(predicate)
+        draft = free_draft(told, said, timing, language) if dated else None
         return [draft] if draft else []
 
 
@@ -86,10 +90,13 @@ def _predicate(text: str) -> str | None:
 def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     unframed = Frame("", "present")
-    with_times, without = language.plain(timing.original), language.plain(timing.text)
+    bare = language.plain(timing.text)
+    said = language.plain(timing.original) if timing.mentions else bare
+    written = language.plain(timing.dated) if timing.mentions else bare
+    of_mine = _MINE.search(said) is not None
     for rule in language.rules:
-        if rule.scope == "text":
-            text = with_times if rule.times else without
+        if rule.scope == "text" and (of_mine or not rule.mine):
+            text = said if rule.times else written if rule.written else bare
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))

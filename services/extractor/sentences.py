@@ -9,6 +9,7 @@ be quoted as it was written. Pure; the words are the language's data.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from services.extractor.languages import Language
 
@@ -39,12 +40,13 @@ def statements(content: str, languages: tuple[Language, ...]) -> Iterator[Statem
         return
     for start, end in _sentences(masked, default):
         sentence = masked[start:end]
-        language = next((each for each in languages[1:] if each.speaks(sentence)), default)
+        composed = normalize("NFC", sentence)
+        language = next((each for each in languages[1:] if each.speaks(composed)), default)
         if language is default:
             yield from _statements(sentence, content[start:end], default)
         else:
             quote = content[start:end].strip(_EDGES)
-            for found in _statements(language.rewritten(sentence), None, default):
+            for found in _statements(language.rewritten(composed), None, default):
                 yield Statement(found.text, quote)
 
 
@@ -92,6 +94,15 @@ def _carries_on(clause: str, language: Language) -> bool:
     return bool(speaker) and not language.carries(full)
 
 
+def _is_whole(clause: str, shares_subject: bool, language: Language) -> bool:
+    """Whether a clause may end here: it is no mere time, and what follows can share its subject."""
+    if len(clause) > _LONGEST_CLAUSE:
+        return not shares_subject  # it is dropped anyway, and reading it again and again is dear
+    if language.is_time(clause.strip(_EDGES)):
+        return False
+    return not shares_subject or _carries_on(clause, language)
+
+
 def _statements(sentence: str, original: str | None, language: Language) -> Iterator[Statement]:
     clauses = list(_clauses(sentence, language))
     if sentence.rstrip(" \"')").endswith("?"):
@@ -117,7 +128,7 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
-        if next_subject and not _carries_on(clause, language):
+        if not _is_whole(clause, bool(next_subject), language):
             continue
         yield start, cut, clause
         start, subject = resume, next_subject

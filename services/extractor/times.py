@@ -156,7 +156,7 @@ _RHYTHM = (
     r"|daily|weekly|monthly|yearly|annually"
 )
 _FRAMES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE))  # type: ignore[misc]
+    (kind, re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-]|['’]s\b)", re.IGNORECASE))  # type: ignore[misc]
     for kind, pattern in (
         ("between", rf"(?:from|between) (?P<from>{_ANY}) (?:to|until|till|and|-) (?P<to>{_ANY})"),
         ("between", r"(?:from|in)? ?(?P<from>(?:19|20)\d\d) ?[-–] ?(?P<to>(?:19|20)\d\d)"),

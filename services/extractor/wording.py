@@ -30,6 +30,12 @@ _FIRST_PERSON = re.compile(
     r"\b(?:" + "|".join(sorted(map(re.escape, _ME_TO_THEM), key=len, reverse=True)) + r")\b",
     re.IGNORECASE,
 )
+_SECOND_VERB = re.compile(
+    r"(?P<and>^\w+ (?:and|or|but) |(?:and|or|but) "
+    r"(?=\w+ (?:my|our|their|the|an?|to|at|in|on|for|with|from)\b))"
+    r"(?P<verb>[a-z]+)\b"
+)
+_HELPING = {"can", "cannot", "will", "do", "am", "are", "have", "would", "want", "used"}
 _PLURAL: Mapping[str, str] = {"mice": "mouse", "children": "child", "fish": "fish", "boss": "boss"}
 
 
@@ -40,14 +46,18 @@ def phrase(
     forms: Forms,
     *,
     used_to: bool = False,
-    never: bool = False,
+    never: str = "",
 ) -> str:
-    """`live in Dallas` put in third person as it was said: ended, denied, past, planned or so."""
+    """`live in Dallas` put in third person as it was said: ended, denied, past, planned or so.
+
+    `never` is the tense of what never happens or happened.
+    """
     if claim == "ends":
         ahead = f"will no longer {infinitive}"
         return sentence(ahead if state == "future" else _ended(infinitive))
     if claim == "denies" and never:
-        return sentence(f"never {past(infinitive, forms)}")
+        habit = present(infinitive) if never == "present" else past(infinitive, forms)
+        return sentence(f"never {habit}")
     if claim == "denies":
         return sentence(_denied(infinitive, was=state == "past"))
     if state == "past":
@@ -65,7 +75,7 @@ def sentence(words: str) -> str:
 
 def third_person(predicate: str, forms: Forms, *, conjugate: bool) -> str:
     """The speaker's own words about themselves, turned to third person."""
-    words = they(predicate)
+    words = _paired(they(predicate), forms) if conjugate else they(predicate)
     first, _, rest = words.partition(" ")
     if first.lower() in _ADVERBS and rest:
         verb = rest.split(" ")[0]
@@ -73,6 +83,27 @@ def third_person(predicate: str, forms: Forms, *, conjugate: bool) -> str:
     if first.lower() in ("am", "are", "have"):
         return sentence(present(words))
     return sentence(present(words) if conjugate and not _is_past(first, forms) else words)
+
+
+def _paired(words: str, forms: Forms) -> str:
+    """The verb after "and" follows the first one: `run and swim` gives `run and swims`."""
+    first = words.split(" ", 1)[0]
+    if _is_past(first, forms) or first.lower() in _HELPING:
+        return words
+    bases = {base for base, _ in forms.values()}
+    return _SECOND_VERB.sub(
+        lambda found: found["and"] + _third(found["verb"]) if found["verb"] in bases else found[0],
+        words,
+    )
+
+
+def doing(infinitive: str, forms: Forms) -> str:
+    """`play golf` as what one does: `playing golf`; what is no verb stays."""
+    first, _, rest = infinitive.partition(" ")
+    gerund = next(
+        (form for form, (base, kind) in forms.items() if base == first and kind == "gerund"), first
+    )
+    return f"{gerund} {rest}".strip()
 
 
 def present(infinitive: str) -> str:

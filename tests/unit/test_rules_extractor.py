@@ -499,12 +499,18 @@ def test_any_text_is_read_without_error(content: str):
     assert all(fact["quote"] in content for fact in found)
 
 
-@pytest.mark.parametrize("unit", ["I live in a ", "and I like ", "my friend ", "a, ", "I am "])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("I live in a ", "and I like ", "my friend ", "a, ", "I am ", "\n", "a\n", " ", "I("),
+        *("and live ", "I like a, ", "I work and work at ", "as a nurse ", "> ", "in 2019 "),
+    ],
+)
 def test_a_very_long_message_is_read_in_time(unit: str):
     """No pattern runs away on long input."""
-    started = time.perf_counter()
+    started = time.process_time()
     facts_of(unit * (20_000 // len(unit)))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 # --- times ------------------------------------------------------------------------------------------
