@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from services.console.commands import AsJson, Data, command, dead, group, keys
+from services.console.commands import AsJson, Data, command, dead, group, keys, replay
 from services.console.errors import CommandError
 from shared.topology import PROCESSES
 
@@ -202,6 +202,7 @@ def recall(
 
 
 app.add_typer(keys.app, rich_help_panel=MEMORY)
+replay.add_to(app, panel=MEMORY)
 
 
 def main() -> None:
