@@ -8,7 +8,7 @@ the attribute's only value, then when it rests on a common message and shares wo
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,7 +70,7 @@ def compare(old: Iterable[Belief], new: Iterable[Belief]) -> Diff:
     matching.by_message(lambda a, b: float(a.slot is not None and a.slot == b.slot))
     matching.by_key(lambda b: (b.subject, b.slot) if b.single and b.slot else None)
     matching.by_message(likeness)
-    diff = Diff(added=matching.new, lost=matching.old)
+    diff = Diff(added=list(matching.new.values()), lost=list(matching.old.values()))
     for pair in matching.pairs:
         (diff.changed if pair.differs else diff.unchanged).append(pair)
     return diff
@@ -80,26 +80,27 @@ class _Matching:
     """What is not paired yet of each side, in order."""
 
     def __init__(self, old: Sequence[Belief], new: Sequence[Belief]) -> None:
-        self.old, self.new = list(old), list(new)
+        self.old = {belief.fact_id: belief for belief in old}
+        self.new = {belief.fact_id: belief for belief in new}
         self.pairs: list[Pair] = []
 
     def by_key(self, key: Callable[[Belief], Hashable | None]) -> None:
         """Pair what has the same key, first with first."""
-        waiting: dict[Hashable, list[Belief]] = defaultdict(list)
-        for belief in self.new:
+        waiting: dict[Hashable, deque[Belief]] = defaultdict(deque)
+        for belief in self.new.values():
             waiting[key(belief)].append(belief)
-        for belief in list(self.old):
+        for belief in list(self.old.values()):
             found = waiting.get(named) if (named := key(belief)) is not None else None
             if found:
-                self._pair(belief, found.pop(0))
+                self._pair(belief, found.popleft())
 
     def by_message(self, score: Callable[[Belief, Belief], float]) -> None:
         """Pair what rests on a common message and is about the same subject, the likest first."""
         of_message: dict[UUID, list[Belief]] = defaultdict(list)
-        for belief in self.new:
+        for belief in self.new.values():
             for message in belief.messages:
                 of_message[message].append(belief)
-        for belief in list(self.old):
+        for belief in list(self.old.values()):
             near = {b.fact_id: b for m in belief.messages for b in of_message[m]}
             scored = [(score(belief, b), b) for b in near.values() if b.subject == belief.subject]
             likely = [(s, b) for s, b in scored if s >= _LIKENESS]
@@ -110,8 +111,7 @@ class _Matching:
                     of_message[message].remove(best)
 
     def _pair(self, old: Belief, new: Belief) -> None:
-        self.old.remove(old)
-        self.new.remove(new)
+        del self.old[old.fact_id], self.new[new.fact_id]
         self.pairs.append(Pair(old, new, _differences(old, new)))
 
 

@@ -18,6 +18,7 @@ from services.extractor.replay.diff import Belief, Diff, compare
 from services.extractor.replay.store import Scope, carry, queries
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement
+from shared.ids import time_ordered_id
 from shared.ledger import store as ledger
 from shared.ledger.store import Change, Occurrence
 
@@ -27,8 +28,16 @@ _DROP_BATCH = 1_000
 async def differences(db: Database, scope: Scope, generation: int) -> Diff | None:
     """Promote, look at what is believed then, and take it back: what is shown is what will be.
 
-    None when another transaction is rewriting the user's beliefs.
+    What was forgotten is forgotten first in its other words too. None when another transaction is
+    rewriting the user's beliefs.
     """
+    diff = await _compare(db, scope, generation)
+    if diff is not None and await _forget_again(db, scope, diff):
+        return await _compare(db, scope, generation)
+    return diff
+
+
+async def _compare(db: Database, scope: Scope, generation: int) -> Diff | None:
     diff: Diff | None = None
     async with db.transaction() as tx:
         if await _lock(tx, scope):
@@ -38,6 +47,25 @@ async def differences(db: Database, scope: Scope, generation: int) -> Diff | Non
             diff = compare(old, await _beliefs(tx, scope))
         raise Rollback
     return diff
+
+
+async def _forget_again(db: Database, scope: Scope, diff: Diff) -> int:
+    """Forget what is new from a message of which something was forgotten; returns how much.
+
+    A tombstone names a statement, and another prompt words it otherwise: of such a message only
+    counts what is believed today, however it is put.
+    """
+    forgotten = 0
+    async with db.transaction() as tx:
+        stones = await tx.rows(queries["forgotten"], scope.params())
+        for belief in diff.added:
+            for stone in stones:
+                if belief.messages.isdisjoint(stone["source_message_ids"]):
+                    continue
+                params = {"id": time_ordered_id(), "fact": belief.fact_id, "at": stone["acted_at"]}
+                forgotten += await tx.execute(queries["forget_again"], scope.params(**params))
+                break
+    return forgotten
 
 
 async def settling(db: Database, scope: Scope, generation: int) -> tuple[int, int, int]:

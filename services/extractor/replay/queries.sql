@@ -215,6 +215,23 @@ SELECT f.id, f.subject, f.slot, f.value, f.value_key, f.content, f.cardinality, 
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
    AND f.state = 'settled' AND f.standing IN ('belief', 'plan');
 
+-- name: forgotten
+-- Reads from which messages a statement was forgotten, and when.
+SELECT source_message_ids, acted_at FROM belief_acts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'tombstone' AND value_key IS NOT NULL
+   AND source_message_ids <> '{}'
+ ORDER BY acted_at;
+
+-- name: forget_again
+-- Forgets what a fact says, as of the time at which something of its messages was forgotten.
+INSERT INTO belief_acts (tenant_id, user_id, id, kind, fact_id, subject, slot, value, value_key,
+                         source_message_ids, acted_at, actor, reason)
+SELECT f.tenant_id, f.user_id, %(id)s, 'tombstone', f.id, f.subject, f.slot, f.value,
+       f.value_key, f.source_message_ids, %(at)s, 'replay', 'other words for what was forgotten'
+  FROM memory_facts f
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = %(fact)s
+   AND f.value_key IS NOT NULL AND f.said_at <= %(at)s;
+
 -- name: lock_generation
 -- Waits until no message is being committed to the user's generation, and keeps it so.
 SELECT pg_advisory_xact_lock(hashtextextended('generation' || chr(31) || %(tenant)s || chr(31) || %(user)s, 0)) AS locked;
