@@ -275,7 +275,8 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
 
     Raises ConfigurationError when the database is not migrated.
     """
-    from services.extractor.replay.work import Means, Replayer
+    from services.extractor.replay.reading import Means
+    from services.extractor.replay.work import Replayer
     from shared.broker import Announcer, connect_redis
 
     async with AsyncExitStack() as stack:

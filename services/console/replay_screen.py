@@ -17,7 +17,7 @@ from services.console.screen import print_json, screen, table
 if TYPE_CHECKING:
     from services.extractor.replay.diff import Belief, Diff
     from services.extractor.replay.plan import Estimate
-    from services.extractor.replay.work import Outcome
+    from services.extractor.replay.reading import Outcome
 
 _MOST_LINES = 100
 
@@ -106,6 +106,8 @@ def print_diff(user: str, outcome: Outcome, diff: Diff) -> None:
         console.print(
             Text(f"{len(outcome.unread)} messages could not be read and keep their facts", "yellow")
         )
+    if outcome.dead:
+        console.print(Text(f"{outcome.dead} facts are dead letters: memoire dead list", "red"))
     rows = _lines(diff)
     if rows:
         shown = table(None, "", "about", "was", "becomes", "differs")

@@ -18,8 +18,9 @@ from services.console.servers import find_servers
 if TYPE_CHECKING:
     from services.extractor.replay.diff import Diff
     from services.extractor.replay.plan import Estimate
+    from services.extractor.replay.reading import Outcome
     from services.extractor.replay.store import Scope
-    from services.extractor.replay.work import Outcome, Replayer
+    from services.extractor.replay.work import Replayer
     from shared.settings import Settings
 
 Decision = Literal["ask", "promote", "drop", "keep"]
@@ -195,6 +196,7 @@ class Command:
     async def _decided(
         self, scope: Scope, estimate: Estimate, outcome: Outcome, diff: Diff
     ) -> dict[str, Any]:
+        from services.extractor.replay import ReplayRefusedError  # noqa: PLC0415
         from services.extractor.replay.work import shown  # noqa: PLC0415
 
         report = asdict(estimate) | shown(outcome) | {"diff": screens.diff_as_json(diff)}
@@ -203,6 +205,11 @@ class Command:
         decision = self._wanted.decision
         if decision == "ask":
             decision = screens.ask_decision() if self._wanted.interactive else "keep"
+        if decision == "promote" and outcome.dead and not self._wanted.interactive:
+            raise ReplayRefusedError(
+                f"{outcome.dead} facts of {scope.user} are dead letters, so generation "
+                f"{outcome.generation} is kept, not promoted: see `memoire dead list`"
+            )
         if decision == "promote":
             return report | await self._promoted(scope, outcome.generation)
         if decision == "drop":

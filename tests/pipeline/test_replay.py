@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from services.extractor.extractors import ByModel, ByRules, Extractor
 from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.diff import Diff
+from services.extractor.replay.reading import Means, Outcome
 from services.extractor.replay.store import Scope
-from services.extractor.replay.work import Means, Outcome, Replayer
+from services.extractor.replay.work import Replayer
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database

@@ -7,7 +7,8 @@ the generation in use. So a message is either there to be carried over, or goes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from services.extractor.replay.diff import Belief, Diff, compare
 from services.extractor.replay.store import Scope, carry, queries
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement
+from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
 from shared.ledger import store as ledger
 from shared.ledger.store import Change, Occurrence
@@ -130,14 +132,19 @@ async def _promotable(tx: Transaction, scope: Scope, generation: int) -> Row:
 async def _refold(tx: Transaction, scope: Scope) -> list[Change]:
     user = (scope.tenant, scope.user)
     attributes = [(user, attribute) for attribute in await ledger.attributes_of(tx, *user)]
-    return await ledger.refold(tx, attributes, await ledger.free_text_of(tx, *user))
+    rows = await tx.rows(queries["free_text_in_use"], scope.params())
+    return await ledger.refold(tx, attributes, [RowRef(*user, row["id"]) for row in rows])
 
 
 async def _beliefs(tx: Transaction, scope: Scope) -> list[Belief]:
-    return [_belief(row) for row in await tx.rows(queries["beliefs"], scope.params())]
+    rows = await tx.rows(queries["beliefs"], scope.params())
+    messages: dict[UUID, set[UUID]] = defaultdict(set)
+    for row in rows:
+        messages[row["canonical_id"]].update(row["source_message_ids"])
+    return [_belief(row, messages[row["id"]]) for row in rows if row["standing"] != "merged"]
 
 
-def _belief(row: Row) -> Belief:
+def _belief(row: Row, messages: Collection[UUID]) -> Belief:
     standing = ledger.standing_of(row)
     assert standing is not None
     return Belief(
@@ -151,7 +158,7 @@ def _belief(row: Row) -> Belief:
         is_plan=standing.kind == "plan",
         valid=standing.valid,
         planned_for=standing.planned_for,
-        messages=frozenset(row["messages"]),
+        messages=frozenset(messages),
     )
 
 
@@ -198,8 +205,7 @@ async def drop(db: Database, scope: Scope, generation: int) -> int:
         dropped += gone
         await asyncio.sleep(0)
     async with db.transaction() as tx:
-        while await tx.rows(queries["drop_messages"], {**params, "limit": _DROP_BATCH}):
-            continue
+        await tx.execute(queries["drop_messages"], params)
         await tx.execute(queries["set_state"], {**params, "state": "dropped"})
     return dropped
 
@@ -207,11 +213,11 @@ async def drop(db: Database, scope: Scope, generation: int) -> int:
 async def _drop_some(db: Database, params: dict[str, Any]) -> int:
     async with db.transaction() as tx:
         await tx.execute(queries["outdate_comparisons"], params)
-        rows = await tx.rows(queries["drop_facts"], {**params, "limit": _DROP_BATCH})
+        rows = await tx.rows(queries["some_facts"], {**params, "limit": _DROP_BATCH})
         ids: list[UUID] = [row["id"] for row in rows]
         if ids:
-            await tx.execute(queries["drop_vectors"], {**params, "ids": ids})
-            await tx.execute(queries["drop_verdicts"], {**params, "ids": ids})
+            for what in ("facts", "vectors", "first_verdicts", "second_verdicts"):
+                await tx.execute(queries[f"drop_{what}"], {**params, "ids": ids})
             subjects = [str(row) for row in ids]
             await tx.execute(queries["drop_failures"], {**params, "subjects": subjects})
         return len(ids)

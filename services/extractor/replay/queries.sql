@@ -177,23 +177,25 @@ SELECT v.tenant_id, v.user_id, t.new_id, v.model, v.embedding
   JOIN fact_vectors v ON v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.fact_id = t.old_id
     ON CONFLICT DO NOTHING;
 
+-- name: verdicts_to_carry
+-- Reads what was decided about pairs that any of these facts is in, and which of each are stated directly.
+SELECT v.first_id, v.second_id, v.verdict, v.judge, v.reason, v.cosine,
+       (SELECT f.generation = 0 FROM memory_facts f WHERE f.tenant_id = v.tenant_id
+           AND f.user_id = v.user_id AND f.id = v.first_id) AS first_stated,
+       (SELECT f.generation = 0 FROM memory_facts f WHERE f.tenant_id = v.tenant_id
+           AND f.user_id = v.user_id AND f.id = v.second_id) AS second_stated
+  FROM (SELECT * FROM verdicts
+         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND first_id = ANY(%(ids)s)
+         UNION
+        SELECT * FROM verdicts
+         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND second_id = ANY(%(ids)s)) AS v;
+
 -- name: carry_verdicts
--- Copies what was decided about pairs of carried facts, and about carried ones and directly stated ones.
+-- Stores what was decided about facts for their copies.
 INSERT INTO verdicts (tenant_id, user_id, first_id, second_id, verdict, judge, reason, cosine)
-SELECT v.tenant_id, v.user_id, least(a.id, b.id), greatest(a.id, b.id), v.verdict, v.judge, v.reason, v.cosine
-  FROM verdicts v
- CROSS JOIN LATERAL (
-       SELECT coalesce((SELECT t.new_id FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS t(old_id, new_id)
-                         WHERE t.old_id = v.first_id),
-                       (SELECT f.id FROM memory_facts f WHERE f.tenant_id = v.tenant_id
-                           AND f.user_id = v.user_id AND f.id = v.first_id AND f.generation = 0)) AS id) AS a
- CROSS JOIN LATERAL (
-       SELECT coalesce((SELECT t.new_id FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS t(old_id, new_id)
-                         WHERE t.old_id = v.second_id),
-                       (SELECT f.id FROM memory_facts f WHERE f.tenant_id = v.tenant_id
-                           AND f.user_id = v.user_id AND f.id = v.second_id AND f.generation = 0)) AS id) AS b
- WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND a.id IS NOT NULL AND b.id IS NOT NULL
-   AND (v.first_id = ANY(%(old_ids)s::uuid[]) OR v.second_id = ANY(%(old_ids)s::uuid[]))
+SELECT %(tenant)s, %(user)s, t.*
+  FROM unnest(%(firsts)s::uuid[], %(seconds)s::uuid[], %(verdicts)s::text[], %(judges)s::text[],
+              %(reasons)s::text[], %(cosines)s::real[]) AS t
     ON CONFLICT DO NOTHING;
 
 -- name: settling
@@ -204,16 +206,14 @@ SELECT count(*)::int AS facts, count(*) FILTER (WHERE state = 'settled')::int AS
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;
 
 -- name: beliefs
--- Reads what is believed or planned in the generation in use, each with all messages it rests on.
+-- Reads what is believed or planned in the generation in use, and its evidence.
 SELECT f.id, f.subject, f.slot, f.value, f.value_key, f.content, f.cardinality, f.standing,
        f.believed, f.planned_for, f.canonical_id, f.planned_since, f.superseded_by, f.evidence_count,
-       ARRAY(SELECT DISTINCT message FROM memory_facts e CROSS JOIN unnest(e.source_message_ids) AS message
-              WHERE e.tenant_id = f.tenant_id AND e.user_id = f.user_id AND e.canonical_id = f.id
-                AND e.generation IN (0, u.generation)) AS messages
+       f.source_message_ids
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
-   AND f.state = 'settled' AND f.standing IN ('belief', 'plan');
+   AND f.state = 'settled' AND f.standing IN ('belief', 'plan', 'merged');
 
 -- name: forgotten
 -- Reads from which messages a statement was forgotten, and when.
@@ -269,6 +269,13 @@ SELECT tenant_id, user_id, id, source_message_ids FROM memory_facts
    AND state = 'settled' AND standing IS DISTINCT FROM 'forgotten'
  ORDER BY said_at, id;
 
+-- name: free_text_in_use
+-- Lists a user's settled free-text facts of the generation in use.
+SELECT f.id FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.slot IS NULL AND f.state = 'settled'
+   AND f.generation IN (0, u.generation);
+
 -- name: retire_generation
 -- Lets the facts of a replaced generation hold nowhere, until it is promoted again.
 UPDATE memory_facts
@@ -282,28 +289,31 @@ UPDATE memory_facts
 UPDATE users SET belief_version = belief_version + 1
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
 
+-- name: some_facts
+-- Names some of a generation's facts.
+SELECT id FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
+ LIMIT %(limit)s;
+
 -- name: drop_facts
--- Deletes some of a dropped generation's facts.
+-- Deletes facts of a dropped generation.
 DELETE FROM memory_facts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s
-   AND id IN (SELECT id FROM memory_facts
-               WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
-               LIMIT %(limit)s)
-RETURNING id;
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
 
 -- name: drop_vectors
 -- Deletes the vectors of deleted facts.
-DELETE FROM fact_vectors v
- USING (SELECT DISTINCT model FROM fact_vectors
-         WHERE tenant_id = %(tenant)s AND user_id = %(user)s) AS models
- WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = models.model
-   AND v.fact_id = ANY(%(ids)s);
+DELETE FROM fact_vectors
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND fact_id = ANY(%(ids)s);
 
--- name: drop_verdicts
--- Deletes what was decided about deleted facts.
+-- name: drop_first_verdicts
+-- Deletes what was decided about pairs that begin with a deleted fact.
 DELETE FROM verdicts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s
-   AND (first_id = ANY(%(ids)s) OR second_id = ANY(%(ids)s));
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND first_id = ANY(%(ids)s);
+
+-- name: drop_second_verdicts
+-- Deletes what was decided about pairs that end with a deleted fact.
+DELETE FROM verdicts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND second_id = ANY(%(ids)s);
 
 -- name: drop_failures
 -- Deletes the dead letters of deleted facts.
@@ -312,10 +322,6 @@ DELETE FROM failures
    AND subject_id = ANY(%(subjects)s);
 
 -- name: drop_messages
--- Deletes some of what a dropped generation accounted for.
+-- Deletes what a dropped generation accounted for.
 DELETE FROM replay_messages
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
-   AND chat_log_id IN (SELECT chat_log_id FROM replay_messages
-                        WHERE tenant_id = %(tenant)s AND user_id = %(user)s
-                          AND generation = %(generation)s LIMIT %(limit)s)
-RETURNING chat_log_id;
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -257,13 +257,34 @@ async def carry(
     copied = await tx.rows(queries["carry_facts"], copies)
     await tx.execute(queries["carry_vectors"], copies)
     if settled:
-        await tx.execute(queries["carry_verdicts"], copies)
+        copy_of = dict(zip(copies["old_ids"], copies["new_ids"], strict=True))
+        await _carry_verdicts(tx, scope, copy_of)
     streams = {"extracted": EXTRACTED, "embedded": EMBEDDED}
     return [
         (stream, bell)
         for state, stream in streams.items()
         for bell in bells_for(row for row in copied if row["state"] == state)
     ]
+
+
+async def _carry_verdicts(tx: Transaction, scope: Scope, copy_of: Mapping[UUID, UUID]) -> None:
+    """What was decided about two facts holds for their copies; one stated directly is its own."""
+    rows = await tx.rows(queries["verdicts_to_carry"], scope.params(ids=list(copy_of)))
+    pairs = []
+    for row in rows:
+        first = row["first_id"] if row["first_stated"] else copy_of.get(row["first_id"])
+        second = row["second_id"] if row["second_stated"] else copy_of.get(row["second_id"])
+        if first is not None and second is not None:
+            pairs.append((min(first, second), max(first, second), row))
+    params = {
+        "firsts": [first for first, _, _ in pairs],
+        "seconds": [second for _, second, _ in pairs],
+        **{f"{name}s": [row[name] for _, _, row in pairs] for name in _DECIDED},
+    }
+    await tx.execute(queries["carry_verdicts"], scope.params(**params))
+
+
+_DECIDED = ("verdict", "judge", "reason", "cosine")
 
 
 def _copy_id(tenant: str, generation: int, row: Row) -> UUID:
