@@ -427,6 +427,19 @@ async def test_what_came_in_meanwhile_is_not_lost(world: World) -> None:
     assert counted[0]["n"] == 0
 
 
+async def test_what_was_merged_stays_merged_when_it_is_carried_over(world: World) -> None:
+    """Said twice between the replay and its promotion: one belief, before and after."""
+    await told(world)
+    outcome, _ = await world.make(world.replayer())
+    await world.pipeline.say("I like chess on Sundays", session_id="x")
+    await world.pipeline.say("I like chess on Sundays", session_id="y")
+    await world.pipeline.settled()
+    before = await world.held()
+    await world.replayer().promote(ANA, outcome.generation)
+    assert await world.held() == before
+    assert before.count(("", "I like chess on Sundays")) == 1
+
+
 async def test_a_call_that_was_under_way_goes_to_the_generation_in_use(world: World) -> None:
     """A message whose model answers after the promotion is believed after it."""
     await told(world)
