@@ -13,7 +13,16 @@ from typing import Annotated
 
 import typer
 
-from services.console.commands import AsJson, Data, command, dead, group, keys, slots
+from services.console.commands import (
+    AsJson,
+    Data,
+    command,
+    dead,
+    group,
+    keys,
+    replay,
+    slots,
+)
 from services.console.errors import CommandError
 from shared.topology import PROCESSES
 
@@ -229,6 +238,7 @@ def recall(
 
 app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
+replay.add_to(app, panel=MEMORY)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from services.extractor.extractors import Extractor
+    from services.extractor.replay.work import Replayer
     from shared.embeddings import Embedder
 
 log = structlog.get_logger()
@@ -263,6 +265,74 @@ async def run_process(name: str, settings: Settings) -> None:
             await _run_sweeper(adapters, stopping)
         else:
             await _run_stage(adapters, stopping)
+
+
+# ---- commands that work on rows
+
+
+@asynccontextmanager
+async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
+    """Build what `memoire replay` works with; `settings` name its model, or the rules.
+
+    Raises ConfigurationError when the database is not migrated.
+    """
+    from services.extractor.replay.reading import Means
+    from services.extractor.replay.work import Replayer
+    from shared.broker import Announcer, connect_redis
+
+    async with AsyncExitStack() as stack:
+        adapters = Adapters(settings, "replay", stack)
+        await _require_schema(adapters.database_url)
+        db = Database(
+            adapters.database_url,
+            max_connections=settings.llm_concurrency + _REPLAY_CONNECTIONS,
+            by_key=True,
+            statement_timeout_ms=_REPLAY_STATEMENT_MS,
+            name="memoire-replay",
+        )
+        await db.open()
+        stack.push_async_callback(db.close)
+        redis = connect_redis(adapters.redis_url)
+        stack.push_async_callback(redis.aclose)
+        extractor_at, prompt_bytes = _extractor_at(settings, prompt)
+        means = Means(
+            extractor_at, prompt_bytes, settings.llm_max_input_tokens, settings.llm_concurrency
+        )
+        yield Replayer(
+            db=db,
+            announcer=Announcer(redis, settings.settled_max_length),
+            means=means,
+            policy=adapters.policy,
+            at_point=crash_hook("replay"),
+        )
+
+
+_REPLAY_CONNECTIONS = 6  # four users held at once, and their other statements
+_REPLAY_STATEMENT_MS = 120_000  # a user's whole generation in one
+
+
+def _extractor_at(settings: Settings, prompt: str) -> tuple[Callable[[datetime], Extractor], int]:
+    """Build extractors as of a day, and say how long their prompt is."""
+    from services.extractor.extractors import ByModel, ByRules
+    from services.extractor.replay.prompts import size_of
+    from shared.llm import ChatModel
+
+    if not settings.uses_model:
+        rules = ByRules()
+        return lambda _: rules, 0
+    model = ChatModel(
+        base_url=settings.llm_base_url,
+        api_key=_secret(settings.llm_api_key),
+        model=settings.llm_model,
+        timeout_seconds=settings.llm_timeout_seconds,
+    )
+    return lambda at: ByModel(model, prompt=prompt, clock=lambda: at), size_of(prompt)
+
+
+async def _require_schema(url: str) -> None:
+    if missing := await asyncio.to_thread(pending, url):
+        names = ", ".join(migration.name for migration in missing)
+        raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
 
 
 async def _wait_for_schema(url: str, stopping: asyncio.Event) -> None:

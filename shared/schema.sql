@@ -57,6 +57,7 @@ CREATE TABLE chat_logs (
     rings smallint DEFAULT 0 NOT NULL,
     retry_at timestamp with time zone,
     extracted_at timestamp with time zone,
+    generation integer,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
@@ -99,6 +100,7 @@ CREATE TABLE extractions (
     dropped jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    message_ids uuid[],
     CONSTRAINT extractions_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
 );
@@ -221,6 +223,35 @@ CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
+
+CREATE TABLE replay_messages (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    generation integer NOT NULL,
+    chat_log_id uuid NOT NULL,
+    extraction_id uuid,
+    CONSTRAINT replay_messages_pkey PRIMARY KEY (tenant_id, user_id, generation, chat_log_id)
+);
+
+CREATE TABLE replays (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    generation integer NOT NULL,
+    state text NOT NULL,
+    extractor text,
+    model text,
+    prompt text,
+    session_id text,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    promoted_at timestamp with time zone,
+    replaced_at timestamp with time zone,
+    replaced_by integer,
+    CONSTRAINT replays_pkey PRIMARY KEY (tenant_id, user_id, generation),
+    CONSTRAINT replays_state_check CHECK ((state = ANY (ARRAY['running'::text, 'ready'::text, 'promoted'::text, 'replaced'::text, 'dropping'::text, 'dropped'::text])))
+);
+CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
 
 CREATE TABLE schema_migrations (
     name text NOT NULL,

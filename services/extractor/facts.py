@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -84,6 +84,14 @@ def validate(
         )
         ordinals[first.id] += 1
     return Validated(facts, dict(dropped))
+
+
+def in_generation(fact: NewFact, generation: int) -> NewFact:
+    """The same fact in a generation: another one may have been promoted while a model thought."""
+    if fact.generation == generation:
+        return fact
+    row = fact_id(fact.tenant, generation, fact.source_message_ids[0], fact.ordinal)
+    return replace(fact, generation=generation, id=row)
 
 
 def _as_list(raw_facts: object) -> Iterable[Any]:

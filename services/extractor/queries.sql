@@ -106,6 +106,9 @@ SELECT t.id,
                  WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id AND f.subject = 'user'
                    AND f.slot IS NOT NULL AND f.value IS NOT NULL AND f.standing = 'belief'
                    AND f.believed @> now()
+                   AND f.generation IN (0, coalesce((SELECT generation FROM users u
+                                                      WHERE u.tenant_id = t.tenant_id
+                                                        AND u.user_id = t.user_id), 1))
                  ORDER BY f.slot, f.id LIMIT %(known)s) AS k) AS known,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
                    'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content)), '[]')
@@ -118,8 +121,11 @@ SELECT t.id,
        AS t(tenant_id, user_id, session_id, id, before);
 
 -- name: lock_open
--- Locks reservations for their commit; what has been closed (or is another's) is not returned.
-SELECT e.id FROM extractions e
+-- Locks reservations for their commit; what has been closed (or is another's) is not returned. While
+-- any is committed its user's generation stays: who promotes another one takes this lock for himself.
+SELECT e.id, pg_advisory_xact_lock_shared(
+           hashtextextended('generation' || chr(31) || e.tenant_id || chr(31) || e.user_id, 0))
+  FROM extractions e
   JOIN unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
     ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
  WHERE e.state = 'open' AND (%(any_worker)s OR e.worker = %(worker)s)
@@ -127,15 +133,17 @@ SELECT e.id FROM extractions e
    FOR UPDATE OF e;
 
 -- name: finish_messages
--- Moves what still points at its reservation to extracted.
+-- Moves what still points at its reservation to extracted, in the generation that counts now.
 UPDATE chat_logs c
    SET state = 'extracted', extracted_at = now(), announced_at = coalesce(c.announced_at, now()),
-       rings = 0, retry_at = NULL
+       rings = 0, retry_at = NULL,
+       generation = coalesce((SELECT u.generation FROM users u
+                               WHERE u.tenant_id = c.tenant_id AND u.user_id = c.user_id), 1)
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(extractions)s::uuid[])
        AS t(tenant_id, user_id, id, extraction_id)
  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id
    AND c.extraction_id = t.extraction_id AND c.state IS NOT DISTINCT FROM 'extracting'
-RETURNING c.id;
+RETURNING c.id, c.generation;
 
 -- name: close
 -- Closes reservations and keeps what they were, with the paid answer.

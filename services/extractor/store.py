@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from services.extractor.facts import SourceMessage, Validated
+from services.extractor.facts import SourceMessage, Validated, in_generation
 from services.extractor.turns import ChatTurn, KnownFact
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, SessionBell
@@ -194,17 +194,18 @@ async def commit(
         ours = [one for one in finished if one.held.id in open_ids]
         moved = await _finish_messages(tx, ours)
         facts = [
-            fact
+            in_generation(fact, moved[fact.source_message_ids[0]])
             for one in ours
             for fact in one.validated.facts
-            if moved.issuperset(fact.source_message_ids)
+            if moved.keys() >= set(fact.source_message_ids)
         ]
         announcements = await insert_facts(tx, facts)
         await _close(tx, ours, "done", provenance)
     return [announcements if index == 0 else [] for index in range(len(finished))]
 
 
-async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> set[UUID]:
+async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> dict[UUID, int]:
+    """Move messages on; returns those that were still ours, with the generation they go to."""
     pairs = [(one.held, message) for one in finished for message in one.messages]
     params = {
         "tenants": [message.tenant for _, message in pairs],
@@ -212,7 +213,8 @@ async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> set
         "ids": [message.id for _, message in pairs],
         "extractions": [held.id for held, _ in pairs],
     }
-    return {row["id"] for row in await tx.rows(queries["finish_messages"], params)}
+    rows = await tx.rows(queries["finish_messages"], params)
+    return {row["id"]: row["generation"] for row in rows}
 
 
 async def fail(

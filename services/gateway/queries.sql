@@ -36,7 +36,9 @@ SELECT tenant_id, user_id, id, content, category, subject, slot, value, cardinal
        recorded_at, confidence::float8 AS confidence, quote, source_message_ids, extraction_id,
        session_id, agent_id, speaker, metadata, essential, state, created_at, embedded_at,
        compared_at, settled_at, coalesce(retry_at = 'infinity', false) AS dead, standing,
-       canonical_id, believed, planned_for, planned_since, superseded_by, evidence_count
+       canonical_id, believed, planned_for, planned_since, superseded_by, evidence_count, generation,
+       generation IN (0, (SELECT u.generation FROM users u
+                           WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s)) AS counts
   FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
 
@@ -280,6 +282,8 @@ SELECT count(*)::int AS pending,
         (SELECT recorded_at FROM memory_facts
           WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND state <> 'settled'
             AND retry_at IS DISTINCT FROM 'infinity'
+            AND generation IN (0, (SELECT generation FROM users
+                                    WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
           LIMIT %(bound)s)) AS waiting;
 
 -- name: events_after

@@ -86,6 +86,8 @@ class Recall:
                 tx, tenant, asked.user_id, _ids(best, near or [], lexical)
             )
             pending = await recall_store.pending(tx, scope)
+        if not all(row["counts"] for row in rows):
+            return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
         answer: dict[str, Any] = {
             "relevant_facts": _shown(best, rows, asked, now),
             "freshness": _freshness(pending),

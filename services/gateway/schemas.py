@@ -213,7 +213,11 @@ class FactVerdict(BaseModel):
 
 
 class History(BaseModel):
+    """`generation`: which run of which prompt it belongs to; 0 was stated directly."""
+
     fact_id: UUID
+    generation: int
+    counts: bool = Field(description="Whether that generation is the one in use.")
     events: list[HistoryEvent]
     evidence: list[UUID]
     verdicts: list[FactVerdict]

@@ -2,7 +2,8 @@
 -- planner takes those for empty. `IS NOT DISTINCT FROM` keeps it from trying.
 
 -- name: claim
--- Moves facts to settled; what somebody else moved first is not returned.
+-- Moves facts to settled; what somebody else moved first is not returned. Tells which count: those of
+-- a generation that is not promoted are nobody's news.
 UPDATE memory_facts f
    SET state = 'settled', announced_at = now(), settled_at = now(), rings = 0, retry_at = NULL
   FROM (SELECT f.tenant_id, f.user_id, f.id
@@ -11,4 +12,7 @@ UPDATE memory_facts f
          WHERE f.state IS NOT DISTINCT FROM 'compared' AND (f.retry_at IS NULL OR f.retry_at <= now())
          ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
  WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
-RETURNING f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.source_message_ids;
+RETURNING f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.source_message_ids,
+          f.generation IN (0, coalesce((SELECT u.generation FROM users u
+                                         WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id), 1))
+          AS counts;

@@ -27,7 +27,8 @@ async def settle(
         refs = [ref for key, mine in zip(keys, users, strict=True) if key in free for ref in mine]
         claimed = await tx.rows(queries["claim"], keys_of(refs))
         changes = await ledger.refold(tx, _attributes(claimed), _free_text(claimed))
-        occurrences = [*map(_settled, claimed), *filter(None, map(ledger.occurrence_of, changes))]
+        news = [row for row in claimed if row["counts"]]
+        occurrences = [*map(_settled, news), *filter(None, map(ledger.occurrence_of, changes))]
         announcements = await ledger.record_events(tx, occurrences)
     answers: list[list[Announcement] | None] = [[] if key in free else None for key in keys]
     first_free = next((index for index, key in enumerate(keys) if key in free), None)

@@ -99,7 +99,14 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     async with gateway.db.autocommit() as tx:
         row = await _fact(tx, caller.tenant, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
-    return {"fact_id": row["id"], "events": events, "evidence": evidence, "verdicts": verdicts}
+    return {
+        "fact_id": row["id"],
+        "generation": row["generation"],
+        "counts": row["counts"],
+        "events": events,
+        "evidence": evidence,
+        "verdicts": verdicts,
+    }
 
 
 async def _fact(tx: Transaction, tenant: str, fact_id: str) -> Row:

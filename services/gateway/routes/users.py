@@ -53,6 +53,8 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
             before=(before_at, before_id),
             limit=query.limit,
         )
+    if not all(row["counts"] for row in rows):  # a replay was promoted since the page was chosen
+        return await list_facts(user_id, query, gateway, caller)
     page, following = cursors.page(rows, query.limit, ["said_at", "id"])
     return {"facts": [public_fact(row, now) for row in page], "next_cursor": following}
 

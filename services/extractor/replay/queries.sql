@@ -1,0 +1,327 @@
+-- fragment: in_scope
+-- Whether a message is to be read again.
+(%(session)s::text IS NULL OR c.session_id = %(session)s)
+AND (%(since)s::timestamptz IS NULL OR c.said_at >= %(since)s)
+AND (%(until)s::timestamptz IS NULL OR c.said_at < %(until)s)
+
+-- name: try_hold
+-- Takes a user's replays for this connection, until it ends.
+SELECT pg_try_advisory_lock(hashtextextended('replay' || chr(31) || %(tenant)s || chr(31) || %(user)s, 0)) AS held;
+
+-- name: release
+-- Gives a user's replays back.
+SELECT pg_advisory_unlock(hashtextextended('replay' || chr(31) || %(tenant)s || chr(31) || %(user)s, 0)) AS released;
+
+-- name: still_held
+-- Fails when the connection that holds a user has gone.
+SELECT true AS alive;
+
+-- name: users_with_messages
+-- Lists a tenant's users who have anything to be read again.
+SELECT u.user_id FROM users u
+ WHERE u.tenant_id = %(tenant)s
+   AND EXISTS (SELECT FROM chat_logs c WHERE c.tenant_id = u.tenant_id AND c.user_id = u.user_id)
+ ORDER BY u.user_id;
+
+-- name: generation_in_use
+-- Reads whose facts count; null for a user nobody knows.
+SELECT generation FROM users WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: undecided
+-- Finds the generation that is neither promoted nor dropped yet.
+SELECT generation, state, extractor, model, prompt, session_id, since, until FROM replays
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND state IN ('running', 'ready', 'dropping');
+
+-- name: create
+-- Opens a new generation, with a number nobody had before.
+INSERT INTO replays (tenant_id, user_id, generation, state, extractor, model, prompt, session_id, since, until)
+SELECT u.tenant_id, u.user_id,
+       1 + greatest(u.generation,
+                    (SELECT max(r.generation) FROM replays r
+                      WHERE r.tenant_id = u.tenant_id AND r.user_id = u.user_id),
+                    (SELECT max(f.generation) FROM memory_facts f
+                      WHERE f.tenant_id = u.tenant_id AND f.user_id = u.user_id)),
+       'running', %(extractor)s, %(model)s, %(prompt)s, %(session)s, %(since)s, %(until)s
+  FROM users u
+ WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s
+RETURNING generation;
+
+-- name: set_state
+-- Moves a generation on.
+UPDATE replays SET state = %(state)s
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;
+
+-- name: generations
+-- Lists a user's generations with what they hold; the first one has no row before it is replaced.
+SELECT coalesce(r.generation, f.generation) AS generation, r.state, r.extractor, r.model, r.prompt,
+       r.created_at, r.promoted_at, r.replaced_at, r.replaced_by, coalesce(f.facts, 0)::int AS facts
+  FROM (SELECT * FROM replays WHERE tenant_id = %(tenant)s AND user_id = %(user)s) AS r
+  FULL JOIN (SELECT generation, count(*) AS facts FROM memory_facts
+              WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation > 0
+              GROUP BY generation) AS f USING (generation)
+ ORDER BY 1;
+
+-- name: heard
+-- Lists the extracted messages that a generation does not account for yet, and whether each is to be read again.
+SELECT c.id, c.session_id AS session, c.role, c.said_at, c.message_key,
+       octet_length(c.content) AS size, (
+-- with: in_scope
+       ) AS in_scope
+  FROM chat_logs c
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.state = 'extracted'
+   AND coalesce(c.generation, 1) <> %(generation)s
+   AND NOT EXISTS (SELECT FROM replay_messages m
+                    WHERE m.tenant_id = c.tenant_id AND m.user_id = c.user_id
+                      AND m.generation = %(generation)s AND m.chat_log_id = c.id);
+
+-- name: answers
+-- Lists the paid answers of one prompt and model with what they were asked about, the newest first.
+SELECT e.id, coalesce(e.message_ids,
+                      ARRAY(SELECT c.id FROM chat_logs c
+                             WHERE c.tenant_id = e.tenant_id AND c.user_id = e.user_id
+                               AND c.session_id = e.session_id AND c.extraction_id = e.id)) AS messages
+  FROM extractions e
+ WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.state = 'done'
+   AND e.answer IS NOT NULL AND e.extractor = %(extractor)s AND e.model = %(model)s
+   AND e.prompt = %(prompt)s
+ ORDER BY e.finished_at DESC, e.id;
+
+-- name: answer
+-- Reads what a model answered.
+SELECT answer FROM extractions
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s;
+
+-- name: messages
+-- Reads messages as the extractor does.
+SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session, c.role,
+       c.content, c.said_at, c.recorded_at, c.message_key, c.agent_id, c.speaker, c.metadata
+  FROM chat_logs c
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = ANY(%(ids)s)
+ ORDER BY c.said_at, c.message_key, c.id;
+
+-- name: turns_before
+-- Reads the turns of a session before a moment, the last first.
+SELECT id, role, said_at, content FROM chat_logs
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+   AND said_at < %(before)s
+ ORDER BY said_at DESC
+ LIMIT %(limit)s;
+
+-- name: save_answer
+-- Keeps a replay's call, with what was paid for, as the extractor keeps its own.
+INSERT INTO extractions (tenant_id, user_id, id, session_id, state, lease_until, worker, extractor,
+                         model, prompt, answer, input_tokens, output_tokens, dropped, message_ids,
+                         finished_at)
+VALUES (%(tenant)s, %(user)s, %(id)s, %(session)s, 'done', now(), 'replay', %(extractor)s, %(model)s,
+        %(prompt)s, %(answer)s, %(input_tokens)s, %(output_tokens)s, %(dropped)s, %(ids)s, now());
+
+-- name: account_for
+-- Notes by which answer messages were read; those already accounted for are not returned.
+INSERT INTO replay_messages (tenant_id, user_id, generation, chat_log_id, extraction_id)
+SELECT %(tenant)s, %(user)s, %(generation)s, id, %(extraction)s::uuid
+  FROM unnest(%(ids)s::uuid[]) AS t(id) ORDER BY id
+    ON CONFLICT DO NOTHING
+RETURNING chat_log_id;
+
+-- name: account_for_carried
+-- Notes extracted messages whose facts are carried over: the named ones, those not to be read again, or all.
+INSERT INTO replay_messages (tenant_id, user_id, generation, chat_log_id)
+SELECT c.tenant_id, c.user_id, %(generation)s, c.id
+  FROM chat_logs c
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.state = 'extracted'
+   AND coalesce(c.generation, 1) <> %(generation)s
+   AND (%(ids)s::uuid[] IS NULL OR c.id = ANY(%(ids)s))
+   AND (%(everything)s OR NOT (
+-- with: in_scope
+   ))
+    ON CONFLICT DO NOTHING
+RETURNING chat_log_id;
+
+-- name: facts_to_carry
+-- Lists the facts in use that begin with these messages, and those whose message is not kept here.
+SELECT f.id, f.generation, f.ordinal, f.source_message_ids[1] AS first
+  FROM memory_facts f
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.standing IS DISTINCT FROM 'forgotten'
+   AND f.generation = (SELECT generation FROM users WHERE tenant_id = %(tenant)s AND user_id = %(user)s)
+   AND (f.source_message_ids[1] = ANY(%(ids)s::uuid[])
+        OR NOT EXISTS (SELECT FROM chat_logs c
+                        WHERE c.tenant_id = f.tenant_id AND c.user_id = f.user_id
+                          AND c.id = f.source_message_ids[1]));
+
+-- name: carry_facts
+-- Copies facts into a generation with all they rest on. What is embedded is not embedded again, but
+-- compared within its new generation; what is carried while it is promoted stays settled.
+INSERT INTO memory_facts (
+       tenant_id, user_id, id, generation, content, category, subject, slot, value, value_key,
+       cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
+       said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, announced_at, embedded_at,
+       compared_at, settled_at, state)
+SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subject, slot, value, value_key,
+       cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
+       said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, now(), embedded_at,
+       CASE WHEN %(settled)s THEN compared_at END, CASE WHEN %(settled)s THEN settled_at END,
+       CASE WHEN f.state = 'extracted' THEN 'extracted'
+            WHEN %(settled)s AND f.state = 'settled' THEN 'settled' ELSE 'embedded' END
+  FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS t(old_id, new_id)
+  JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = t.old_id
+    ON CONFLICT (tenant_id, user_id, id) DO NOTHING
+RETURNING tenant_id, user_id, id, announced_at, state;
+
+-- name: carry_vectors
+-- Copies the vectors of carried facts.
+INSERT INTO fact_vectors (tenant_id, user_id, fact_id, model, embedding)
+SELECT v.tenant_id, v.user_id, t.new_id, v.model, v.embedding
+  FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS t(old_id, new_id)
+  JOIN fact_vectors v ON v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.fact_id = t.old_id
+    ON CONFLICT DO NOTHING;
+
+-- name: verdicts_to_carry
+-- Reads what was decided about pairs that any of these facts is in, and which of each are stated directly.
+SELECT v.first_id, v.second_id, v.verdict, v.judge, v.reason, v.cosine,
+       (SELECT f.generation = 0 FROM memory_facts f WHERE f.tenant_id = v.tenant_id
+           AND f.user_id = v.user_id AND f.id = v.first_id) AS first_stated,
+       (SELECT f.generation = 0 FROM memory_facts f WHERE f.tenant_id = v.tenant_id
+           AND f.user_id = v.user_id AND f.id = v.second_id) AS second_stated
+  FROM (SELECT * FROM verdicts
+         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND first_id = ANY(%(ids)s)
+         UNION
+        SELECT * FROM verdicts
+         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND second_id = ANY(%(ids)s)) AS v;
+
+-- name: carry_verdicts
+-- Stores what was decided about facts for their copies.
+INSERT INTO verdicts (tenant_id, user_id, first_id, second_id, verdict, judge, reason, cosine)
+SELECT %(tenant)s, %(user)s, t.*
+  FROM unnest(%(firsts)s::uuid[], %(seconds)s::uuid[], %(verdicts)s::text[], %(judges)s::text[],
+              %(reasons)s::text[], %(cosines)s::real[]) AS t
+    ON CONFLICT DO NOTHING;
+
+-- name: settling
+-- Counts a generation's facts: all, settled, and given up.
+SELECT count(*)::int AS facts, count(*) FILTER (WHERE state = 'settled')::int AS settled,
+       count(*) FILTER (WHERE state <> 'settled' AND retry_at = 'infinity')::int AS dead
+  FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;
+
+-- name: beliefs
+-- Reads what is believed or planned in the generation in use, and its evidence.
+SELECT f.id, f.subject, f.slot, f.value, f.value_key, f.content, f.cardinality, f.standing,
+       f.believed, f.planned_for, f.canonical_id, f.planned_since, f.superseded_by, f.evidence_count,
+       f.source_message_ids
+  FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+   AND f.state = 'settled' AND f.standing IN ('belief', 'plan', 'merged');
+
+-- name: forgotten
+-- Reads from which messages a statement was forgotten, and when.
+SELECT source_message_ids, acted_at FROM belief_acts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'tombstone' AND value_key IS NOT NULL
+   AND source_message_ids <> '{}'
+ ORDER BY acted_at;
+
+-- name: forget_again
+-- Forgets what a fact says, as of the time at which something of its messages was forgotten.
+INSERT INTO belief_acts (tenant_id, user_id, id, kind, fact_id, subject, slot, value, value_key,
+                         source_message_ids, acted_at, actor, reason)
+SELECT f.tenant_id, f.user_id, %(id)s, 'tombstone', f.id, f.subject, f.slot, f.value,
+       f.value_key, f.source_message_ids, %(at)s, 'replay', 'other words for what was forgotten'
+  FROM memory_facts f
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = %(fact)s
+   AND f.value_key IS NOT NULL AND f.said_at <= %(at)s;
+
+-- name: lock_generation
+-- Waits until no message is being committed to the user's generation, and keeps it so.
+SELECT pg_advisory_xact_lock(hashtextextended('generation' || chr(31) || %(tenant)s || chr(31) || %(user)s, 0)) AS locked;
+
+-- name: promotable
+-- Reads a generation that can be promoted, beside the one in use.
+SELECT r.generation, r.state, r.extractor, r.model, r.prompt, u.generation AS in_use
+  FROM users u
+  LEFT JOIN replays r ON r.tenant_id = u.tenant_id AND r.user_id = u.user_id
+                     AND r.generation = %(generation)s
+ WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s
+   FOR UPDATE OF u;
+
+-- name: mark_replaced
+-- Notes that a generation made room for another.
+INSERT INTO replays (tenant_id, user_id, generation, state, replaced_at, replaced_by)
+VALUES (%(tenant)s, %(user)s, %(in_use)s, 'replaced', now(), %(generation)s)
+    ON CONFLICT (tenant_id, user_id, generation)
+    DO UPDATE SET state = 'replaced', replaced_at = now(), replaced_by = EXCLUDED.replaced_by;
+
+-- name: mark_promoted
+-- Notes that a generation is the one in use.
+UPDATE replays SET state = 'promoted', promoted_at = now(), replaced_at = NULL, replaced_by = NULL
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;
+
+-- name: use_generation
+-- Lets another generation count, and has whatever was read for comparison read again.
+UPDATE users SET generation = %(generation)s, belief_version = belief_version + 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: facts_of_generation
+-- Lists a generation's settled facts that nobody forgot.
+SELECT tenant_id, user_id, id, source_message_ids FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
+   AND state = 'settled' AND standing IS DISTINCT FROM 'forgotten'
+ ORDER BY said_at, id;
+
+-- name: free_text_in_use
+-- Lists a user's settled free-text facts of the generation in use.
+SELECT f.id FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.slot IS NULL AND f.state = 'settled'
+   AND f.generation IN (0, u.generation);
+
+-- name: retire_generation
+-- Lets the facts of a replaced generation hold nowhere, until it is promoted again.
+UPDATE memory_facts
+   SET standing = 'retired', canonical_id = id, believed = '{}', planned_for = NULL,
+       planned_since = NULL, superseded_by = NULL, evidence_count = 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
+   AND state = 'settled' AND standing IS DISTINCT FROM 'forgotten';
+
+-- name: outdate_comparisons
+-- Keeps whoever compares a user's facts just now from writing about facts that go; waits for him.
+UPDATE users SET belief_version = belief_version + 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: some_facts
+-- Names some of a generation's facts.
+SELECT id FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
+ LIMIT %(limit)s;
+
+-- name: drop_facts
+-- Deletes facts of a dropped generation.
+DELETE FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
+
+-- name: drop_vectors
+-- Deletes the vectors of deleted facts.
+DELETE FROM fact_vectors
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND fact_id = ANY(%(ids)s);
+
+-- name: drop_first_verdicts
+-- Deletes what was decided about pairs that begin with a deleted fact.
+DELETE FROM verdicts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND first_id = ANY(%(ids)s);
+
+-- name: drop_second_verdicts
+-- Deletes what was decided about pairs that end with a deleted fact.
+DELETE FROM verdicts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND second_id = ANY(%(ids)s);
+
+-- name: drop_failures
+-- Deletes the dead letters of deleted facts.
+DELETE FROM failures
+ WHERE stage IN ('embedder', 'deduper', 'superseder') AND tenant_id = %(tenant)s
+   AND subject_id = ANY(%(subjects)s);
+
+-- name: drop_messages
+-- Deletes what a dropped generation accounted for.
+DELETE FROM replay_messages
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s;
