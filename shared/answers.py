@@ -100,10 +100,11 @@ def _as_asked(value: Any, shape: Shape) -> dict[str, Any] | None:
         return {shape.wanted: []}
     if shape.wanted not in value:
         inner = next(iter(value.values())) if len(value) == 1 else None
-        return inner if isinstance(inner, dict) and shape.wanted in inner else None
+        found = isinstance(inner, dict) and shape.wanted in inner
+        return _as_asked(inner, shape) if found else None
     items = value[shape.wanted]
     listed = items if isinstance(items, list) else [items] if shape.is_item(items) else []
-    return value | {shape.wanted: listed}
+    return {**value, shape.wanted: listed}
 
 
 def _answer_part(text: str) -> str:

@@ -69,9 +69,7 @@ def read_completion(body: str) -> Completion:
         raise PoisonError(f"the model refused: {str(refusal)[:300]}")
     if choice.get("finish_reason") == "content_filter":
         raise PoisonError("the server's content filter withheld the answer")
-    return Completion(
-        text, _tokens(completion.get("usage")), cut=reason in ("length", "max_tokens")
-    )
+    return Completion(text, _tokens(completion.get("usage")), cut=cut)
 
 
 def _text(message: Mapping[str, Any]) -> str:

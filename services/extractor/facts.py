@@ -1,6 +1,7 @@
-"""From a model's answer to observations (pure): each fact is validated on its own.
+"""From an extractor's answer to observations (pure): each fact is judged on its own.
 
-A bad fact is dropped and counted by its reason; the rest are kept.
+A fact is kept when it says something, names messages that were sent, is grounded in them, holds no
+secret, and is not junk. What fails is dropped and counted by its reason; the rest are kept.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from services.extractor.echoes import shown
+from services.extractor.grounding import folded, occurs
+from services.extractor.junk import Saying, junk_reason
+from services.extractor.leniency import put_right, quote_of, source_ids
 from shared.facts.statements import NewFact, Statement, observed
 from shared.ids import fact_id
+from shared.redaction import is_secret, redact
 
 _MAX_FACTS = 1_000
 _QUOTE_CHARACTERS = 2_000
@@ -46,6 +52,26 @@ class Validated:
     facts: list[NewFact]
     dropped: dict[str, int]
 
+    def having_lost(self, before: Mapping[str, int]) -> Validated:
+        """The same, with what was lost before anything was validated."""
+        return Validated(self.facts, dict(Counter(before) + Counter(self.dropped)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A fact that may stand, and the messages it rests on, first said first."""
+
+    statement: Statement
+    quote: str | None
+    rests_on: Sequence[SourceMessage]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What another fact of the same message must differ in to say something else."""
+        said = self.statement
+        about = (said.subject.casefold(), said.claim, said.temporal_state, said.slot)
+        return (self.rests_on[0].id, *about, folded(said.value or ""), folded(said.content))
+
 
 def validate(
     raw_facts: object,
@@ -57,63 +83,95 @@ def validate(
 ) -> Validated:
     """Keep what rests on these messages and makes sense, in the answer's order.
 
-    `context` has the ids of turns that were shown beside them: naming one too does no harm.
+    `messages` are as they were stored. `context` has the ids of turns that were shown beside them:
+    naming one too does no harm.
     """
     sources = {str(message.id): message for message in messages}
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
+    told: set[tuple[object, ...]] = set()
     facts: list[NewFact] = []
-    for raw in _as_list(raw_facts):
-        kept = _read(raw, sources, context)
+    for raw in _listed(raw_facts, dropped):
+        kept = _judged(raw, sources, context)
+        if isinstance(kept, _Kept) and kept.key in told:
+            kept = "duplicate"
         if isinstance(kept, str):
             dropped[kept] += 1
             continue
-        statement, rests_on = kept
-        first = rests_on[0]
-        facts.append(
-            _new_fact(statement, rests_on, raw, generation, ordinals[first.id], extraction_id)
-        )
-        ordinals[first.id] += 1
+        told.add(kept.key)
+        first = kept.rests_on[0].id
+        facts.append(_new_fact(kept, generation, ordinals[first], extraction_id))
+        ordinals[first] += 1
     return Validated(facts, dict(dropped))
 
 
-def _as_list(raw_facts: object) -> Iterable[Any]:
-    return raw_facts[:_MAX_FACTS] if isinstance(raw_facts, list) else ()
+def _listed(raw_facts: object, dropped: Counter[str]) -> Iterable[Any]:
+    facts = raw_facts if isinstance(raw_facts, list) else []
+    if len(facts) > _MAX_FACTS:
+        dropped["too_many"] += len(facts) - _MAX_FACTS
+    return facts[:_MAX_FACTS]
 
 
-def _read(
+def _judged(
     raw: object, sources: Mapping[str, SourceMessage], context: Collection[str]
-) -> tuple[Statement, list[SourceMessage]] | str:
-    """Read one fact; returns the reason when it is to be dropped."""
+) -> _Kept | str:
+    """Judge one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
         return "not_an_object"
-    named = raw.get("source_message_ids")
-    if not isinstance(named, list) or not named:
+    named = source_ids(raw)
+    if not named:
         return "no_source"
-    if any(str(row) not in sources and str(row) not in context for row in named):
+    if any(row not in sources and row not in context for row in named):
         return "unknown_source"
-    rests_on = {str(row): sources[str(row)] for row in named if str(row) in sources}
+    rests_on = sorted(
+        {row: sources[row] for row in named if row in sources}.values(),
+        key=lambda message: (message.said_at, message.message_key),
+    )
     if not rests_on:
         return "not_said_by_user"
+    return _grounded(raw, rests_on)
+
+
+def _grounded(raw: Mapping[str, Any], rests_on: Sequence[SourceMessage]) -> _Kept | str:
+    """Compare a fact with what its messages say; all of them as the extractor was shown them."""
+    texts = [shown(message.role, message.content) for message in rests_on]
+    quote = quote_of(raw)
+    said_in = [
+        message
+        for message, text in zip(rests_on, texts, strict=True)
+        if quote is None or occurs(quote, text)
+    ]
+    fields = put_right(raw, (said_in or rests_on)[0].said_at)
+    if isinstance(fields, str):
+        return fields
+    if _holds_secret(fields, quote):
+        return "secret"
+    if not said_in:
+        return "quote_not_found"
     try:
-        statement = Statement.model_validate(raw)
+        statement = Statement.model_validate(fields)
     except ValidationError as error:
         return f"invalid_{error.errors()[0]['loc'][0]}"
-    return statement, sorted(rests_on.values(), key=lambda m: (m.said_at, m.message_key))
+    saying = Saying(
+        statement.content,
+        statement.value,
+        statement.subject,
+        statement.claim,
+        statement.temporal_state,
+    )
+    return junk_reason(saying, quote, texts) or _Kept(statement, quote, rests_on)
 
 
-def _new_fact(
-    statement: Statement,
-    rests_on: Sequence[SourceMessage],
-    raw: Mapping[str, Any],
-    generation: int,
-    ordinal: int,
-    extraction_id: UUID,
-) -> NewFact:
-    first = rests_on[0]
-    quote = raw.get("quote")
+def _holds_secret(fields: Mapping[str, Any], quote: str | None) -> bool:
+    """A quote may show where a secret was; what is believed may not."""
+    said = (fields["content"], fields["value"], fields["subject"])
+    return any(is_secret(each) for each in said if each) or redact(quote or "") != (quote or "")
+
+
+def _new_fact(kept: _Kept, generation: int, ordinal: int, extraction_id: UUID) -> NewFact:
+    first = kept.rests_on[0]
     return NewFact(
-        **observed(statement),
+        **observed(kept.statement),
         tenant=first.tenant,
         user=first.user,
         id=fact_id(first.tenant, generation, first.id, ordinal),
@@ -122,8 +180,8 @@ def _new_fact(
         recorded_at=first.recorded_at,
         message_key=first.message_key,
         ordinal=ordinal,
-        quote=quote.replace("\x00", "")[:_QUOTE_CHARACTERS] if isinstance(quote, str) else None,
-        source_message_ids=tuple(message.id for message in rests_on),
+        quote=kept.quote.replace("\x00", "")[:_QUOTE_CHARACTERS] if kept.quote else None,
+        source_message_ids=tuple(message.id for message in kept.rests_on),
         extraction_id=extraction_id,
         session=first.session,
         agent_id=first.agent_id,

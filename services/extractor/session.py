@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
 import structlog
 
 from services.extractor import store
+from services.extractor.echoes import shown
 from services.extractor.extractors import Extractor
 from services.extractor.facts import SourceMessage, Validated, validate
 from services.extractor.store import Finished, Reservation
@@ -137,20 +138,24 @@ class SessionWork:
 
     async def _think(self, held: Reservation, messages: Sequence[SourceMessage]) -> Finished:
         """Find the facts in the user's own messages; the others' are context."""
-        spoken = [message for message in messages if message.role == "user"]
+        turns = [_turn(message) for message in messages]
+        spoken = [turn for turn in turns if turn.role == "user" and turn.content]
         if not spoken:
             return Finished(held, messages, Validated([], {}))
         around = await self._surroundings((held, messages[0].said_at))
-        context = [*around.before, *(_turn(m) for m in messages if m.role != "user")]
+        before = [replace(turn, content=shown(turn.role, turn.content)) for turn in around.before]
+        others = [turn for turn in turns if turn.role != "user"]
+        context = [turn for turn in (*before, *others) if turn.content]
+        sent = {turn.id for turn in spoken}
         async with self._calls:
-            found = await self._extractor.extract([_turn(m) for m in spoken], context, around.known)
+            found = await self._extractor.extract(spoken, context, around.known)
         validated = validate(
             found.facts,
-            spoken,
+            [message for message in messages if str(message.id) in sent],
             generation=around.generation,
             extraction_id=held.id,
             context={turn.id for turn in context},
-        )
+        ).having_lost(found.dropped)
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)
 
@@ -225,4 +230,6 @@ class SessionWork:
 
 
 def _turn(message: SourceMessage) -> ChatTurn:
-    return ChatTurn(str(message.id), message.role, message.said_at, message.content)
+    """A message as an extractor is shown it: its secrets stay in PostgreSQL."""
+    content = shown(message.role, message.content)
+    return ChatTurn(str(message.id), message.role, message.said_at, content)

@@ -34,7 +34,8 @@ async def test_a_message_moves_from_open_to_settled(api: Api) -> None:
     sent = (await api.ingest(content="I moved to Lisbon")).json()
     path = f"/v1/traces/{sent['trace_id']}"
     trace = (await api.get(path)).json()
-    assert set(trace) == {"trace_id", "chat_log_id", "status", "stages", "facts", "failures"}
+    fields = {"trace_id", "chat_log_id", "status", "stages", "facts", "failures", "extraction"}
+    assert set(trace) == fields
     assert (trace["status"], trace["chat_log_id"]) == ("open", sent["chat_log_id"])
     stages = ["extractor", "embedder", "deduper", "superseder"]
     assert _stages(trace) == dict.fromkeys(stages, "pending")
