@@ -21,6 +21,8 @@ _PLACEHOLDER = re.compile(r"\[redacted:[a-z-]+\]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _GIT_COMMIT = 40
+_DIGIT = re.compile(r"\d")
+_WITH_DIGITS = ("0-9",)
 _CARD = re.compile(  # what issuers begin with, and how long their numbers are
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
     r"|35\d{14}|6(?:011|[45]\d\d)\d{12,15}"
@@ -36,6 +38,7 @@ class _Pattern:
     kind: str
     when: re.Pattern[str]
     check: Callable[[str], bool] | None
+    near: tuple[str, ...]
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         group = "secret" if "secret" in self.when.groupindex else 0
@@ -46,7 +49,7 @@ class _Pattern:
 
 def redact(text: str) -> str:
     """The text with each secret replaced by `[redacted:<kind>]`; without one it is unchanged."""
-    for pattern in _PATTERNS:
+    for pattern in _worth_trying(text):
         for start, end in reversed(list(pattern.spans(text))):
             if not _PLACEHOLDER.search(text, start, end):
                 text = f"{text[:start]}[redacted:{pattern.kind}]{text[end:]}"
@@ -57,7 +60,7 @@ def is_secret(text: str) -> bool:
     """Whether a text holds a secret, or the place where one was."""
     if _PLACEHOLDER.search(text):
         return True
-    return any(True for pattern in _PATTERNS for _ in pattern.spans(text))
+    return any(True for pattern in _worth_trying(text) for _ in pattern.spans(text))
 
 
 def redact_all(document: Any) -> Any:
@@ -70,6 +73,16 @@ def redact_all(document: Any) -> Any:
         case list() | tuple():
             return [redact_all(item) for item in document]
     return document
+
+
+def _worth_trying(text: str) -> list[_Pattern]:
+    small = text.lower()
+    digits = bool(_DIGIT.search(text))
+    return [
+        pattern
+        for pattern in _PATTERNS
+        if (digits and pattern.near == _WITH_DIGITS) or any(near in small for near in pattern.near)
+    ]
 
 
 # ---- what a match must be as well
@@ -141,6 +154,7 @@ def _load() -> tuple[tuple[_Pattern, ...], frozenset[str]]:
             entry["kind"],
             re.compile(entry["when"], re.DOTALL | (0 if entry.get("case") else re.IGNORECASE)),
             _CHECKS[entry["check"]] if "check" in entry else None,
+            tuple(entry["near"]),
         )
         for entry in data["pattern"]
     )
