@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any, Protocol
 
 from services.extractor.answer_schema import ANSWER_SCHEMA
-from services.extractor.junk import injects
+from services.extractor.evidence import injects
 from services.extractor.leniency import source_ids
 from services.extractor.rules import RulesExtractor
 from services.extractor.store import Provenance

@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from services.extractor.echoes import shown
+from services.extractor.evidence import Evidence
 from services.extractor.grounding import folded, occurs
 from services.extractor.junk import Saying, junk_reason
 from services.extractor.leniency import put_right, quote_of, source_ids
@@ -58,6 +59,14 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """A message that was sent, and what the extractor was shown of it."""
+
+    message: SourceMessage
+    shown: Evidence
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     """A fact that may stand, and the messages it rests on, first said first."""
 
@@ -86,7 +95,10 @@ def validate(
     `messages` are as they were stored. `context` has the ids of turns that were shown beside them:
     naming one too does no harm.
     """
-    sources = {str(message.id): message for message in messages}
+    sources = {
+        str(message.id): _Source(message, Evidence(shown(message.role, message.content)))
+        for message in messages
+    }
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
     told: set[tuple[object, ...]] = set()
@@ -112,9 +124,7 @@ def _listed(raw_facts: object, dropped: Counter[str]) -> Iterable[Any]:
     return facts[:_MAX_FACTS]
 
 
-def _judged(
-    raw: object, sources: Mapping[str, SourceMessage], context: Collection[str]
-) -> _Kept | str:
+def _judged(raw: object, sources: Mapping[str, _Source], context: Collection[str]) -> _Kept | str:
     """Judge one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
         return "not_an_object"
@@ -125,23 +135,18 @@ def _judged(
         return "unknown_source"
     rests_on = sorted(
         {row: sources[row] for row in named if row in sources}.values(),
-        key=lambda message: (message.said_at, message.message_key),
+        key=lambda source: (source.message.said_at, source.message.message_key),
     )
     if not rests_on:
         return "not_said_by_user"
     return _grounded(raw, rests_on)
 
 
-def _grounded(raw: Mapping[str, Any], rests_on: Sequence[SourceMessage]) -> _Kept | str:
-    """Compare a fact with what its messages say; all of them as the extractor was shown them."""
-    texts = [shown(message.role, message.content) for message in rests_on]
+def _grounded(raw: Mapping[str, Any], rests_on: Sequence[_Source]) -> _Kept | str:
+    """Compare a fact with what its messages say, as the extractor was shown them."""
     quote = quote_of(raw)
-    said_in = [
-        message
-        for message, text in zip(rests_on, texts, strict=True)
-        if quote is None or occurs(quote, text)
-    ]
-    fields = put_right(raw, (said_in or rests_on)[0].said_at)
+    said_in = [each for each in rests_on if quote is None or occurs(quote, each.shown.folded)]
+    fields = put_right(raw, (said_in or rests_on)[0].message.said_at)
     if isinstance(fields, str):
         return fields
     if _holds_secret(fields, quote):
@@ -149,17 +154,12 @@ def _grounded(raw: Mapping[str, Any], rests_on: Sequence[SourceMessage]) -> _Kep
     if not said_in:
         return "quote_not_found"
     try:
-        statement = Statement.model_validate(fields)
+        said = Statement.model_validate(fields)
     except ValidationError as error:
         return f"invalid_{error.errors()[0]['loc'][0]}"
-    saying = Saying(
-        statement.content,
-        statement.value,
-        statement.subject,
-        statement.claim,
-        statement.temporal_state,
-    )
-    return junk_reason(saying, quote, texts) or _Kept(statement, quote, rests_on)
+    saying = Saying(said.content, said.value, said.subject, said.claim, said.temporal_state)
+    junk = junk_reason(saying, quote, [each.shown for each in rests_on])
+    return junk or _Kept(said, quote, [each.message for each in rests_on])
 
 
 def _holds_secret(fields: Mapping[str, Any], quote: str | None) -> bool:

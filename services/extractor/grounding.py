@@ -18,9 +18,9 @@ def folded(text: str) -> str:
     return "".join(character for character in plain if character.isalnum())
 
 
-def occurs(quote: str, message: str) -> bool:
-    """Whether the message says the quote; one without letters or digits stands in any."""
-    within, position = folded(message), 0
+def occurs(quote: str, within: str) -> bool:
+    """Whether a folded message says the quote; one without letters or digits stands in any."""
+    position = 0
     for part in _GAP.split(quote):
         wanted = folded(part)
         found = within.find(wanted, position)

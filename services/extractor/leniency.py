@@ -20,7 +20,8 @@ _SELF = frozenset({"user", "the user", "i", "me", "myself", "self", "speaker", "
 _CLAIMS = {
     "holds": "holds", "hold": "holds", "true": "holds", "asserts": "holds",
     "ends": "ends", "end": "ends", "ended": "ends",
-    "denies": "denies", "deny": "denies", "denied": "denies", "false": "denies", "negates": "denies",
+    "denies": "denies", "deny": "denies", "denied": "denies", "negates": "denies",
+    "false": "denies",
 }  # fmt: skip
 _STATES = {
     "current": "current", "present": "current", "ongoing": "current", "now": "current",

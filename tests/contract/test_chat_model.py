@@ -225,7 +225,6 @@ async def test_ten_megabytes_are_read_up_to_a_bound_and_hold_nobody_up(content: 
     facts = cut.value.complete.content.get("facts", [])
     assert len(json.dumps(facts)) <= MAX_BODY_BYTES
     assert bool(facts) is content.startswith('{"facts"')
-    print(longest)
     assert longest < 1.0, "seconds of CPU; a tenth of it was measured"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -101,10 +102,8 @@ def test_a_body_that_was_not_read_to_its_end_says_what_was_read(content: str, cu
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(PoisonError):
         assert isinstance(read_object(text, SHAPE)["facts"], list)
-    except PoisonError:
-        pass
 
 
 def test_strict_mode_is_asked_for_only_where_a_schema_fits_it() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.extractor.junk import Saying, injects, junk_reason
+from services.extractor.evidence import Evidence, injects
+from services.extractor.junk import Saying, junk_reason
 
 
 def reason(said: str, content: str, quote: str | None = None, **about: Any) -> str | None:
@@ -16,7 +17,7 @@ def reason(said: str, content: str, quote: str | None = None, **about: Any) -> s
         "claim": "holds",
         "temporal_state": "current",
     } | about
-    return junk_reason(Saying(content, **fields), quote, [said])
+    return junk_reason(Saying(content, **fields), quote, [Evidence(said)])
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,9 @@ def test_text_without_a_secret_is_unchanged(text: str) -> None:
 
 
 @given(
-    st.lists(st.sampled_from("the quick brown fox lives in Lisbon since 2019 with Anna".split()))
+    st.lists(
+        st.sampled_from(["the", "fox", "lives", "in", "Lisbon", "since", "2019", "with", "Anna"])
+    )
 )
 def test_plain_words_hold_no_secret(words: list[str]) -> None:
     assert redact(" ".join(words)) == " ".join(words)
