@@ -17,13 +17,15 @@ from typing import Any
 from shared.errors import PoisonError
 
 _MAX_VALUES = 200
-_MAX_TIDIED = 4
+_MAX_TIDIED = 2
 _REASONING_ENDS = re.compile(
     r"</(?:think|thinking|thought|reasoning|analysis|scratchpad)>|<\|channel\|>final<\|message\|>",
     re.IGNORECASE,
 )
 _OPENS = re.compile(r"[{\[]")
-_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_STRING = (
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'  # to the end where it is not closed: once, not often
+)
 _SLIPS = re.compile(  # a string is kept whatever it holds; outside of strings these are slips
     rf"({_STRING})|,(?=\s*[}}\]])|\b(True|False|None|undefined)\b|//[^\n]*", re.DOTALL
 )
@@ -52,13 +54,18 @@ class Shape:
         return isinstance(value, dict) and len(self.properties.intersection(value)) > 1
 
 
-def read_object(text: str, shape: Shape) -> dict[str, Any]:
+def read_object(text: str, shape: Shape, *, cut: bool = False) -> dict[str, Any]:
     """Find the answer; raises PoisonError where there is none.
 
     Of several the last counts, since models think aloud first. A bare list, or items one after
-    another, are taken for what the object should have held.
+    another, are taken for what the object should have held. What was cut may have been complete:
+    some models go on with blanks for ever.
     """
+    if cut and text.rstrip(" \t\r\n`")[-1:] not in {"}", "]"}:
+        raise PoisonError("the answer was cut")
     values, whole = _values(_answer_part(text))
+    if cut and not whole:
+        raise PoisonError("the answer was cut")
     objects = [value for value in values if isinstance(value, dict)]
     if shape.wanted is None:
         if objects:

@@ -16,7 +16,7 @@ from shared.errors import PoisonError, RetryableError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-MAX_BODY_BYTES = 2_097_152
+MAX_BODY_BYTES = 1_048_576
 """A thousand facts take 0.4 MB; whoever writes more has lost the thread, and is cut."""
 
 _UNREAD = {"X-Stainless-Raw-Response": "stream"}  # the client then leaves the body to us

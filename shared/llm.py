@@ -91,11 +91,15 @@ class ChatModel:
         await self._client.close()
 
     def _answer(self, completion: Completion, shape: Shape) -> Answer:
-        if completion.cut:
+        try:
+            content = read_object(completion.text, shape, cut=completion.cut)
+        except PoisonError as error:
+            if not completion.cut:
+                raise
             items = complete_items(completion.text, shape)
-            content = {shape.wanted: items} if shape.wanted and items else {}
-            raise CutAnswerError(Answer(content, self.model, *completion.tokens))
-        return Answer(read_object(completion.text, shape), self.model, *completion.tokens)
+            complete = {shape.wanted: items} if shape.wanted and items else {}
+            raise CutAnswerError(Answer(complete, self.model, *completion.tokens)) from error
+        return Answer(content, self.model, *completion.tokens)
 
     # ---- the format
 

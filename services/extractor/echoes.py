@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from shared.redaction import redact
 
@@ -30,10 +30,26 @@ def shown(role: str, content: str) -> str:
 
 def own_words(content: str) -> str:
     """A user's turn without what was recalled into it and without instructions to an assistant."""
-    without_blocks = _TAGGED.sub("\n", content)
+    without_blocks = _without_tagged(content) if _TAG.search(content) else content
     if not (_HEADING.search(without_blocks) or _INSTRUCTION.search(without_blocks)):
         return content if without_blocks == content else without_blocks.strip()
     return "\n".join(_own_lines(without_blocks.split("\n"))).strip()
+
+
+def _without_tagged(content: str) -> str:
+    """Each block between such tags is gone; a tag that is not closed is only text."""
+    small, own, position, closed = content.lower(), [], 0, set(_TAG_NAMES)
+    while tag := _TAG.search(content, position):
+        name = tag[1].lower()
+        end = small.find(f"</{name}>", tag.end()) if name in closed else -1
+        if end < 0:
+            closed.discard(name)
+            own.append(content[position : tag.end()])
+            position = tag.end()
+        else:
+            own += [content[position : tag.start()], "\n"]
+            position = end + len(name) + 3
+    return "".join([*own, content[position:]])
 
 
 def _own_lines(lines: list[str]) -> Iterator[str]:
@@ -69,12 +85,10 @@ def _read(under: _Under, line: str) -> tuple[_Under, bool]:
     return "nothing", True
 
 
-def _compiled() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    text = files("services.extractor").joinpath("echoes.toml").read_text("utf-8")
-    data = tomllib.loads(text)
+def _compiled(data: Mapping[str, Any]) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     tags = "|".join(sorted(data["tags"], key=len, reverse=True))
     return (
-        re.compile(rf"<({tags})(?:\s[^<>\n]{{0,200}})?>.*?</\1\s*>", re.DOTALL | re.IGNORECASE),
+        re.compile(rf"<({tags})(?:\s[^<>\n]{{0,200}})?>", re.IGNORECASE),
         re.compile(
             rf"^{_MARKS}(?:{'|'.join(data['headings'])})"
             r"[ \t]*[*_\]]*[ \t]*(?::[*_]*(?P<rest>.*)|$)",
@@ -84,4 +98,6 @@ def _compiled() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     )
 
 
-_TAGGED, _HEADING, _INSTRUCTION = _compiled()
+_DATA = tomllib.loads(files("services.extractor").joinpath("echoes.toml").read_text("utf-8"))
+_TAG_NAMES = frozenset(_DATA["tags"])
+_TAG, _HEADING, _INSTRUCTION = _compiled(_DATA)

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Literal
 
 from services.extractor.grounding import folded
@@ -21,6 +22,8 @@ _SENTENCE = re.compile(r"[^.!?…;\n]+(?:[.!?…]+[\"'”’)]*|[;\n]|$)|[.!?…
 _WOULD = re.compile(r"\b(?:would|I'd|we'd|could)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _STEM = 5
+_LONGEST_CLAUSE = 300
+_MAX_PARTS = 200  # of a kind, in one message: nobody asks more questions
 _COMMON = frozenset({
     "the", "and", "for", "are", "was", "were", "has", "have", "had", "that", "this", "with",
     "from", "into", "about", "user", "they", "their", "them", "who", "his", "her", "its", "she",
@@ -67,24 +70,35 @@ class Evidence:
         sentences = [found[0] for found in _SENTENCE.finditer(self.text)]
         handed_over = _scopes("handed_over", self.text) + _scopes("fiction", self.text)
         return {
-            "question": [sentence for sentence in sentences if _only_asks(sentence)],
-            "hypothetical": list(_supposed(sentences)),
-            "quotation": _scopes("others_words", self.text),
-            "request": handed_over,
+            "question": [each for each in sentences if _only_asks(each)][:_MAX_PARTS],
+            "hypothetical": list(_supposed(sentences))[:_MAX_PARTS],
+            "quotation": _scopes("others_words", self.text)[:_MAX_PARTS],
+            "request": handed_over[:_MAX_PARTS],
         }
 
     @cached_property
-    def denied(self) -> list[tuple[str, str]]:
-        """Each denied clause, after the stem of its verb."""
-        return list(_denied(self.text))
+    def _denials(self) -> list[tuple[str, str]]:
+        return list(islice(_denied(self.text), _MAX_PARTS))
+
+    @cached_property
+    def denied(self) -> list[tuple[str, set[str]]]:
+        """Each denied clause: the stem of its verb, and those of its words."""
+        return [(verb, stems(clause)) for verb, clause in self._denials]
+
+    @cached_property
+    def unasserted_stems(self) -> dict[Reason, set[str]]:
+        return {
+            reason: set().union(*(stems(part) for part in parts))
+            for reason, parts in self.unasserted.items()
+        }
 
     def without(self, reason: Reason | Literal["denial"]) -> Rest:
         """What the message says besides its parts of this kind."""
         if reason not in self._rests:
-            denied = [clause for _, clause in self.denied]
+            denied = [clause for _, clause in self._denials]
             parts = denied if reason == "denial" else self.unasserted[reason]
             rest = self.text
-            for part in parts:
+            for part in dict.fromkeys(parts):
                 rest = rest.replace(part, " ")
             self._rests[reason] = Rest(rest)
         return self._rests[reason]
@@ -146,7 +160,7 @@ def _denied(message: str) -> Iterator[tuple[str, str]]:
     for found in _NEGATED.finditer(message):
         ends = _SENTENCE_ENDS.search(message, found.end())
         sentence = message[found.end() : ends.start() if ends else None]
-        clause = _CLAUSE_ENDS.split(sentence, maxsplit=1)[0]
+        clause = _CLAUSE_ENDS.split(sentence[:_LONGEST_CLAUSE], maxsplit=1)[0]
         if said := words_of(clause):
             yield stem("be" if found["be"] else said[0]), clause
 

@@ -22,6 +22,7 @@ from shared.clock import Clock, utc_now
 from shared.llm import Answer, ChatModel, CutAnswerError
 
 PROMPT = "extract.v2"
+_CONTEXT_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Extraction:
     facts: list[Any]
     tokens: tuple[int, int] = (0, 0)
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Extraction) -> Extraction:
+        tokens = (self.tokens[0] + other.tokens[0], self.tokens[1] + other.tokens[1])
+        dropped = Counter(self.dropped) + Counter(other.dropped)
+        return Extraction([*self.facts, *other.facts], tokens, dropped)
 
 
 class Extractor(Protocol):
@@ -79,24 +85,37 @@ class ByModel:
         Whatever it talks a model into then touches its own facts alone.
         """
         harmless = [turn for turn in context if not (turn.role == "user" and injects(turn.content))]
-        facts: list[Any] = []
-        tokens, dropped = [0, 0], Counter[str]()
         groups = list(_groups(messages))
-        for group in groups:
-            answer, lost = await self._ask(group, harmless, known)
-            tokens = [tokens[0] + answer.input_tokens, tokens[1] + answer.output_tokens]
-            dropped.update(lost)
-            for fact in answer.content.get("facts") or []:
-                if len(groups) > 1 and _names_another(fact, group, messages):
-                    dropped["unknown_source"] += 1
-                else:
-                    facts.append(fact)
-        return Extraction(facts, (tokens[0], tokens[1]), dropped)
+        found = [await self._in_parts(group, harmless, known) for group in groups]
+        if len(groups) > 1:
+            found = [
+                _its_own(each, group, messages) for each, group in zip(found, groups, strict=True)
+            ]
+        return sum(found[1:], start=found[0])
+
+    async def _in_parts(
+        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
+    ) -> Extraction:
+        """Ask; where the answer is cut, ask about each half, and of one message take what is whole.
+
+        Raises CutAnswerError when the answer to a single message holds nothing that is whole.
+        """
+        try:
+            return _extraction(await self._ask(messages, context, known))
+        except CutAnswerError as error:
+            if len(messages) == 1:
+                if not error.complete.content:
+                    raise
+                return _extraction(error.complete) + Extraction([], dropped={"cut_off": 1})
+            spent = Extraction([], (error.complete.input_tokens, error.complete.output_tokens))
+        first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
+        begun = spent + await self._in_parts(first, context, known)
+        around = [*context, *first][-_CONTEXT_TURNS:]
+        return begun + await self._in_parts(second, around, known)
 
     async def _ask(
         self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
-    ) -> tuple[Answer, dict[str, int]]:
-        """Of one message's cut answer take what is complete; of several's let less be asked."""
+    ) -> Answer:
         document = {
             "task": "extract",
             "today": self._clock().date().isoformat(),
@@ -104,12 +123,13 @@ class ByModel:
             "context": [_as_json(turn) for turn in context],
             "messages": [_as_json(turn) for turn in messages],
         }
-        try:
-            return await self._model.ask(self._system, document, ANSWER_SCHEMA), {}
-        except CutAnswerError as error:
-            if len(messages) > 1 or not error.complete.content:
-                raise
-            return error.complete, {"cut_off": 1}
+        return await self._model.ask(self._system, document, ANSWER_SCHEMA)
+
+
+def _extraction(answer: Answer) -> Extraction:
+    facts = answer.content.get("facts")
+    tokens = (answer.input_tokens, answer.output_tokens)
+    return Extraction(facts if isinstance(facts, list) else [], tokens)
 
 
 def _groups(messages: Sequence[ChatTurn]) -> Iterator[list[ChatTurn]]:
@@ -121,10 +141,19 @@ def _groups(messages: Sequence[ChatTurn]) -> Iterator[list[ChatTurn]]:
             yield [turn]
 
 
-def _names_another(fact: Any, group: Sequence[ChatTurn], messages: Sequence[ChatTurn]) -> bool:
-    """Whether a fact names a message that was not sent with its own."""
+def _its_own(
+    found: Extraction, group: Sequence[ChatTurn], messages: Sequence[ChatTurn]
+) -> Extraction:
+    """Without the facts that name a message which was asked about elsewhere."""
     others = {turn.id for turn in messages} - {turn.id for turn in group}
-    return isinstance(fact, dict) and not others.isdisjoint(source_ids(fact))
+    own = [
+        fact
+        for fact in found.facts
+        if not isinstance(fact, dict) or others.isdisjoint(source_ids(fact))
+    ]
+    lost = len(found.facts) - len(own)
+    dropped = {**found.dropped, "unknown_source": lost} if lost else found.dropped
+    return Extraction(own, found.tokens, dropped)
 
 
 def _as_json(turn: ChatTurn) -> dict[str, str]:

@@ -69,15 +69,15 @@ def _speaks_of_it(saying: Saying, reason: Reason) -> bool:
 
 def _rests_on(saying: Saying, quote: str | None, reason: Reason, said: Sequence[Evidence]) -> bool:
     """Whether what a fact says stands in parts of this kind, and nothing of it elsewhere."""
-    parts = [part for each in said for part in each.unasserted[reason]]
-    if not parts:
+    if not any(each.unasserted[reason] for each in said):
         return False
     rests = [each.without(reason) for each in said]
     if quote and any(folded(quote) in rest.folded for rest in rests):
         return False
     told = stems(saying.value or saying.content)
-    within = set().union(*(stems(part) for part in parts))
-    return bool(told & within) and not any(told & rest.stems for rest in rests)
+    if any(told & rest.stems for rest in rests):
+        return False
+    return any(told & each.unasserted_stems[reason] for each in said)
 
 
 def _negation_lost(saying: Saying, quote: str | None, said: Sequence[Evidence]) -> bool:
@@ -97,4 +97,4 @@ def _negation_lost(saying: Saying, quote: str | None, said: Sequence[Evidence]) 
         return False
     if quote and any(folded(quote) in rest.folded for rest in rests):
         return False
-    return any(verb == denied_verb and told <= stems(clause) for denied_verb, clause in denied)
+    return any(verb == denied_verb and told <= clause for denied_verb, clause in denied)

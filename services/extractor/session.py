@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 _BYTES_PER_TOKEN = 4
 _LINGER_ROUNDS = 5
+_CONTEXT_CHARACTERS = 2_000  # of a turn that is only there to understand the others by
 _OUTAGE_PAUSE_SECONDS = 0.5
 _COMMIT_PAUSE_SECONDS = 0.02  # answers of a busy model come one by one; commits need not
 
@@ -145,7 +146,7 @@ class SessionWork:
         around = await self._surroundings((held, messages[0].said_at))
         before = [replace(turn, content=shown(turn.role, turn.content)) for turn in around.before]
         others = [turn for turn in turns if turn.role != "user"]
-        context = [turn for turn in (*before, *others) if turn.content]
+        context = [_cut(turn) for turn in (*before, *others) if turn.content]
         sent = {turn.id for turn in spoken}
         async with self._calls:
             found = await self._extractor.extract(spoken, context, around.known)
@@ -233,3 +234,10 @@ def _turn(message: SourceMessage) -> ChatTurn:
     """A message as an extractor is shown it: its secrets stay in PostgreSQL."""
     content = shown(message.role, message.content)
     return ChatTurn(str(message.id), message.role, message.said_at, content)
+
+
+def _cut(turn: ChatTurn) -> ChatTurn:
+    """A turn of the context, shortened: an assistant's may be longer than all that was said."""
+    if len(turn.content) <= _CONTEXT_CHARACTERS:
+        return turn
+    return replace(turn, content=turn.content[:_CONTEXT_CHARACTERS] + " …")

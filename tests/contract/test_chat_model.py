@@ -194,6 +194,12 @@ async def test_a_cut_answer_keeps_what_is_complete() -> None:
     assert len(server.requests) == 1
 
 
+async def test_what_was_cut_after_its_end_is_complete() -> None:
+    """Some models close their JSON and go on with blanks until the limit."""
+    answer, _ = await ask(lambda _: Reply(GOOD + "\n " * 500, finish_reason="length"))
+    assert answer.content == {"facts": [FACT]}
+
+
 async def test_reasoning_that_was_cut_is_no_answer() -> None:
     message = {"content": "", "reasoning_content": GOOD}
     outcome, _ = await ask(lambda _: Reply(message=message, finish_reason="length"))

@@ -217,6 +217,11 @@ async def test_a_cut_answer_is_asked_for_in_smaller_parts(
             await pipeline.store(*[pipeline.message(word) for word in words])
             await pipeline.settled()
     assert await contents(pipeline) == set(words)
+    asked = [len(document["messages"]) for document in server.documents]
+    assert asked == [7, 3, 1, 2, 4, 2, 2]
+    assert "number 2" in json.dumps(server.documents[4]["context"]), "what came before is shown"
+    [call] = await calls(pipeline)
+    assert (call["facts"], call["dropped"], call["input_tokens"]) == (7, None, 70)
     assert await pipeline.rows("SELECT 1 AS one FROM failures") == []
 
 

@@ -57,7 +57,7 @@ def test_nothing_is_an_answer_too(text: str) -> None:
     "text",
     [
         "", "I found nothing, sorry", '{"error": "overloaded"}', "[1, 2]", "{" * 100_000,
-        "[" * 100_000, '{"a":' * 50_000, f'{{"facts": [{F}, {{"content": oops}}]}}',
+        "[" * 100_000, '{"' + '\\"' * 100_000, "{" + '"\\' * 100_000, '{"a":' * 50_000, f'{{"facts": [{F}, {{"content": oops}}]}}',
     ],
 )  # fmt: skip
 def test_what_is_no_answer_is_refused(text: str) -> None:
