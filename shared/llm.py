@@ -1,24 +1,33 @@
 """A chat model behind any OpenAI-compatible server.
 
-Every request is a system turn and one user turn that is one JSON document. The best answer format
-the server takes is found once and remembered: `json_schema`, then `json_object`, then none.
+Every request is a system turn and one user turn that is one JSON document, without its secrets. The
+best answer format the server takes is found once and remembered: `json_schema`, `json_object` with
+the schema, `json_object`, then none. How an answer is read is `shared.answers`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
+from shared.answers import Shape, complete_items, read_object, text_of_cut_body
+from shared.completions import Completion, read_body, read_completion
 from shared.errors import MemoireError, PoisonError, RetryableError
 from shared.providers import classify
+from shared.redaction import redact_all
 
-_FORMATS = ("json_schema", "json_object", "plain")
-_FORMAT_REFUSALS = (400, 415, 422)
-_EARLY_FORMAT_REFUSALS = (*_FORMAT_REFUSALS, 500, 501)  # some servers fall over a schema
+log = structlog.get_logger()
+
+_FORMATS = ("json_schema", "json_object with schema", "json_object", "plain")
+_FORMAT_REFUSALS = (400, 415, 422, 501)
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema")
-_MAX_ANSWER_CHARACTERS = 2_000_000
+_STUMBLES = 3  # after so many times a server that falls over a format is taken at its word
+_REPAIRED_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,14 @@ class Answer:
     output_tokens: int
 
 
+class CutAnswerError(PoisonError):
+    """A token limit cut the answer: ask for less. `complete` has what was written to its end."""
+
+    def __init__(self, complete: Answer) -> None:
+        super().__init__("the model's answer was cut by its token limit")
+        self.complete = complete
+
+
 class ChatModel:
     """One model of one server. Raises the three kinds of error of `shared.errors`."""
 
@@ -40,6 +57,7 @@ class ChatModel:
         from openai import AsyncOpenAI  # noqa: PLC0415  0.7 s, paid only where a model is used
 
         self.model = model
+        self._timeout_seconds = timeout_seconds
         self._client = AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
@@ -48,55 +66,60 @@ class ChatModel:
         )
         self._format = 0
         self._format_found = False
+        self._stumbles = 0
 
     async def ask(
         self, system: str, document: Mapping[str, Any], schema: Mapping[str, Any]
     ) -> Answer:
-        """Ask once, and once more to repair an answer that is not a JSON object."""
-        turns = [
-            {"role": "system", "content": system},
-            {"role": "user", "content": json.dumps(document, ensure_ascii=False)},
-        ]
-        text, usage = await self._complete(turns, schema)
-        spent = [usage]
+        """Ask once, and once more to repair an answer that is not what was asked for.
+
+        Raises CutAnswerError when a token limit cut the answer; PoisonError when it is none.
+        """
+        shape = Shape.of(schema)
+        shown = json.dumps(redact_all(document), ensure_ascii=False)
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": shown}]
+        first = await self._complete(turns, schema)
         try:
-            content = read_object(text)
+            return self._answer(first, shape)
+        except CutAnswerError:
+            raise
         except PoisonError as error:
-            repair = {"task": "repair", "error": str(error), "answer": "one JSON object, no prose"}
-            turns += [
-                {"role": "assistant", "content": text[:20_000] or "(nothing)"},
-                {"role": "user", "content": json.dumps(repair)},
-            ]
-            text, usage = await self._complete(turns, schema)
-            spent.append(usage)
-            content = read_object(text)
-        return Answer(
-            content, self.model, sum(used[0] for used in spent), sum(used[1] for used in spent)
-        )
+            second = await self._complete([*turns, *_repair(first.text, error)], schema)
+            return self._answer(replace(second, tokens=_sum(first.tokens, second.tokens)), shape)
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _complete(
-        self, turns: list[dict[str, str]], schema: Mapping[str, Any]
-    ) -> tuple[str, tuple[int, int]]:
+    def _answer(self, completion: Completion, shape: Shape) -> Answer:
+        try:
+            content = read_object(completion.text, shape, cut=completion.cut)
+        except PoisonError as error:
+            if not completion.cut:
+                raise
+            items = complete_items(completion.text, shape)
+            complete = {shape.wanted: items} if shape.wanted and items else {}
+            raise CutAnswerError(Answer(complete, self.model, *completion.tokens)) from error
+        return Answer(content, self.model, *completion.tokens)
+
+    # ---- the format
+
+    async def _complete(self, turns: list[dict[str, str]], schema: Mapping[str, Any]) -> Completion:
         """Complete in the best format the server takes."""
         refusal: MemoireError | None = None
-        passing = False
+        stumbled = False
         for index in range(self._format, len(_FORMATS)):
             try:
-                answer = await self._request(turns, _FORMATS[index], schema)
+                completion = await self._request(turns, _FORMATS[index], schema)
             except Exception as error:
                 failure = classify(error)
                 status = getattr(error, "status_code", None)
                 if not self._may_be_the_format(status, str(error)):
                     raise failure from error
                 refusal = refusal or failure
-                passing = passing or (status or 0) >= 500
+                stumbled = stumbled or status == 500
                 continue
-            if not passing:  # a server that stumbled once has said nothing about formats
-                self._format, self._format_found = index, True
-            return answer
+            self._remember(index, stumbled=stumbled)
+            return completion
         assert refusal is not None
         raise refusal
 
@@ -104,54 +127,67 @@ class ChatModel:
         """Say whether a lesser format is worth a try; once one is found only if it is named."""
         if self._format_found:
             return status in _FORMAT_REFUSALS and any(word in said for word in _FORMAT_WORDS)
-        return status in _EARLY_FORMAT_REFUSALS
+        return status in _FORMAT_REFUSALS or status == 500
+
+    def _remember(self, index: int, *, stumbled: bool) -> None:
+        """Keep to this format from now on; one stumble alone says nothing about formats."""
+        self._stumbles = self._stumbles + 1 if stumbled else 0
+        if self._format_found and index == self._format:
+            return
+        if not stumbled or self._stumbles >= _STUMBLES:
+            self._format, self._format_found = index, True
+            log.info("the model's answer format was found", format=_FORMATS[index])
 
     async def _request(
         self, turns: list[dict[str, str]], answer_format: str, schema: Mapping[str, Any]
-    ) -> tuple[str, tuple[int, int]]:
-        options: dict[str, Any] = {}
-        if answer_format == "json_schema":
-            named = {"name": "answer", "schema": schema}
-            options["response_format"] = {"type": "json_schema", "json_schema": named}
-        elif answer_format == "json_object":
-            options["response_format"] = {"type": "json_object"}
-        # The client's typed call walks through every turn twice: half a millisecond a call.
-        body = {"model": self.model, "messages": turns, **options}
-        return _read_completion(
-            await self._client.post("/chat/completions", cast_to=object, body=body)
-        )
-
-
-def _read_completion(completion: Any) -> tuple[str, tuple[int, int]]:
-    """Read the text and the tokens (input, output); raises PoisonError for an unusable answer."""
-    try:
-        choice = completion["choices"][0]
-        message = choice["message"]
-        refusal = message.get("refusal")
-        usage = completion.get("usage") or {}
-        tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise RetryableError(f"the model server's answer makes no sense: {error!r}") from error
-    if choice.get("finish_reason") == "length":
-        raise PoisonError("the model's answer was cut by its token limit")
-    if refusal:
-        raise PoisonError(f"the model refused: {refusal}")
-    return message.get("content") or "", tokens
-
-
-def read_object(text: str) -> dict[str, Any]:
-    """Find the JSON object in an answer, past code fences and reasoning; raises PoisonError."""
-    if len(text) > _MAX_ANSWER_CHARACTERS:
-        raise PoisonError(f"the answer has {len(text)} characters")
-    decoder = json.JSONDecoder()
-    start = text.find("{", max(0, text.rfind("</think>")))
-    while start != -1:
+    ) -> Completion:
+        body: dict[str, Any] = {"model": self.model, "messages": turns}
+        if (asked := response_format(answer_format, schema)) is not None:
+            body["response_format"] = asked
         try:
-            found, _ = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
-            start = text.find("{", start + 1)
-            continue
-        if isinstance(found, dict):
-            return found
-        break
-    raise PoisonError("the answer holds no JSON object")
+            async with asyncio.timeout(self._timeout_seconds):
+                text, whole = await read_body(self._client, body)
+        except TimeoutError as error:  # a server that answers drop by drop
+            raise RetryableError("the model server did not answer in time") from error
+        if not whole:
+            return Completion(text_of_cut_body(text), (0, 0), cut=True)
+        return read_completion(text)
+
+
+def response_format(answer_format: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    match answer_format:
+        case "json_schema":
+            named = {"name": "answer", "schema": schema, "strict": is_strict(schema)}
+            return {"type": "json_schema", "json_schema": named}
+        case "json_object with schema":
+            return {"type": "json_object", "schema": schema}
+        case "json_object":
+            return {"type": "json_object"}
+    return None
+
+
+def is_strict(schema: Any) -> bool:
+    """Whether OpenAI's strict mode takes it: objects closed, and all their properties required."""
+    if isinstance(schema, list):
+        return all(is_strict(each) for each in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        closed = schema.get("additionalProperties") is False
+        if not closed or set(schema.get("required", ())) != set(properties):
+            return False
+        return all(is_strict(each) for each in properties.values())
+    return all(is_strict(value) for value in schema.values())
+
+
+def _repair(answer: str, error: PoisonError) -> list[dict[str, str]]:
+    task = {"task": "repair", "error": str(error), "answer": "one JSON object, no prose"}
+    return [
+        {"role": "assistant", "content": answer[:_REPAIRED_CHARACTERS] or "(nothing)"},
+        {"role": "user", "content": json.dumps(task)},
+    ]
+
+
+def _sum(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
+    return first[0] + second[0], first[1] + second[1]

@@ -100,6 +100,7 @@ CREATE TABLE extractions (
     dropped jsonb,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
+    facts integer,
     message_ids uuid[],
     CONSTRAINT extractions_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))

@@ -1,52 +1,42 @@
-"""The two ways to find facts in messages: a chat model, or rules. Both answer in one shape."""
+"""The two ways to find facts in messages: a chat model, or rules. Both answer in one shape.
+
+What they are given has been stripped of secrets and echoes (`echoes.py`); what they answer is
+validated, whoever it comes from (`facts.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Protocol
 
+from services.extractor.answer_schema import ANSWER_SCHEMA
+from services.extractor.evidence import injects
+from services.extractor.leniency import source_ids
 from services.extractor.rules import RulesExtractor
 from services.extractor.store import Provenance
 from services.extractor.turns import ChatTurn, KnownFact
 from shared.clock import Clock, utc_now
-from shared.llm import ChatModel
+from shared.llm import Answer, ChatModel, CutAnswerError
 
-PROMPT = "extract.v1"
-
-_FACT_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "content": {"type": "string"},
-        "category": {"type": "string"},
-        "subject": {"type": "string"},
-        "slot": {"type": ["string", "null"]},
-        "value": {"type": ["string", "null"]},
-        "cardinality": {"type": ["string", "null"], "enum": ["one", "many", None]},
-        "claim": {"type": "string", "enum": ["holds", "ends", "denies"]},
-        "temporal_state": {"type": "string", "enum": ["current", "past", "future", "recurring"]},
-        "confidence": {"type": "number"},
-        "source_message_ids": {"type": "array", "items": {"type": "string"}},
-        "quote": {"type": ["string", "null"]},
-        "occurred_at": {"type": ["string", "null"]},
-        "ended_at": {"type": ["string", "null"]},
-    },
-    "required": ["content", "source_message_ids"],
-}
-ANSWER_SCHEMA = {
-    "type": "object",
-    "properties": {"facts": {"type": "array", "items": _FACT_SCHEMA}},
-    "required": ["facts"],
-}
+PROMPT = "extract.v2"
+_CONTEXT_TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The raw facts of one pass, and the tokens they cost (input, output)."""
+    """The raw facts of one pass, the tokens they cost (input, output), what was lost already."""
 
     facts: list[Any]
     tokens: tuple[int, int] = (0, 0)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Extraction) -> Extraction:
+        tokens = (self.tokens[0] + other.tokens[0], self.tokens[1] + other.tokens[1])
+        dropped = Counter(self.dropped) + Counter(other.dropped)
+        return Extraction([*self.facts, *other.facts], tokens, dropped)
 
 
 class Extractor(Protocol):
@@ -90,6 +80,42 @@ class ByModel:
     async def extract(
         self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
     ) -> Extraction:
+        """Ask once; a message that gives orders is asked about by itself.
+
+        Whatever it talks a model into then touches its own facts alone.
+        """
+        harmless = [turn for turn in context if not (turn.role == "user" and injects(turn.content))]
+        groups = list(_groups(messages))
+        found = [await self._in_parts(group, harmless, known) for group in groups]
+        if len(groups) > 1:
+            found = [
+                _its_own(each, group, messages) for each, group in zip(found, groups, strict=True)
+            ]
+        return sum(found[1:], start=found[0])
+
+    async def _in_parts(
+        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
+    ) -> Extraction:
+        """Ask; where the answer is cut, ask about each half, and of one message take what is whole.
+
+        Raises CutAnswerError when the answer to a single message holds nothing that is whole.
+        """
+        try:
+            return _extraction(await self._ask(messages, context, known))
+        except CutAnswerError as error:
+            if len(messages) == 1:
+                if not error.complete.content:
+                    raise
+                return _extraction(error.complete) + Extraction([], dropped={"cut_off": 1})
+            spent = Extraction([], (error.complete.input_tokens, error.complete.output_tokens))
+        first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
+        begun = spent + await self._in_parts(first, context, known)
+        around = [*context, *first][-_CONTEXT_TURNS:]
+        return begun + await self._in_parts(second, around, known)
+
+    async def _ask(
+        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
+    ) -> Answer:
         document = {
             "task": "extract",
             "today": self._clock().date().isoformat(),
@@ -97,10 +123,37 @@ class ByModel:
             "context": [_as_json(turn) for turn in context],
             "messages": [_as_json(turn) for turn in messages],
         }
-        answer = await self._model.ask(self._system, document, ANSWER_SCHEMA)
-        facts = answer.content.get("facts")
-        tokens = (answer.input_tokens, answer.output_tokens)
-        return Extraction(facts if isinstance(facts, list) else [], tokens)
+        return await self._model.ask(self._system, document, ANSWER_SCHEMA)
+
+
+def _extraction(answer: Answer) -> Extraction:
+    facts = answer.content.get("facts")
+    tokens = (answer.input_tokens, answer.output_tokens)
+    return Extraction(facts if isinstance(facts, list) else [], tokens)
+
+
+def _groups(messages: Sequence[ChatTurn]) -> Iterator[list[ChatTurn]]:
+    """Part the messages into those that only say something, and each that gives orders."""
+    if harmless := [turn for turn in messages if not injects(turn.content)]:
+        yield harmless
+    for turn in messages:
+        if injects(turn.content):
+            yield [turn]
+
+
+def _its_own(
+    found: Extraction, group: Sequence[ChatTurn], messages: Sequence[ChatTurn]
+) -> Extraction:
+    """Without the facts that name a message which was asked about elsewhere."""
+    others = {turn.id for turn in messages} - {turn.id for turn in group}
+    own = [
+        fact
+        for fact in found.facts
+        if not isinstance(fact, dict) or others.isdisjoint(source_ids(fact))
+    ]
+    lost = len(found.facts) - len(own)
+    dropped = {**found.dropped, "unknown_source": lost} if lost else found.dropped
+    return Extraction(own, found.tokens, dropped)
 
 
 def _as_json(turn: ChatTurn) -> dict[str, str]:

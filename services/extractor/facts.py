@@ -1,6 +1,7 @@
-"""From a model's answer to observations (pure): each fact is validated on its own.
+"""From an extractor's answer to observations (pure): each fact is judged on its own.
 
-A bad fact is dropped and counted by its reason; the rest are kept.
+A fact is kept when it says something, names messages that were sent, is grounded in them, holds no
+secret, and is not junk. What fails is dropped and counted by its reason; the rest are kept.
 """
 
 from __future__ import annotations
@@ -14,8 +15,14 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
+from services.extractor.echoes import shown
+from services.extractor.evidence import Evidence
+from services.extractor.grounding import folded, occurs
+from services.extractor.junk import Saying, junk_reason
+from services.extractor.leniency import put_right, quote_of, source_ids
 from shared.facts.statements import NewFact, Statement, observed
 from shared.ids import fact_id
+from shared.redaction import is_secret, redact
 from shared.slots import Catalogue
 
 _MAX_FACTS = 1_000
@@ -47,6 +54,34 @@ class Validated:
     facts: list[NewFact]
     dropped: dict[str, int]
 
+    def having_lost(self, before: Mapping[str, int]) -> Validated:
+        """The same, with what was lost before anything was validated."""
+        return Validated(self.facts, dict(Counter(before) + Counter(self.dropped)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A message that was sent, and what the extractor was shown of it."""
+
+    message: SourceMessage
+    shown: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A fact that may stand, and the messages it rests on, first said first."""
+
+    statement: Statement
+    quote: str | None
+    rests_on: Sequence[SourceMessage]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What another fact of the same message must differ in to say something else."""
+        said = self.statement
+        about = (said.subject.casefold(), said.claim, said.temporal_state, said.slot)
+        return (self.rests_on[0].id, *about, folded(said.value or ""), folded(said.content))
+
 
 def validate(
     raw_facts: object,
@@ -59,30 +94,30 @@ def validate(
 ) -> Validated:
     """Keep what rests on these messages and makes sense, in the answer's order.
 
-    `context` has the ids of turns that were shown beside them: naming one too does no harm.
+    `messages` are as they were stored. `context` has the ids of turns that were shown beside them:
+    naming one too does no harm.
     """
-    sources = {str(message.id): message for message in messages}
+    sources = {
+        str(message.id): _Source(message, Evidence(shown(message.role, message.content)))
+        for message in messages
+    }
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
+    told: set[tuple[object, ...]] = set()
     facts: list[NewFact] = []
-    for raw in _as_list(raw_facts):
-        kept = _read(raw, sources, context)
+    for raw in _listed(raw_facts, dropped):
+        kept = _judged(raw, sources, context)
+        if isinstance(kept, _Kept) and kept.key in told:
+            kept = "duplicate"
         if isinstance(kept, str):
             dropped[kept] += 1
             continue
-        statement, rests_on = kept
-        first = rests_on[0]
-        facts.append(
-            _new_fact(
-                observed(statement, catalogue),
-                rests_on,
-                raw,
-                generation,
-                ordinals[first.id],
-                extraction_id,
-            )
-        )
-        ordinals[first.id] += 1
+        told.add(kept.key)
+        first = kept.rests_on[0].id
+        columns = observed(kept.statement, catalogue)
+        ordinal = ordinals[first]
+        facts.append(_new_fact(kept, columns, generation, ordinal, extraction_id))
+        ordinals[first] += 1
     return Validated(facts, dict(dropped))
 
 
@@ -94,41 +129,65 @@ def in_generation(fact: NewFact, generation: int) -> NewFact:
     return replace(fact, generation=generation, id=row)
 
 
-def _as_list(raw_facts: object) -> Iterable[Any]:
-    return raw_facts[:_MAX_FACTS] if isinstance(raw_facts, list) else ()
+def _listed(raw_facts: object, dropped: Counter[str]) -> Iterable[Any]:
+    facts = raw_facts if isinstance(raw_facts, list) else []
+    if len(facts) > _MAX_FACTS:
+        dropped["too_many"] += len(facts) - _MAX_FACTS
+    return facts[:_MAX_FACTS]
 
 
-def _read(
-    raw: object, sources: Mapping[str, SourceMessage], context: Collection[str]
-) -> tuple[Statement, list[SourceMessage]] | str:
-    """Read one fact; returns the reason when it is to be dropped."""
+def _judged(raw: object, sources: Mapping[str, _Source], context: Collection[str]) -> _Kept | str:
+    """Judge one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
         return "not_an_object"
-    named = raw.get("source_message_ids")
-    if not isinstance(named, list) or not named:
+    named = source_ids(raw)
+    if not named:
         return "no_source"
-    if any(str(row) not in sources and str(row) not in context for row in named):
+    if any(row not in sources and row not in context for row in named):
         return "unknown_source"
-    rests_on = {str(row): sources[str(row)] for row in named if str(row) in sources}
+    rests_on = sorted(
+        {row: sources[row] for row in named if row in sources}.values(),
+        key=lambda source: (source.message.said_at, source.message.message_key),
+    )
     if not rests_on:
         return "not_said_by_user"
+    return _grounded(raw, rests_on)
+
+
+def _grounded(raw: Mapping[str, Any], rests_on: Sequence[_Source]) -> _Kept | str:
+    """Compare a fact with what its messages say, as the extractor was shown them."""
+    quote = quote_of(raw)
+    said_in = [each for each in rests_on if quote is None or occurs(quote, each.shown.folded)]
+    fields = put_right(raw, (said_in or rests_on)[0].message.said_at)
+    if isinstance(fields, str):
+        return fields
+    if _holds_secret(fields, quote):
+        return "secret"
+    if not said_in:
+        return "quote_not_found"
     try:
-        statement = Statement.model_validate(raw)
+        said = Statement.model_validate(fields)
     except ValidationError as error:
         return f"invalid_{error.errors()[0]['loc'][0]}"
-    return statement, sorted(rests_on.values(), key=lambda m: (m.said_at, m.message_key))
+    saying = Saying(said.content, said.value, said.subject, said.claim, said.temporal_state)
+    junk = junk_reason(saying, quote, [each.shown for each in rests_on])
+    return junk or _Kept(said, quote, [each.message for each in rests_on])
+
+
+def _holds_secret(fields: Mapping[str, Any], quote: str | None) -> bool:
+    """A quote may show where a secret was; what is believed may not."""
+    said = (fields["content"], fields["value"], fields["subject"])
+    return any(is_secret(each) for each in said if each) or redact(quote or "") != (quote or "")
 
 
 def _new_fact(
+    kept: _Kept,
     columns: Mapping[str, Any],
-    rests_on: Sequence[SourceMessage],
-    raw: Mapping[str, Any],
     generation: int,
     ordinal: int,
     extraction_id: UUID,
 ) -> NewFact:
-    first = rests_on[0]
-    quote = raw.get("quote")
+    first = kept.rests_on[0]
     return NewFact(
         **columns,
         tenant=first.tenant,
@@ -139,8 +198,8 @@ def _new_fact(
         recorded_at=first.recorded_at,
         message_key=first.message_key,
         ordinal=ordinal,
-        quote=quote.replace("\x00", "")[:_QUOTE_CHARACTERS] if isinstance(quote, str) else None,
-        source_message_ids=tuple(message.id for message in rests_on),
+        quote=kept.quote.replace("\x00", "")[:_QUOTE_CHARACTERS] if kept.quote else None,
+        source_message_ids=tuple(message.id for message in kept.rests_on),
         extraction_id=extraction_id,
         session=first.session,
         agent_id=first.agent_id,

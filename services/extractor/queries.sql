@@ -150,10 +150,11 @@ RETURNING c.id, c.generation;
 UPDATE extractions e
    SET state = %(state)s, finished_at = now(), extractor = %(extractor)s, model = %(model)s,
        prompt = %(prompt)s, answer = t.answer, dropped = t.dropped,
-       input_tokens = t.input_tokens, output_tokens = t.output_tokens
+       facts = t.facts, input_tokens = t.input_tokens, output_tokens = t.output_tokens
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(answers)s::jsonb[],
-              %(dropped)s::jsonb[], %(input_tokens)s::int[], %(output_tokens)s::int[])
-       AS t(tenant_id, user_id, id, answer, dropped, input_tokens, output_tokens)
+              %(facts)s::int[], %(dropped)s::jsonb[], %(input_tokens)s::int[],
+              %(output_tokens)s::int[])
+       AS t(tenant_id, user_id, id, answer, facts, dropped, input_tokens, output_tokens)
  WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open';
 
 -- name: release_after_first

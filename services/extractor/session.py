@@ -16,10 +16,10 @@ from uuid import UUID
 import structlog
 
 from services.extractor import store
+from services.extractor.conversation import conversation
 from services.extractor.extractors import Extractor
 from services.extractor.facts import SourceMessage, Validated, validate
 from services.extractor.store import Finished, Reservation
-from services.extractor.turns import ChatTurn
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
@@ -139,21 +139,22 @@ class SessionWork:
 
     async def _think(self, held: Reservation, messages: Sequence[SourceMessage]) -> Finished:
         """Find the facts in the user's own messages; the others' are context."""
-        spoken = [message for message in messages if message.role == "user"]
-        if not spoken:
+        if not any(message.role == "user" for message in messages):
             return Finished(held, messages, Validated([], {}))
         around = await self._surroundings((held, messages[0].said_at))
-        context = [*around.before, *(_turn(m) for m in messages if m.role != "user")]
+        talk = conversation(messages, around.before)
+        if not talk.spoken:
+            return Finished(held, messages, Validated([], {}))
         async with self._calls:
-            found = await self._extractor.extract([_turn(m) for m in spoken], context, around.known)
+            found = await self._extractor.extract(talk.spoken, talk.context, around.known)
         validated = validate(
             found.facts,
-            spoken,
+            talk.messages,
             generation=around.generation,
             extraction_id=held.id,
-            context={turn.id for turn in context},
+            context=talk.context_ids,
             catalogue=await self._catalogues.of(held.tenant),
-        )
+        ).having_lost(found.dropped)
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)
 
@@ -225,7 +226,3 @@ class SessionWork:
         failed = Finished(held, messages, Validated([], {}))
         provenance = self._extractor.provenance
         await store.fail(self._durable, failed, error, self._policy, provenance)
-
-
-def _turn(message: SourceMessage) -> ChatTurn:
-    return ChatTurn(str(message.id), message.role, message.said_at, message.content)

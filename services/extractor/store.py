@@ -266,6 +266,7 @@ async def _close(
         "model": provenance.model,
         "prompt": provenance.prompt,
         "answers": [Jsonb(one.answer) if one.answer else None for one in finished],
+        "facts": [len(one.validated.facts) for one in finished],
         "dropped": [Jsonb(reasons) if reasons else None for reasons in dropped],
         "input_tokens": [one.tokens[0] for one in finished],
         "output_tokens": [one.tokens[1] for one in finished],

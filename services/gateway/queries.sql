@@ -139,6 +139,14 @@ SELECT tenant_id, user_id, id FROM memory_facts WHERE id = %(id)s AND tenant_id 
 SELECT tenant_id, user_id, id, kind, state, finished_at, coalesce(retry_at = 'infinity', false) AS dead
   FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant)s;
 
+-- name: extraction_of_message
+-- Reads by whom and how a message was extracted, and what became of the call's facts.
+SELECT e.extractor, e.model, e.prompt, coalesce(e.facts, 0) AS facts,
+       coalesce(e.dropped, '{}') AS dropped
+  FROM chat_logs c
+  JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id AND e.id = c.extraction_id
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = %(id)s AND e.state = 'done';
+
 -- name: facts_of_message
 -- Lists the facts that rest on a message, in the generation that counts.
 SELECT f.id

@@ -118,6 +118,19 @@ class TraceFailure(BaseModel):
     dead_at: datetime | None
 
 
+class TracedExtraction(BaseModel):
+    """The call that read a message, with its session's others: what it kept, and dropped why."""
+
+    extractor: str | None = Field(examples=["llm"])
+    model: str | None
+    prompt: str | None = Field(examples=["extract.v2"])
+    facts: int = Field(description="How many facts the call left; 0 is a good answer.")
+    dropped: dict[str, int] = Field(
+        description="How many were dropped, by reason: `docs/extraction.md`.",
+        examples=[{"quote_not_found": 1}],
+    )
+
+
 class Trace(BaseModel):
     """How far a message, stated fact or job has come."""
 
@@ -127,6 +140,7 @@ class Trace(BaseModel):
     stages: list[TraceStage]
     facts: list[Fact]
     failures: list[TraceFailure]
+    extraction: TracedExtraction | None = Field(None, description="Null until it is done.")
 
 
 class User(BaseModel):

@@ -31,6 +31,12 @@ async def facts_of_message(tx: Transaction, message: RowRef) -> list[UUID]:
     return [row["id"] for row in await tx.rows(queries["facts_of_message"], params)]
 
 
+async def extraction_of_message(tx: Transaction, message: RowRef) -> Row | None:
+    """Read how a message was extracted; None while it is not."""
+    params = {"tenant": message.tenant, "user": message.user, "id": message.id}
+    return await tx.row(queries["extraction_of_message"], params)
+
+
 async def progress_of(tx: Transaction, table: Table, refs: Sequence[RowRef]) -> list[Row]:
     """Read, row by row, whether it is done or dead."""
     return await tx.rows(queries[f"progress_of_{table}"], keys_of(refs))

@@ -26,6 +26,14 @@ class Reply:
     finish_reason: str = "stop"
     headers: dict[str, str] = field(default_factory=dict)
     error: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
+    """The whole message, where it is not just a text."""
+    usage: Any = field(default_factory=lambda: dict(_USAGE))
+    body: bytes | None = None
+    """The whole body, where it is not even a completion."""
+
+
+_USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
 @dataclass
@@ -35,6 +43,7 @@ class ChatServer:
     url: str
     script: Script
     documents: list[Document] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
     formats: list[str] = field(default_factory=list)
 
 
@@ -51,6 +60,7 @@ async def chat_server(script: Script) -> AsyncIterator[ChatServer]:
     async def complete(request: Request) -> Response:
         body = await request.json()
         document = json.loads(body["messages"][1]["content"])
+        state.requests.append(body)
         state.documents.append(document)
         state.formats.append(body.get("response_format", {}).get("type", "plain"))
         answered = state.script({**document, "_request": body})
@@ -78,6 +88,8 @@ def _response(answered: Any) -> Response:
     if answered.status != 200:
         error = answered.error or {"message": "scripted fault", "code": None, "type": None}
         return JSONResponse({"error": error}, answered.status, headers=answered.headers)
+    if answered.body is not None:
+        return Response(answered.body, media_type="application/json", headers=answered.headers)
     return JSONResponse(
         {
             "id": "c1",
@@ -88,10 +100,11 @@ def _response(answered: Any) -> Response:
                 {
                     "index": 0,
                     "finish_reason": answered.finish_reason,
-                    "message": {"role": "assistant", "content": answered.content},
+                    "message": answered.message
+                    or {"role": "assistant", "content": answered.content},
                 }
             ],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+            "usage": answered.usage,
         },
         headers=answered.headers,
     )

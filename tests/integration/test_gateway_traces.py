@@ -34,7 +34,8 @@ async def test_a_message_moves_from_open_to_settled(api: Api) -> None:
     sent = (await api.ingest(content="I moved to Lisbon")).json()
     path = f"/v1/traces/{sent['trace_id']}"
     trace = (await api.get(path)).json()
-    assert set(trace) == {"trace_id", "chat_log_id", "status", "stages", "facts", "failures"}
+    fields = {"trace_id", "chat_log_id", "status", "stages", "facts", "failures", "extraction"}
+    assert set(trace) == fields
     assert (trace["status"], trace["chat_log_id"]) == ("open", sent["chat_log_id"])
     stages = ["extractor", "embedder", "deduper", "superseder"]
     assert _stages(trace) == dict.fromkeys(stages, "pending")
@@ -62,6 +63,31 @@ async def test_a_message_without_facts_is_settled_once_extracted(api: Api) -> No
     trace = (await api.get(f"/v1/traces/{sent['trace_id']}?wait=settled")).json()
     assert (trace["status"], trace["facts"]) == ("settled", [])
     assert set(_stages(trace).values()) == {"done"}
+
+
+async def test_a_trace_says_who_extracted_and_what_was_dropped(api: Api) -> None:
+    """Of the whole call, its session's other messages included; a call without facts says 0."""
+    sent = (await api.ingest(content="hello")).json()
+    path = f"/v1/traces/{sent['trace_id']}"
+    assert (await api.get(path)).json()["extraction"] is None
+    await api.sql(
+        "INSERT INTO extractions (tenant_id, user_id, id, session_id, state, lease_until, worker,"
+        " extractor, model, prompt, facts, dropped) SELECT tenant_id, user_id, gen_random_uuid(),"
+        " session_id, 'done', now(), 'w', 'llm', 'm', 'extract.v2', 0, %(dropped)s::jsonb"
+        " FROM chat_logs",
+        dropped='{"quote_not_found": 2}',
+    )
+    await api.sql("UPDATE chat_logs SET extraction_id = (SELECT id FROM extractions)")
+    await _extracted(api, sent["chat_log_id"])
+    trace = (await api.get(path)).json()
+    assert (trace["status"], trace["facts"]) == ("settled", [])
+    assert trace["extraction"] == {
+        "extractor": "llm",
+        "model": "m",
+        "prompt": "extract.v2",
+        "facts": 0,
+        "dropped": {"quote_not_found": 2},
+    }
 
 
 async def test_waiting_ends_soon_after_settling(api: Api) -> None:

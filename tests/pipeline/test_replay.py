@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
-from services.extractor.extractors import ByModel, ByRules, Extractor
+from services.extractor.extractors import PROMPT, ByModel, ByRules, Extractor
 from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.diff import Diff
 from services.extractor.replay.reading import Means, Outcome
@@ -68,7 +68,7 @@ class World:
         self.server = server
         self.db = pipeline.db
 
-    def by_model(self, model: str = "fake", prompt: str = "extract.v1") -> Callable[..., Extractor]:
+    def by_model(self, model: str = "fake", prompt: str = PROMPT) -> Callable[..., Extractor]:
         chat = ChatModel(base_url=self.server.url, api_key="k", model=model, timeout_seconds=10)
         return lambda at: ByModel(chat, prompt=prompt, clock=lambda: at)
 
@@ -311,7 +311,7 @@ async def test_the_old_generation_stays_in_history_and_can_be_promoted_back(
             "by_generation": outcome.generation,
             "extractor": "llm",
             "model": "better",
-            "prompt": "extract.v1",
+            "prompt": PROMPT,
         }
         assert (await api.get(f"/v1/facts/{old['id']}")).json()["status"] == "past"
         [new] = (await api.get("/v1/users/ana/facts", slot="home_city")).json()["facts"]

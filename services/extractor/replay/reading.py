@@ -14,14 +14,14 @@ from uuid import UUID
 
 import structlog
 
+from services.extractor.conversation import Conversation, conversation
 from services.extractor.extractors import Extraction, Extractor
-from services.extractor.facts import SourceMessage, Validated, validate
+from services.extractor.facts import Validated, validate
 from services.extractor.replay import store
 from services.extractor.replay.known import KnownThen
 from services.extractor.replay.plan import Heard, Step, halves, plan_steps
 from services.extractor.replay.store import Read, Scope
 from services.extractor.store import Provenance
-from services.extractor.turns import ChatTurn
 from shared.broker import Announcer
 from shared.clock import utc_now
 from shared.crash import AtPoint
@@ -31,6 +31,7 @@ from shared.events import Announcement
 from shared.failures.store import RetryPolicy
 from shared.ids import time_ordered_id
 from shared.isolation import is_conflict, is_outage
+from shared.tenant_slots.recent import RecentCatalogues
 
 log = structlog.get_logger()
 
@@ -103,6 +104,7 @@ class Reader:
         self._means = means
         self._policy = policy
         self._at_point = at_point
+        self._catalogues = RecentCatalogues(db)
         self._calls = asyncio.Semaphore(means.calls)
         now = means.extractor_at(utc_now())
         self.provenance: Provenance = now.provenance
@@ -160,24 +162,24 @@ class Reader:
 
     async def _think(self, work: Work, step: Step, known: KnownThen) -> Read:
         messages, before = await store.messages(self._db, work.scope, step.shown)
-        spoken = [message for message in messages if message.role == "user"]
-        context = [*before, *(_turn(m) for m in messages if m.role != "user")]
+        talk = conversation(messages, before)
         extraction = step.answer
         found = Extraction([])
         if step.answer is not None:
             raw = await store.answer_of(self._db, work.scope, step.answer)
             found = Extraction(raw if isinstance(raw, list) else [])
             work.outcome.reused_answers += 1
-        elif spoken:
+        elif talk.spoken:
             extraction = time_ordered_id()
-            found = await self._ask(work, spoken, context, known)
+            found = await self._ask(work, talk, known)
         validated = validate(
             found.facts,
-            spoken,
+            talk.messages,
             generation=work.generation,
             extraction_id=extraction or time_ordered_id(),
-            context={turn.id for turn in context},
-        )
+            context=talk.context_ids,
+            catalogue=await self._catalogues.of(work.scope.tenant),
+        ).having_lost(found.dropped)
         own = set(step.messages)
         facts = [fact for fact in validated.facts if fact.source_message_ids[0] in own]
         asked = step.answer is None and extraction is not None
@@ -191,22 +193,15 @@ class Reader:
             tokens=found.tokens,
         )
 
-    async def _ask(
-        self,
-        work: Work,
-        spoken: Sequence[SourceMessage],
-        context: Sequence[ChatTurn],
-        known: KnownThen,
-    ) -> Extraction:
+    async def _ask(self, work: Work, talk: Conversation, known: KnownThen) -> Extraction:
         """Ask as at that time, again when the world failed and not the message."""
-        extractor = self._means.extractor_at(spoken[-1].said_at)
-        believed = known.at(spoken[0].said_at)
-        turns = [_turn(message) for message in spoken]
+        extractor = self._means.extractor_at(talk.spoken[-1].at)
+        believed = known.at(talk.spoken[0].at)
         for attempt in range(1, _ATTEMPTS + 1):
             await store.still_held(work.holder)
             self._at_point("call")
             try:
-                found = await extractor.extract(turns, context, believed)
+                found = await extractor.extract(talk.spoken, talk.context, believed)
             except RetryableError as error:
                 if attempt == _ATTEMPTS:
                     raise
@@ -244,7 +239,3 @@ class Reader:
     async def announce(self, announcements: Sequence[Announcement]) -> None:
         for start in range(0, len(announcements), _ANNOUNCED_AT_ONCE):
             await self._announcer.announce(announcements[start : start + _ANNOUNCED_AT_ONCE])
-
-
-def _turn(message: SourceMessage) -> ChatTurn:
-    return ChatTurn(str(message.id), message.role, message.said_at, message.content)

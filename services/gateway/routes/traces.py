@@ -62,9 +62,10 @@ async def _read(tx: Transaction, gateway: Gateway, tenant: str, row: UUID) -> di
     subjects = [row, *(fact["id"] for fact in facts if fact["id"] != row)]
     failures = await trace_store.failures_of(tx, tenant, subjects)
     ends = [(fact["state"] == "settled", fact["dead"]) for fact in facts]
-    chat_log = None
+    chat_log, extraction = None, None
     if table == "chat_logs":
         stages, chat_log = traces.message_stages(first, facts, failures), row
+        extraction = await trace_store.extraction_of_message(tx, _ref(first))
         ends.append((first["state"] == "extracted", first["dead"]))
     elif table == "facts":
         stages = traces.fact_stages(facts, failures)
@@ -79,6 +80,7 @@ async def _read(tx: Transaction, gateway: Gateway, tenant: str, row: UUID) -> di
         "stages": stages,
         "facts": [public_fact(fact, gateway.clock()) for fact in facts],
         "failures": traces.public_failures(failures),
+        "extraction": extraction,
     }
 
 
