@@ -6,8 +6,8 @@ microseconds, no model is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from shared.beliefs import (
     SlotTimeline,
     Standing,
     Tombstone,
+    Undo,
     cluster,
     fold_slot,
 )
@@ -51,6 +52,7 @@ class Acts:
 
     corrections: tuple[Correction, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
+    undos: tuple[Undo, ...] = ()
 
 
 @dataclass(slots=True)
@@ -96,14 +98,23 @@ async def refold(
                 timeline = fold_attribute(attribute, observed, acts.get(user, Acts()))
                 changes += _changes(user, observed, timeline.standings)
     if free_text:
-        rows = await tx.rows(queries["clustered_observations"], keys_of(free_text))
+        refs = [*free_text, *await _reworded(tx, acts)]
+        rows = await tx.rows(queries["clustered_observations"], keys_of(refs))
         duplicates = await _duplicates_among(tx, rows)
         for user, observed in _by_user(rows).items():
-            tombstones = acts.get(user, Acts()).tombstones
-            observations = [observation_of(row) for row in observed]
-            changes += _changes(user, observed, cluster(observations, duplicates, tombstones))
+            standings = fold_free_text(observed, duplicates, acts.get(user, Acts()))
+            changes += _changes(user, observed, standings)
     await _write(tx, changes)
     return changes
+
+
+async def _reworded(tx: Transaction, acts: Mapping[UserKey, Acts]) -> list[RowRef]:
+    """Find what users' corrections of free text join, in the law, without a verdict."""
+    users = [user for user, mine in acts.items() if any(c.slot is None for c in mine.corrections)]
+    if not users:
+        return []
+    rows = await tx.rows(queries["reworded_facts"], _user_columns(users))
+    return [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
 
 
 async def read_attributes(
@@ -145,9 +156,18 @@ async def _acts_of(tx: Transaction, users: Collection[UserKey]) -> dict[UserKey,
         user: Acts(
             tuple(_correction(act) for act in acts if act["kind"] == "correction"),
             tuple(_tombstone(act) for act in acts if act["kind"] == "tombstone"),
+            tuple(_undos(acts)),
         )
         for user, acts in rows.items()
     }
+
+
+def _undos(acts: Sequence[Row]) -> Iterator[Undo]:
+    """An undo takes back every act of the deed it names."""
+    for undo in acts:
+        for act in acts:
+            if undo["undoes"] is not None and act["deed"] == undo["undoes"]:
+                yield Undo(id=undo["id"], at=undo["acted_at"], act_id=act["id"])
 
 
 def _correction(row: Row) -> Correction:
@@ -197,14 +217,43 @@ def by_attribute(rows: Iterable[Row]) -> dict[Attribute, list[Row]]:
 def fold_attribute(
     attribute: Attribute, rows: Sequence[Row], acts: Acts, known_at: datetime | None = None
 ) -> SlotTimeline:
-    """Fold one attribute's rows with what the catalogue knows of the slot."""
+    """Fold one attribute's rows with what the catalogue knows of the slot.
+
+    A correction's own row is no observation; the correction counts as soon as that row is settled.
+    """
     spec = slots.resolve(attribute[1])
+    made = {act.id: act for act in acts.corrections if (act.subject, act.slot) == attribute}
+    said = [row for row in rows if row["id"] not in made]
+    corrections = [
+        replace(made[row["id"]], cardinality=row["cardinality"])
+        for row in rows
+        if row["id"] in made
+    ]
     return fold_slot(
-        [observation_of(row) for row in rows],
-        acts.corrections,
+        [observation_of(row) for row in said],
+        corrections,
         acts.tombstones,
         known_at,
         spec.lasts if spec else None,
+        acts.undos,
+    )
+
+
+def fold_free_text(
+    rows: Sequence[Row],
+    duplicates: Iterable[tuple[UUID, UUID]],
+    acts: Acts,
+    known_at: datetime | None = None,
+) -> Mapping[UUID, Standing]:
+    """Cluster one user's rows of free text; a correction counts as soon as its row is settled."""
+    settled = {row["id"] for row in rows}
+    return cluster(
+        [observation_of(row) for row in rows],
+        duplicates,
+        acts.tombstones,
+        known_at,
+        corrections=[act for act in acts.corrections if act.id in settled],
+        undos=acts.undos,
     )
 
 
@@ -291,6 +340,25 @@ async def _write(tx: Transaction, changes: Sequence[Change]) -> None:
             "evidence": [standing.evidence_count for standing in after],
         },
     )
+    await _mark_stale(tx, changes)
+
+
+async def _mark_stale(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Mark what is derived from facts that are no longer believed as they were."""
+    moved = [c for c in changes if c.before and _as_shown(c.before) != _as_shown(c.after)]
+    if not moved:
+        return
+    params = {
+        **_user_columns([change.user for change in moved]),
+        "ids": [change.fact for change in moved],
+        "forgotten": [change.after.kind == "forgotten" for change in moved],
+    }
+    await tx.execute(queries["mark_stale"], params)
+
+
+def _as_shown(standing: Standing) -> Standing:
+    """More evidence for the same is no change to what rests on it."""
+    return replace(standing, evidence_count=1)
 
 
 def _multirange(standing: Standing) -> str:
@@ -322,6 +390,8 @@ def occurrence_of(change: Change) -> Occurrence | None:
     before, after = change.before, change.after
     if after.kind == "forgotten":
         return Occurrence(change.user, "fact.forgotten", change.fact, change.trace)
+    if before is not None and before.kind == "forgotten":  # only an undo brings it back
+        return Occurrence(change.user, "fact.restored", change.fact, change.trace)
     if after.kind == "merged" and (before is None or before.canonical_id != after.canonical_id):
         data = {"into": str(after.canonical_id)}
         return Occurrence(change.user, "fact.merged", change.fact, change.trace, data)

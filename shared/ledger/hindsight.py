@@ -1,0 +1,54 @@
+"""What was believed at an earlier moment: everything recorded by then, folded in memory.
+
+The cache in the rows knows the present only. Whoever asks for `known_at` pays for a fold of the
+user's slots and clusters; nobody else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from shared.beliefs import Standing
+from shared.db import Row, Transaction
+from shared.ledger.store import (
+    Acts,
+    by_attribute,
+    fold_attribute,
+    fold_free_text,
+    queries,
+    read_acts,
+)
+
+
+async def standings_known(
+    tx: Transaction,
+    tenant: str,
+    user: str,
+    known_at: datetime,
+    slots: Sequence[str] | None = None,
+) -> Mapping[UUID, Standing]:
+    """The standing that each fact recorded by `known_at` had then; only these slots' if named."""
+    params = {
+        "tenant": tenant,
+        "user": user,
+        "known_at": known_at,
+        "slots": None if slots is None else list(slots),
+    }
+    rows = await tx.rows(queries["observations_known"], params)
+    verdicts = await tx.rows(queries["verdicts_known"], params) if slots is None else []
+    acts = await read_acts(tx, tenant, user)
+    return _folded(rows, verdicts, acts, known_at)
+
+
+def _folded(
+    rows: Sequence[Row], verdicts: Iterable[Row], acts: Acts, known_at: datetime
+) -> dict[UUID, Standing]:
+    about_slots = [row for row in rows if row["slot"] is not None]
+    free_text = [row for row in rows if row["slot"] is None]
+    duplicates = [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
+    standings = dict(fold_free_text(free_text, duplicates, acts, known_at))
+    for attribute, observed in by_attribute(about_slots).items():
+        standings.update(fold_attribute(attribute, observed, acts, known_at).standings)
+    return standings
