@@ -16,6 +16,8 @@ from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
 from services.gateway.routes import (
+    acts,
+    conscious,
     dead_letters,
     facts,
     health,
@@ -39,7 +41,7 @@ A memory sidecar for LLM applications: send chat messages, ask what is known abo
 slash). Times are ISO 8601 with zone. Lists take `limit` and `cursor` and answer `next_cursor`.
 Every failure is `{"error": {"code", "message", "details"}}`.
 """
-_ROUTERS = (ingest, traces, recall, users, facts, keys, dead_letters, health)
+_ROUTERS = (ingest, traces, recall, users, conscious, facts, acts, keys, dead_letters, health)
 
 
 def build_app(

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from shared.beliefs import Standing
 from shared.db import Row, Transaction
+from shared.ledger.acts import Acts
 from shared.ledger.store import (
-    Acts,
     by_attribute,
     fold_attribute,
     fold_free_text,

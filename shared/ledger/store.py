@@ -6,7 +6,7 @@ microseconds, no model is asked.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -16,20 +16,12 @@ from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
 from shared import slots
-from shared.beliefs import (
-    Correction,
-    Observation,
-    SlotTimeline,
-    Standing,
-    Tombstone,
-    Undo,
-    cluster,
-    fold_slot,
-)
+from shared.beliefs import Observation, SlotTimeline, Standing, cluster, fold_slot
 from shared.db import Row, Transaction
 from shared.events import Announcement, Settled
 from shared.failures.store import RowRef, keys_of
 from shared.ids import trace_id
+from shared.ledger.acts import Acts, acts_from
 from shared.sql import Queries
 from shared.topology import SETTLED
 
@@ -44,15 +36,6 @@ Attribute = tuple[str, str]
 
 UserKey = tuple[str, str]
 """A tenant and a user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acts:
-    """What operators did about one user."""
-
-    corrections: tuple[Correction, ...] = ()
-    tombstones: tuple[Tombstone, ...] = ()
-    undos: tuple[Undo, ...] = ()
 
 
 @dataclass(slots=True)
@@ -81,6 +64,11 @@ async def try_lock_users(tx: Transaction, scope: str, users: Collection[UserKey]
     """Take users until the transaction ends; whom somebody else has is not among them."""
     rows = await tx.rows(queries["try_lock_users"], {"scope": scope, **_user_columns(users)})
     return {(row["tenant_id"], row["user_id"]) for row in rows}
+
+
+async def lock_user(tx: Transaction, scope: str, tenant: str, user: str) -> None:
+    """Take a user until the transaction ends, waiting for whoever has it."""
+    await tx.execute(queries["lock_user"], {"scope": scope, "tenant": tenant, "user": user})
 
 
 async def refold(
@@ -152,48 +140,7 @@ async def read_acts(tx: Transaction, tenant: str, user: str) -> Acts:
 
 async def _acts_of(tx: Transaction, users: Collection[UserKey]) -> dict[UserKey, Acts]:
     rows = _by_user(await tx.rows(queries["acts"], _user_columns(users)))
-    return {
-        user: Acts(
-            tuple(_correction(act) for act in acts if act["kind"] == "correction"),
-            tuple(_tombstone(act) for act in acts if act["kind"] == "tombstone"),
-            tuple(_undos(acts)),
-        )
-        for user, acts in rows.items()
-    }
-
-
-def _undos(acts: Sequence[Row]) -> Iterator[Undo]:
-    """An undo takes back every act of the deed it names."""
-    for undo in acts:
-        for act in acts:
-            if undo["undoes"] is not None and act["deed"] == undo["undoes"]:
-                yield Undo(id=undo["id"], at=undo["acted_at"], act_id=act["id"])
-
-
-def _correction(row: Row) -> Correction:
-    return Correction(
-        id=row["id"],
-        at=row["acted_at"],
-        fact_id=row["fact_id"],
-        subject=row["subject"],
-        slot=row["slot"],
-        value=row["value"],
-        value_key=row["value_key"],
-        old_value_key=row["old_value_key"],
-        valid_from=row["valid_from"],
-        valid_to=row["valid_to"],
-    )
-
-
-def _tombstone(row: Row) -> Tombstone:
-    return Tombstone(
-        id=row["id"],
-        at=row["acted_at"],
-        source_message_ids=tuple(row["source_message_ids"]),
-        subject=row["subject"],
-        slot=row["slot"],
-        value_key=row["value_key"],
-    )
+    return {user: acts_from(mine) for user, mine in rows.items()}
 
 
 def _user_columns(users: Collection[UserKey]) -> dict[str, list[str]]:
