@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -95,6 +96,7 @@ class Undo:
     act_id: UUID
 
 
+@lru_cache(maxsize=16_384)  # a fold asks for each message's key several times
 def natural_key(message_key: str) -> NaturalKey:
     """Sorts digits by their number: m9 before m10."""
     parts = re.findall(r"[0-9]+|[^0-9]+", message_key)

@@ -6,6 +6,7 @@ user's slots and clusters; nobody else does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +21,9 @@ from shared.ledger.store import (
     queries,
     read_acts,
 )
+
+_MANY_ROWS = 500
+"""Folding more takes tens of milliseconds, in which the process has other callers to serve."""
 
 
 async def standings_known(
@@ -39,7 +43,9 @@ async def standings_known(
     rows = await tx.rows(queries["observations_known"], params)
     verdicts = await tx.rows(queries["verdicts_known"], params) if slots is None else []
     acts = await read_acts(tx, tenant, user)
-    return _folded(rows, verdicts, acts, known_at)
+    if len(rows) < _MANY_ROWS:
+        return _folded(rows, verdicts, acts, known_at)
+    return await asyncio.to_thread(_folded, rows, verdicts, acts, known_at)
 
 
 def _folded(

@@ -14,11 +14,11 @@ from redis.asyncio import Redis
 
 from services.extractor.extractors import ByRules
 from services.gateway.app import build_app
-from services.maintenance.consumer import MaintenanceStage  # noqa: F401  the profile's writer
 from shared.broker import Announcer
 from shared.db import Database
 from shared.events import RowsBell
 from shared.facts.store import insert_facts
+from shared.failures.store import RowRef
 from shared.ledger import store as ledger
 from shared.ledger.acts import acts_from
 from shared.settings import Settings
@@ -238,10 +238,8 @@ async def test_a_message_erased_during_its_extraction_leaves_nothing(
         assert counts == {"messages": 1, "facts": 0}
         extractor.go_on.set()
         await pipeline.settled()
-    assert await pipeline.current() == ["Has a dog named Rex"] or await pipeline.current(
-        slot="pet"
-    ) == ["Rex"]
-    assert await pipeline.rows("SELECT 1 FROM memory_facts WHERE slot = 'home_city'") == []
+    rows = await pipeline.rows("SELECT slot, value FROM memory_facts")
+    assert [(row["slot"], row["value"]) for row in rows] == [("pet", "Rex")]
     assert extractor.seen[-1] == ["I have a dog named Rex"]
 
 
@@ -256,42 +254,33 @@ async def test_messages_that_nobody_has_read_are_erased_in_time(
         await pipeline.say("I work at Google")
         await pipeline.settled()
         await pipeline.drained(["memoire:messages"])
-    assert await pipeline.current() == await pipeline.current(slot=None)
     rows = await pipeline.rows("SELECT slot FROM memory_facts")
     assert [row["slot"] for row in rows] == ["employer"]
 
 
-@pytest.mark.parametrize("stage", ["embedder", "deduper", "superseder"])
+WAITS_FOR = {"embedder": "extracted", "deduper": "embedded", "superseder": "compared"}
+
+
+@pytest.mark.parametrize("moment", ["before", "while thinking"])
+@pytest.mark.parametrize("stage", WAITS_FOR)
 async def test_facts_on_their_way_become_a_no_op_at_every_stage(
-    db: Database, redis: Redis, redis_url: str, operator: Operator, stage: str
+    db: Database, redis: Redis, redis_url: str, operator: Operator, stage: str, moment: str
 ) -> None:
-    """The stage has the row in its hands when its message is erased: it writes nothing."""
+    """Erased before the stage looks, or while it thinks with the words in its hands."""
     pipeline = Pipeline(db, redis, redis_url)
-    erased: list[dict[str, int]] = []
     [message] = await pipeline.say("I can't stand coriander, and I live in Rome")
     before = ("extractor", "embedder", "deduper", "superseder")
     async with pipeline.running(*before[: before.index(stage)]):
-        await pipeline.drained(["memoire:messages"])
-        waiting = {"embedder": "extracted", "deduper": "embedded", "superseder": "compared"}[stage]
         async with asyncio.timeout(10):
-            while not await _all_are(pipeline, waiting):
+            while not await _all_are(pipeline, WAITS_FOR[stage]):
                 await asyncio.sleep(0.02)
-
-    work = pipeline.stage(stage)
-    inner = work.process  # type: ignore[attr-defined]
-
-    async def process(refs: Any) -> Any:
-        if not erased:
-            erased.append(await operator.erase(message=message.id))
-        return await inner(refs)
-
-    work.process = process  # type: ignore[attr-defined]
-    rows = await pipeline.rows("SELECT id FROM memory_facts")
-    from shared.failures.store import RowRef
-
-    announced = await process([RowRef("default", "ana", row["id"]) for row in rows])
+    erasing = Erasing(operator, message.id)
+    work: Any = pipeline.stage(stage)
+    erasing.during(work, stage if moment == "while thinking" else "")
+    refs = await pipeline.rows("SELECT id FROM memory_facts")
+    announced = await work.process([RowRef("default", "ana", row["id"]) for row in refs])
     assert announced == []
-    assert erased == [{"messages": 1, "facts": len(rows)}]
+    assert erasing.counts == [{"messages": 1, "facts": len(refs)}]
     async with pipeline.running():
         await pipeline.settled()
     left = await pipeline.rows("SELECT content, standing, state FROM memory_facts")
@@ -301,6 +290,84 @@ async def test_facts_on_their_way_become_a_no_op_at_every_stage(
     assert await pipeline.rows("SELECT 1 FROM fact_vectors") == []
 
 
+class Erasing:
+    """Erases a message once, at a chosen moment of a stage's work."""
+
+    def __init__(self, operator: Operator, message: UUID) -> None:
+        self.operator = operator
+        self.message = message
+        self.counts: list[dict[str, int]] = []
+
+    def during(self, work: Any, stage: str) -> None:
+        """Within the model call or the judging of a stage; else before anything is read."""
+        if stage == "embedder":
+            work._embedder = self._around(work._embedder, "embed")
+        elif stage == "deduper":
+            self._around(work, "_judge")
+        else:
+            self._around(work, "process")
+
+    def _around(self, of: Any, name: str) -> Any:
+        inner = getattr(of, name)
+
+        async def erase_first(*args: Any) -> Any:
+            if not self.counts:
+                self.counts.append({})
+                self.counts[0] = await self.operator.erase(message=self.message)
+            return await inner(*args)
+
+        setattr(of, name, erase_first)
+        return of
+
+
 async def _all_are(pipeline: Pipeline, state: str) -> bool:
     rows = await pipeline.rows("SELECT state FROM memory_facts")
     return bool(rows) and {row["state"] for row in rows} == {state}
+
+
+async def test_a_message_dead_before_it_was_erased_is_not_redriven(
+    db: Database, redis: Redis, redis_url: str, operator: Operator
+) -> None:
+    """Its failures go with its words."""
+    pipeline = Pipeline(db, redis, redis_url)
+    [message] = await pipeline.say("I live in Rome")
+    await pipeline.rows(
+        """WITH dead AS (
+               INSERT INTO failures (id, stage, subject_id, tenant_id, user_id, attempts,
+                                     error_class, error, dead_at)
+               VALUES (%(id)s, 'extractor', %(id)s::text, 'default', 'ana', 5, 'poison',
+                       'I live in Rome is too much', now()))
+           UPDATE chat_logs SET retry_at = 'infinity' WHERE id = %(id)s RETURNING id""",
+        id=message.id,
+    )
+    await operator.erase()
+    redriven = await operator.client.post("/v1/dead-letters/redrive", json={"all": True})
+    assert redriven.json() == {"redriven": 0}
+    async with pipeline.running():
+        await pipeline.settled()
+    assert await pipeline.rows("SELECT 1 FROM memory_facts") == []
+
+
+async def test_the_profile_follows_what_the_stages_settle(
+    db: Database, redis: Redis, redis_url: str, operator: Operator
+) -> None:
+    """Requested over HTTP, written by maintenance, stale once the superseder retires a source."""
+    pipeline = Pipeline(db, redis, redis_url)
+
+    async def profile() -> dict[str, Any]:
+        return (await operator.client.get("/v1/users/ana/conscious")).json()["profile"]
+
+    async with pipeline.running():
+        await pipeline.say("I live in Rome", timestamp="2020-01-01T00:00:00Z")
+        await pipeline.settled()
+        job = (await operator.client.post("/v1/users/ana/consolidate")).json()["trace_id"]
+        trace = f"/v1/traces/{job}?wait=settled"
+        assert (await operator.client.get(trace)).json()["status"] == "settled"
+        assert (await profile())["content"] == "Home city: Rome"
+        await pipeline.say("I live in Porto", timestamp="2021-01-01T00:00:00Z")
+        await pipeline.settled()
+        assert (await profile())["stale"] is True
+        await operator.client.post("/v1/users/ana/consolidate")
+        await pipeline.settled()
+        found = await profile()
+    assert (found["content"], found["stale"]) == ("Home city: Porto", False)
