@@ -42,6 +42,7 @@ IdempotencyKey = Annotated[
 AS_OF = "What was true at this moment; default: now, or `known_at`."
 KNOWN_AT = "What was believed at this moment: only what had been recorded by then counts."
 
+EXAMPLE_UNDO = {"reason": "It was somebody else who asked"}
 EXAMPLE_MESSAGE: dict[str, Any] = {
     "user_id": "ana",
     "session_id": "chat-7",
@@ -139,8 +140,6 @@ class FactCorrection(_Body):
 
 class UndoRequest(_Body):
     """Why the last correction or deletion is taken back."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "Wrong person"}]})
 
     reason: Reason | None = None
 

@@ -586,6 +586,16 @@ async def test_what_models_answered_is_scrubbed(api: Api) -> None:
     assert row["answer"] == {"facts": [facts[1]]}
 
 
+async def test_a_strange_reason_is_refused(api: Api) -> None:
+    fact = await api.fact("Lives in Rome", slot="home_city", value="Rome")
+    await said(api, "I like tea", session_id="s")
+    for path in (f"/v1/facts/{fact}", "/v1/users/ana/sessions/s/messages"):
+        for query in ("reason=%00", "reason=", f"reason={'x' * 2001}", "why=x"):
+            answer = await api.client.delete(f"{path}?{query}")
+            assert (answer.status_code, code(answer)) == (422, "invalid_request"), query
+    assert await values(api) == ["Rome"]
+
+
 # ---- told to others
 
 

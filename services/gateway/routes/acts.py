@@ -18,6 +18,7 @@ from services.gateway.corrections import corrected, digest
 from services.gateway.errors import ApiError, not_found
 from services.gateway.facts import public_fact
 from services.gateway.requests import (
+    EXAMPLE_UNDO,
     ChatLogId,
     FactCorrection,
     FactId,
@@ -115,7 +116,7 @@ async def undo(
     fact_id: FactId,
     gateway: Parts,
     caller: Writer,
-    asked: Annotated[UndoRequest | None, Body()] = None,
+    asked: Annotated[UndoRequest | None, Body(examples=[EXAMPLE_UNDO])] = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """As if it had not been done, from now on; the history keeps both. Again: the one before."""
