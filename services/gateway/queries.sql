@@ -92,8 +92,8 @@ SELECT CASE WHEN first_id = %(id)s THEN second_id ELSE first_id END AS fact_id, 
  ORDER BY recorded_at, first_id, second_id;
 
 -- name: acts_of_fact
--- Lists what operators did about a fact, last first, one row a deed: corrections it was part of, and
--- what forgot it. `erased` deeds named messages alone; `undone` ones were taken back.
+-- Lists what operators did about a fact, last first, one row a deed: corrections it was part of, what
+-- was told of it, and what forgot it. `erased` deeds named messages alone; `undone` ones were taken back.
 SELECT DISTINCT ON (a.acted_at, a.deed)
        a.deed, a.id, a.kind, a.fact_id, a.acted_at, a.actor, a.reason,
        a.kind = 'tombstone' AND a.fact_id IS NULL AS erased,
@@ -102,6 +102,9 @@ SELECT DISTINCT ON (a.acted_at, a.deed)
   LEFT JOIN belief_acts u ON u.tenant_id = a.tenant_id AND u.user_id = a.user_id AND u.undoes = a.deed
  WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind <> 'undo'
    AND (a.fact_id = ANY(%(ids)s) OR a.id = ANY(%(ids)s)
+        OR a.deed IN (SELECT (e.data ->> 'act')::uuid FROM events e
+                       WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
+                         AND e.fact_id = ANY(%(ids)s) AND e.data ? 'act')
         OR (a.kind = 'tombstone' AND a.acted_at >= %(said_at)s::timestamptz
             AND ((a.subject = %(subject)s AND a.slot IS NOT DISTINCT FROM %(slot)s::text
                   AND a.value_key = %(value_key)s::text)
@@ -149,8 +152,9 @@ SELECT DISTINCT f.id, f.subject, f.slot, f.state
  WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.deed = %(deed)s
    AND CASE WHEN a.value_key IS NOT NULL
             THEN f.subject = a.subject AND f.slot IS NOT DISTINCT FROM a.slot AND f.value_key = a.value_key
-            ELSE (a.slot IS NULL OR (f.subject = a.subject AND f.slot = a.slot))
-             AND (f.source_message_ids && a.source_message_ids OR f.id = ANY(a.source_message_ids)) END
+            ELSE (a.slot IS NULL OR (f.subject = a.subject AND f.slot = a.slot AND f.value_key IS NULL))
+             AND CASE WHEN f.source_message_ids = '{}' THEN f.id = ANY(a.source_message_ids)
+                      ELSE f.source_message_ids <@ a.source_message_ids END END
  ORDER BY f.id;
 
 -- name: hide_open_facts
