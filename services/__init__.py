@@ -2,7 +2,7 @@
 
 stage        | reads                                                             | writes
 ------------ | ----------------------------------------------------------------- | -----------------------
-gateway      | HTTP                                                              | memoire:messages, memoire:facts:extracted
+gateway      | HTTP                                                              | memoire:messages, memoire:facts:extracted, memoire:facts:settled, memoire:jobs:consolidate
 extractor    | memoire:messages                                                  | memoire:messages, memoire:facts:extracted
 embedder     | memoire:facts:extracted                                           | memoire:facts:embedded
 deduper      | memoire:facts:embedded                                            | memoire:facts:compared

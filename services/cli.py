@@ -66,6 +66,14 @@ Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names; default: al
 User = Annotated[str, typer.Argument(help="Your own id of the user.")]
 Query = Annotated[str, typer.Argument(help="A question or a few words.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="At most so many facts.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="What was true then: 2024, 2024-05, 2024-05-01 or a time."),
+]
+KnownAt = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="What was believed then: only what had been heard."),
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what made each score.")]
 
 
@@ -216,20 +224,28 @@ def ingest(
     app,
     'memoire recall ana "Where does she live?"',
     "memoire recall ana pets --explain",
+    'memoire recall ana "Where did she live?" --as-of 2024 --known-at 2024-12-31',
     panel=MEMORY,
 )
 def recall(
     user: User,
     query: Query,
     limit: Limit = 5,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     explain: Explain = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask what is known about a user that matters for a question."""
+    """Ask what is known about a user that matters for a question.
+
+    With --as-of what was true at a moment, with --known-at what was believed at one; with both,
+    what was then believed of that moment. A year, month or day is its beginning, in UTC.
+    """
     from services.console import memory, screen
 
-    answer = memory.recall(data, user, query, limit=limit, explain=explain)
+    times = {"as_of": as_of, "known_at": known_at}
+    answer = memory.recall(data, user, query, limit=limit, explain=explain, times=times)
     if as_json:
         screen.print_json(answer)
     else:

@@ -22,7 +22,7 @@ CREATE TABLE belief_acts (
     id uuid NOT NULL,
     kind text NOT NULL,
     fact_id uuid,
-    subject text NOT NULL,
+    subject text,
     slot text,
     value text,
     value_key text,
@@ -33,9 +33,12 @@ CREATE TABLE belief_acts (
     acted_at timestamp with time zone DEFAULT now() NOT NULL,
     actor text NOT NULL,
     reason text,
+    deed uuid NOT NULL,
+    undoes uuid,
     CONSTRAINT belief_acts_pkey PRIMARY KEY (tenant_id, user_id, id),
-    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'tombstone'::text])))
+    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'tombstone'::text, 'undo'::text])))
 );
+CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
 
 CREATE TABLE chat_logs (
     tenant_id text NOT NULL,
@@ -57,6 +60,7 @@ CREATE TABLE chat_logs (
     rings smallint DEFAULT 0 NOT NULL,
     retry_at timestamp with time zone,
     extracted_at timestamp with time zone,
+    erased_at timestamp with time zone,
     generation integer,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
@@ -224,6 +228,24 @@ CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
+
+CREATE TABLE profile_edges (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    fact_id uuid NOT NULL,
+    place integer NOT NULL,
+    CONSTRAINT profile_edges_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
+);
+
+CREATE TABLE profiles (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    content text NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL,
+    stale_since timestamp with time zone,
+    stale_fact uuid,
+    CONSTRAINT profiles_pkey PRIMARY KEY (tenant_id, user_id)
+);
 
 CREATE TABLE replay_messages (
     tenant_id text NOT NULL,

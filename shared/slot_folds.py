@@ -5,7 +5,7 @@ its values are equal, whether it has one or many and how long a claim lasts is r
 catalogue at the fold. So a tenant's slot counts for what was stored before it as for what follows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import cast
@@ -16,6 +16,7 @@ from shared.beliefs import (
     Observation,
     SlotTimeline,
     Tombstone,
+    Undo,
     effective_said_at,
     fold_slot,
     rank_key,
@@ -34,6 +35,7 @@ def fold_under(
     corrections: Iterable[Correction] = (),
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
+    undos: Collection[Undo] = (),
 ) -> SlotTimeline:
     """Fold the observations of ONE (subject, slot), under whatever names they are stored.
 
@@ -54,6 +56,7 @@ def fold_under(
         [carried for each in tombstones for carried in _carried(each, stored, read)],
         known_at,
         spec.lasts if spec else None,
+        undos,
     )
 
 
@@ -67,6 +70,8 @@ def _read(stored: Observation, slot: str, spec: SlotSpec | None) -> Observation:
 def _correction(
     act: Correction, catalogue: Catalogue, keys: dict[tuple[str | None, str | None], str | None]
 ) -> Correction:
+    if act.slot is None or act.value is None:
+        return act  # about free text
     name = catalogue.name_of(act.slot)
     return replace(
         act,

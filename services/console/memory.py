@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from services.console.client import connect
 from services.console.errors import CommandError
 from services.console.ingest import Ingest, Outcome, wait_until_settled
 from services.console.screen import screen
+from shared.facts.dates import parse_date
 
 
 def ingest(data_dir: Path | None, file: str, defaults: dict[str, str], *, wait: bool) -> Outcome:
@@ -81,10 +82,30 @@ def print_outcome(outcome: Outcome, *, waited: bool) -> None:
     screen().print(", ".join(parts))
 
 
-def recall(data_dir: Path | None, user: str, query: str, *, limit: int, explain: bool) -> Any:
-    body = {"user_id": user, "query": query, "limit": limit, "explain": explain}
+def recall(
+    data_dir: Path | None,
+    user: str,
+    query: str,
+    *,
+    limit: int,
+    explain: bool,
+    times: Mapping[str, str | None],
+) -> Any:
+    """Ask the gateway; `times` are moments as they were typed, by the field they belong to."""
+    body: dict[str, Any] = {"user_id": user, "query": query, "limit": limit, "explain": explain}
+    body |= {field: _moment(field, text) for field, text in times.items() if text is not None}
     with connect(data_dir) as client:
         return client.post("/v1/recall", body)
+
+
+def _moment(field: str, text: str) -> str:
+    """Read a date or time as it was typed; a unit is its beginning."""
+    try:
+        moment, _ = parse_date(text)
+    except ValueError as error:
+        option = "--" + field.replace("_", "-")
+        raise CommandError(f"{option}: {text!r} is no time, as in 2024-05-01") from error
+    return moment.isoformat()
 
 
 def create_key(data_dir: Path | None, name: str, scope: str) -> Any:

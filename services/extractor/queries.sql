@@ -80,7 +80,7 @@ UPDATE chat_logs c
    SET state = 'extracting', extraction_id = chosen.extraction_id, rings = 0, retry_at = NULL
   FROM chosen
  WHERE c.tenant_id = chosen.tenant_id AND c.user_id = chosen.user_id AND c.id = chosen.id
-   AND c.extraction_id IS NULL
+   AND c.extraction_id IS NULL AND c.erased_at IS NULL
 RETURNING c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session, c.role,
           c.content, c.said_at, c.recorded_at, c.message_key, c.agent_id, c.speaker, c.metadata,
           c.extraction_id;
@@ -115,6 +115,7 @@ SELECT t.id,
           FROM (SELECT c.id, c.role, c.said_at, c.content FROM chat_logs c
                  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
                    AND c.session_id = t.session_id AND c.said_at < t.before
+                   AND c.erased_at IS NULL
                  ORDER BY c.said_at DESC LIMIT %(context)s) AS b) AS context
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[],
               %(befores)s::timestamptz[])

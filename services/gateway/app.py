@@ -16,6 +16,8 @@ from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
 from services.gateway.routes import (
+    acts,
+    conscious,
     dead_letters,
     events,
     facts,
@@ -41,7 +43,20 @@ A memory sidecar for LLM applications: send chat messages, ask what is known abo
 slash). Times are ISO 8601 with zone. Lists take `limit` and `cursor` and answer `next_cursor`.
 Every failure is `{"error": {"code", "message", "details"}}`.
 """
-_ROUTERS = (ingest, traces, recall, users, facts, slots, keys, dead_letters, events, health)
+_ROUTERS = (
+    ingest,
+    traces,
+    recall,
+    users,
+    conscious,
+    facts,
+    acts,
+    slots,
+    keys,
+    dead_letters,
+    events,
+    health,
+)
 
 
 def build_app(

@@ -40,6 +40,12 @@ class Caller:
     key_id: str
     scope: Scope
     ends_at: datetime | None = None
+    name: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Who acts, as it is written down: the key's name and id."""
+        return f"{self.name} ({UUID(self.key_id)})" if self.name else self.key_id
 
     def may(self, scope: Scope) -> bool:
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
@@ -106,7 +112,8 @@ class Keyring:
         if not hmac.compare_digest(_sha256(secret), expected) or row is None:
             return None
         ends = [end for end in (row["expires_at"], row["revoked_at"]) if end is not None]
-        return Caller(row["tenant_id"], row["id"].hex, row["scope"], min(ends, default=None))
+        ends_at = min(ends, default=None)
+        return Caller(row["tenant_id"], row["id"].hex, row["scope"], ends_at, row["name"])
 
 
 def _parts(presented: str) -> tuple[UUID, str]:

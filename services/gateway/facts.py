@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.gateway.schemas import Fact
 from shared.beliefs import Standing, status_at
@@ -22,23 +23,53 @@ _AS_STORED = set(Fact.model_fields) - {
     "valid_to",
 }
 _MESSAGE_KEY = "m:"
+_CURRENT = {"current", "planned", "due"}
+_ANY = _CURRENT | {"past", "merged"}
+_WITHHELD = {"content": "", "value": None, "quote": None, "metadata": None}
 
 
-def public_fact(row: Row, now: datetime) -> dict[str, Any]:
-    """Show a row of `memory_facts` as DESIGN §6 has it."""
-    standing = standing_of(row)
-    settled = row["state"] == "settled" and standing is not None
-    valid_from, valid_to = stretch_at(standing, now)
+def public_fact(row: Row, as_of: datetime, known: Standing | None = None) -> dict[str, Any]:
+    """Show a row of `memory_facts` as DESIGN §6 has it; `known` is its standing in another view.
+
+    What was forgotten shows that it was there, not what it said.
+    """
+    standing = known or standing_of(row)
+    forgotten = standing is not None and standing.kind == "forgotten"
+    counts = standing is not None and (row["state"] == "settled" or forgotten)
+    valid_from, valid_to = stretch_at(standing, as_of)
     return {
         **{name: row[name] for name in _AS_STORED},
+        **(_of_view(known) if known is not None else {}),
+        **(_WITHHELD if forgotten else {}),
         "confidence": round(row["confidence"], 4),
         "occurred_at": format_date(row["occurred_at"], row["occurred_precision"]),
         "ended_at": format_date(row["ended_at"], row["ended_precision"]),
         "time_precision": row["occurred_precision"] or row["ended_precision"],
-        "status": status_at(standing, row["temporal_state"], now) if settled and standing else None,
+        "status": status_at(standing, row["temporal_state"], as_of)
+        if counts and standing
+        else None,
         "valid_from": valid_from,
         "valid_to": valid_to,
     }
+
+
+def _of_view(known: Standing) -> dict[str, Any]:
+    return {
+        "canonical_id": known.canonical_id,
+        "superseded_by": known.superseded_by,
+        "evidence_count": known.evidence_count,
+    }
+
+
+def moment_of(as_of: datetime | None, known_at: datetime | None, now: datetime) -> datetime:
+    """The moment whose truth is asked for: named, else when it was believed, else now."""
+    return as_of or (now if known_at is None else min(known_at, now))
+
+
+def visible(standings: Mapping[UUID, Standing], view: str, as_of: datetime) -> list[UUID]:
+    """The facts that a view shows of what a fold in memory found."""
+    shown = _CURRENT if view == "current" else _ANY
+    return [fact for fact, one in standings.items() if status_at(one, "current", as_of) in shown]
 
 
 def stretch_at(standing: Standing | None, now: datetime) -> tuple[datetime | None, datetime | None]:

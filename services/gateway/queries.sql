@@ -13,7 +13,8 @@ WITH new_tenant AS (
 INSERT INTO users (tenant_id, user_id) VALUES (%(tenant)s, %(user)s) ON CONFLICT DO NOTHING;
 
 -- name: facts_page
--- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned.
+-- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned,
+-- `named` what a fold in memory found.
 SELECT f.id
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
@@ -22,6 +23,7 @@ SELECT f.id
        WHEN 'current' THEN f.state = 'settled'
             AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
+       WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
        ELSE f.standing IS DISTINCT FROM 'forgotten' END
    AND (%(category)s::text IS NULL OR f.category = %(category)s)
    AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
@@ -31,7 +33,7 @@ SELECT f.id
 
 -- name: facts_by_ids
 -- Reads all that is public of a user's facts, and what their standing is worked out from.
-SELECT tenant_id, user_id, id, content, category, subject, slot, value, cardinality, claim,
+SELECT tenant_id, user_id, id, content, category, subject, slot, value, value_key, cardinality, claim,
        temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at,
        recorded_at, confidence::float8 AS confidence, quote, source_message_ids, extraction_id,
        session_id, agent_id, speaker, metadata, essential, state, created_at, embedded_at,
@@ -52,17 +54,18 @@ SELECT id, session_id, role, content, said_at, recorded_at, message_key, agent_i
        state
   FROM chat_logs
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+   AND erased_at IS NULL
    AND (%(after_said)s::timestamptz IS NULL
         OR (said_at, recorded_at, id) > (%(after_said)s, %(after_recorded)s::timestamptz, %(after_id)s::uuid))
  ORDER BY said_at, recorded_at, id
  LIMIT %(limit)s;
 
 -- name: messages_by_ids
--- Reads the messages a fact rests on.
+-- Reads the messages a fact rests on, as far as they have not been erased.
 SELECT id, session_id, role, content, said_at, recorded_at, message_key, agent_id, speaker, metadata,
        state
   FROM chat_logs
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s)
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND erased_at IS NULL
  ORDER BY said_at, recorded_at, id;
 
 -- name: extraction_by_id
@@ -90,9 +93,207 @@ SELECT CASE WHEN first_id = %(id)s THEN second_id ELSE first_id END AS fact_id, 
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND (first_id = %(id)s OR second_id = %(id)s)
  ORDER BY recorded_at, first_id, second_id;
 
+-- name: acts_of_fact
+-- Lists what operators did about a fact, last first, one row a deed: corrections it was part of, what
+-- was told of it, and what forgot it. `erased` deeds named messages alone; `undone` ones were taken back.
+SELECT DISTINCT ON (a.acted_at, a.deed)
+       a.deed, a.id, a.kind, a.fact_id, a.acted_at, a.actor, a.reason,
+       a.kind = 'tombstone' AND a.fact_id IS NULL AS erased,
+       u.id AS undo_id, u.acted_at AS undone_at, u.actor AS undone_by, u.reason AS undone_because
+  FROM belief_acts a
+  LEFT JOIN belief_acts u ON u.tenant_id = a.tenant_id AND u.user_id = a.user_id AND u.undoes = a.deed
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind <> 'undo'
+   AND (a.fact_id = ANY(%(ids)s) OR a.id = ANY(%(ids)s)
+        OR a.deed IN (SELECT (e.data ->> 'act')::uuid FROM events e
+                       WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
+                         AND e.fact_id = ANY(%(ids)s) AND e.data ? 'act')
+        OR (a.kind = 'tombstone' AND a.acted_at >= %(said_at)s::timestamptz
+            AND ((a.subject = %(subject)s AND a.slot IS NOT DISTINCT FROM %(slot)s::text
+                  AND a.value_key = %(value_key)s::text)
+                 OR (a.value_key IS NULL AND a.slot IS NULL AND a.source_message_ids && %(sources)s::uuid[]
+                     AND (a.fact_id IS NULL OR a.source_message_ids @> %(sources)s::uuid[])))))
+ ORDER BY a.acted_at DESC, a.deed DESC, a.id;
+
+-- name: record_acts
+-- Records the acts of one deed.
+INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, subject, slot, value, value_key,
+                         old_value_key, valid_from, valid_to, source_message_ids, undoes, actor, reason)
+SELECT %(tenant)s, %(user)s, t.id, %(deed)s, %(kind)s, %(fact)s::uuid, t.subject, t.slot, t.value,
+       t.value_key, t.old_value_key, %(valid_from)s::timestamptz, %(valid_to)s::timestamptz,
+       ARRAY(SELECT jsonb_array_elements_text(t.sources)::uuid), %(undoes)s::uuid, %(actor)s,
+       %(reason)s::text
+  FROM unnest(%(ids)s::uuid[], %(subjects)s::text[], %(slots)s::text[], %(values)s::text[],
+              %(value_keys)s::text[], %(old_value_keys)s::text[], %(sources)s::jsonb[])
+       AS t(id, subject, slot, value, value_key, old_value_key, sources)
+RETURNING acted_at;
+
+-- name: grow_version
+-- Tells the deduper that what there is to compare with has changed.
+UPDATE users SET belief_version = belief_version + 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: facts_like
+-- Reads a fact and all that is one belief with it, in any state.
+SELECT id, subject, slot, value_key, source_message_ids, state FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND standing IS DISTINCT FROM 'forgotten'
+   AND (id = ANY(%(ids)s) OR canonical_id = %(canonical)s)
+ ORDER BY id;
+
+-- name: spent_messages
+-- Of these messages, lists those on which nothing rests but the given facts.
+SELECT m.id FROM unnest(%(messages)s::uuid[]) AS m(id)
+ WHERE NOT EXISTS (SELECT FROM memory_facts f JOIN users u USING (tenant_id, user_id)
+                    WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+                      AND f.generation IN (0, u.generation) AND f.source_message_ids @> ARRAY[m.id]
+                      AND NOT f.id = ANY(%(facts)s) AND f.standing IS DISTINCT FROM 'forgotten');
+
+-- name: facts_of_deed
+-- Lists the facts that the tombstones of a deed name by their statement or their messages.
+SELECT DISTINCT f.id, f.subject, f.slot, f.state
+  FROM belief_acts a JOIN memory_facts f USING (tenant_id, user_id)
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.deed = %(deed)s
+   AND CASE WHEN a.value_key IS NOT NULL
+            THEN f.subject = a.subject AND f.slot IS NOT DISTINCT FROM a.slot AND f.value_key = a.value_key
+            ELSE (a.slot IS NULL OR (f.subject = a.subject AND f.slot = a.slot AND f.value_key IS NULL))
+             AND CASE WHEN f.source_message_ids = '{}' THEN f.id = ANY(a.source_message_ids)
+                      ELSE f.source_message_ids <@ a.source_message_ids END END
+ ORDER BY f.id;
+
+-- name: hide_open_facts
+-- Shows facts that are still on their way as forgotten; when they settle, the law says the same.
+UPDATE memory_facts
+   SET standing = 'forgotten', canonical_id = id, evidence_count = 0
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled';
+
+-- name: show_open_facts
+-- Shows facts that are still on their way again.
+UPDATE memory_facts
+   SET standing = NULL, canonical_id = NULL, evidence_count = 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled'
+   AND standing = 'forgotten';
+
+-- name: session_exists
+-- Tells whether a user ever had this session.
+SELECT EXISTS (SELECT FROM sessions
+                WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s) AS known;
+
+-- name: lock_open_extractions
+-- Keeps a session's open reservation from being committed.
+SELECT id FROM extractions
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND state = 'open'
+   FOR UPDATE;
+
+-- name: erase_messages
+-- Takes the words of a session's messages, or of one; what was on its way counts as extracted.
+UPDATE chat_logs c
+   SET content = '', metadata = NULL, speaker = NULL, erased_at = now(), state = 'extracted',
+       extracted_at = coalesce(c.extracted_at, now()), announced_at = coalesce(c.announced_at, now()),
+       rings = 0, retry_at = NULL
+  FROM (SELECT id FROM chat_logs
+         WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+           AND (%(message)s::uuid IS NULL OR id = %(message)s) AND erased_at IS NULL
+         ORDER BY id FOR UPDATE) AS mine
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = mine.id
+RETURNING c.id, c.extraction_id;
+
+-- name: erased_message
+-- Tells whether a message was there and has been erased before.
+SELECT erased_at FROM chat_logs
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND id = %(message)s;
+
+-- name: break_reservations
+-- Fails the open reservations that held erased words: whatever their holder answers is not committed.
+UPDATE extractions SET state = 'failed', finished_at = now()
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state = 'open'
+RETURNING id;
+
+-- name: release_messages
+-- Gives back the other messages of broken reservations, to be extracted without what was erased.
+UPDATE chat_logs SET extraction_id = NULL, announced_at = now(), rings = 0
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+   AND extraction_id = ANY(%(ids)s) AND state = 'extracting'
+RETURNING tenant_id, user_id, session_id, announced_at;
+
+-- name: scrub_answers
+-- Takes out of what models answered, and of why their calls failed, whatever rests on these messages.
+WITH answers AS (
+    UPDATE extractions e
+       SET answer = jsonb_build_object('facts', coalesce(
+               (SELECT jsonb_agg(fact) FROM jsonb_array_elements(e.answer -> 'facts') AS fact
+                 WHERE NOT coalesce(fact -> 'source_message_ids' ?| %(texts)s::text[], true)), '[]'))
+     WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = ANY(%(ids)s)
+       AND jsonb_typeof(e.answer -> 'facts') = 'array'
+)
+DELETE FROM failures WHERE tenant_id = %(tenant)s AND subject_id = ANY(%(texts)s);
+
+-- name: facts_resting_on
+-- Lists, in every generation, the facts all of whose messages are erased, some of them just now.
+SELECT f.id, f.subject, f.slot, f.state, f.standing, f.source_message_ids FROM memory_facts f
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.source_message_ids && %(messages)s::uuid[]
+   AND NOT EXISTS (SELECT FROM unnest(f.source_message_ids) AS s(id)
+                    WHERE NOT EXISTS (SELECT FROM chat_logs c
+                                       WHERE c.tenant_id = f.tenant_id AND c.user_id = f.user_id
+                                         AND c.id = s.id AND c.erased_at IS NOT NULL))
+ ORDER BY f.id
+   FOR UPDATE;
+
+-- name: erase_facts
+-- Takes the words and vectors of forgotten facts; those on their way are done with.
+WITH vectors AS (
+    DELETE FROM fact_vectors
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND fact_id = ANY(%(ids)s)
+), reasons AS (
+    UPDATE verdicts SET reason = ''
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s
+       AND (first_id = ANY(%(ids)s) OR second_id = ANY(%(ids)s))
+)
+UPDATE memory_facts
+   SET content = '', value = NULL, value_key = NULL, quote = NULL, metadata = NULL, speaker = NULL,
+       essential = false, standing = 'forgotten', canonical_id = id, believed = '{}', planned_for = NULL,
+       planned_since = NULL, superseded_by = NULL, evidence_count = 0, state = 'settled',
+       settled_at = coalesce(settled_at, now()), rings = 0, retry_at = NULL
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
+
+-- name: essential_facts
+-- Lists the facts an application should always know, as far as they hold now.
+SELECT f.id
+  FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+   AND f.state = 'settled' AND f.essential
+   AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
+        OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
+ ORDER BY f.slot IS NULL, f.slot, f.said_at, f.id
+ LIMIT %(limit)s;
+
+-- name: profile
+-- Reads a user's profile with what it rests on, in the order of its text.
+SELECT p.content, p.written_at, p.stale_since, p.stale_fact,
+       ARRAY(SELECT e.fact_id FROM profile_edges e
+              WHERE e.tenant_id = p.tenant_id AND e.user_id = p.user_id ORDER BY e.place) AS rests_on
+  FROM profiles p
+ WHERE p.tenant_id = %(tenant)s AND p.user_id = %(user)s;
+
+-- name: request_job
+-- Requests a job about a user, or finds the one that still waits.
+WITH waiting AS (
+    SELECT id FROM jobs
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = %(kind)s AND state = 'requested'
+       AND retry_at IS NULL
+     ORDER BY requested_at LIMIT 1
+), made AS (
+    INSERT INTO jobs (tenant_id, user_id, id, kind, announced_at)
+    SELECT %(tenant)s, %(user)s, %(id)s, %(kind)s, now() WHERE NOT EXISTS (SELECT FROM waiting)
+    RETURNING tenant_id, user_id, id, announced_at
+)
+SELECT tenant_id, user_id, id, announced_at FROM made
+UNION ALL
+SELECT %(tenant)s, %(user)s, id, NULL FROM waiting;
+
 -- name: key_by_id
 -- Reads a key to verify its secret.
-SELECT id, tenant_id, scope, secret_sha256, expires_at, revoked_at FROM api_keys WHERE id = %(id)s;
+SELECT id, tenant_id, name, scope, secret_sha256, expires_at, revoked_at FROM api_keys
+ WHERE id = %(id)s;
 
 -- name: create_key
 -- Stores a key, and its tenant if it is the first one.
@@ -183,7 +384,8 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
  ORDER BY first_failed_at, id;
 
 -- fragment: recall_scope
--- The beginning of both arms: the user's facts that pass every filter.
+-- The beginning of both arms: the user's facts that pass every filter; `named` is a view of its own,
+-- of what a fold in memory found.
 WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
       FROM memory_facts f
@@ -193,6 +395,7 @@ WITH mine AS NOT MATERIALIZED (
        AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
+           WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
        AND (%(categories)s::text[] IS NULL OR f.category = ANY(%(categories)s))
        AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))

@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from services.gateway import ranking, recall_store, store
-from services.gateway.facts import public_fact, tokens
+from services.gateway.facts import moment_of, public_fact, tokens, visible
 from services.gateway.ranking import Candidate, Ranked
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
+from shared.beliefs import Standing
 from shared.clock import Clock
 from shared.db import Database, Row
 from shared.embeddings import Embedder
 from shared.errors import MemoireError
+from shared.ledger.hindsight import standings_known
 from shared.tenant_slots import store as tenant_slots
 
 log = structlog.get_logger()
@@ -73,23 +76,24 @@ class Recall:
         """The most relevant facts, best first, as DESIGN §6 has it."""
         began = time.perf_counter()
         now = self._clock()
-        scope = _scope(tenant, asked, now, await self._stored_slots(tenant, asked))
+        scope, known = await self._seen(tenant, asked, now)
         near, lexical = await asyncio.gather(
             self._near(scope, asked.query), self._lexical(scope, asked.query)
         )
         searched = time.perf_counter()
         async with self._db.autocommit() as tx:
-            hits = ranking.fuse(list(_candidates(near or [], lexical)), now=now)
+            candidates = list(_candidates(near or [], lexical, known or {}))
+            hits = ranking.fuse(candidates, now=scope.now)
             best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
             best = best[: asked.limit]
             rows = await store.facts_by_ids(
                 tx, tenant, asked.user_id, _ids(best, near or [], lexical)
             )
-            pending = await recall_store.pending(tx, scope)
+            pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
         answer: dict[str, Any] = {
-            "relevant_facts": _shown(best, rows, asked, now),
+            "relevant_facts": _shown(best, rows, asked, scope.now, known or {}),
             "freshness": _freshness(pending),
         }
         if asked.explain:
@@ -101,6 +105,18 @@ class Recall:
                 },
             }
         return answer
+
+    async def _seen(
+        self, tenant: str, asked: RecallRequest, now: datetime
+    ) -> tuple[Scope, Mapping[UUID, Standing] | None]:
+        """What may be recalled; with `known_at` also how every fact stood then."""
+        as_of = moment_of(asked.as_of, asked.known_at, now)
+        scope = _scope(tenant, asked, as_of, await self._stored_slots(tenant, asked))
+        if asked.known_at is None:
+            return scope, None
+        async with self._db.autocommit() as tx:
+            known = await standings_known(tx, tenant, asked.user_id, asked.known_at, scope.slots)
+        return replace(scope, named=visible(known, asked.view, as_of)), known
 
     async def _near(self, scope: Scope, query: str) -> list[Row] | None:
         """The vector arm; None when there is no vector for the query."""
@@ -141,16 +157,21 @@ def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str
     )
 
 
-def _candidates(near: Sequence[Row], lexical: Sequence[Row]) -> Iterator[Candidate]:
-    """Bring together what the arms found, each fact once."""
+def _candidates(
+    near: Sequence[Row], lexical: Sequence[Row], known: Mapping[UUID, Standing]
+) -> Iterator[Candidate]:
+    """Bring together what the arms found, each fact once, with the evidence of the view."""
+    for row in (*near, *lexical):
+        if (standing := known.get(row["id"])) is not None:
+            row["evidence_count"] = standing.evidence_count
     found = {
         row["id"]: _candidate(row, bm25=_bm25(row), matched_share=_matched(row))
         for row in lexical
         if row["id"] is not None
     }
     for row in near:
-        known = found.get(row["id"]) or _candidate(row)
-        found[row["id"]] = replace(known, cosine=row["cosine"])
+        other = found.get(row["id"]) or _candidate(row)
+        found[row["id"]] = replace(other, cosine=row["cosine"])
     yield from found.values()
 
 
@@ -181,10 +202,14 @@ def _ids(best: Sequence[Ranked], near: Sequence[Row], lexical: Sequence[Row]) ->
 
 
 def _shown(
-    best: Sequence[Ranked], rows: Sequence[Row], asked: RecallRequest, now: datetime
+    best: Sequence[Ranked],
+    rows: Sequence[Row],
+    asked: RecallRequest,
+    as_of: datetime,
+    known: Mapping[UUID, Standing],
 ) -> list[dict[str, Any]]:
     """Show the hits, as many as fit into the tokens asked for."""
-    facts = {str(row["id"]): public_fact(row, now) for row in rows}
+    facts = {str(row["id"]): public_fact(row, as_of, known.get(row["id"])) for row in rows}
     room = asked.max_tokens
     shown = []
     for hit in best:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pgvector import HalfVector
 from psycopg.types.json import Jsonb
@@ -22,7 +23,11 @@ _PENDING_BOUND = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which of a user's facts may be recalled; None filters nothing."""
+    """Which of a user's facts may be recalled; None filters nothing.
+
+    `now` is the moment whose truth is asked for. `named` are the only candidates, whatever the
+    cache says of them.
+    """
 
     tenant: str
     user: str
@@ -33,12 +38,14 @@ class Scope:
     metadata: dict[str, Any] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    named: Sequence[UUID] | None = None
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
             "tenant": self.tenant,
             "user": self.user,
-            "view": self.view,
+            "view": self.view if self.named is None else "named",
+            "named": None if self.named is None else list(self.named),
             "now": self.now,
             "categories": None if self.categories is None else list(self.categories),
             "slots": None if self.slots is None else list(self.slots),
@@ -70,8 +77,9 @@ async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
     return await tx.rows(queries["lexical_arm"], params)
 
 
-async def pending(tx: Transaction, scope: Scope) -> Row:
+async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:
     """Count a user's messages and facts that are still on their way, at most 1,000 of each."""
-    row = await tx.row(queries["pending"], scope.params(bound=_PENDING_BOUND))
+    params = {"tenant": scope.tenant, "user": scope.user, "now": now, "bound": _PENDING_BOUND}
+    row = await tx.row(queries["pending"], params)
     assert row is not None
     return row

@@ -33,7 +33,9 @@ LetterId = Annotated[str, Path(description="The dead letter's id.")]
 SlotPath = Annotated[
     Identifier, Field(max_length=100), Path(description="The slot's name, as in parking_spot.")
 ]
+ChatLogId = Annotated[str, Path(description="The message's `chat_log_id`.")]
 KeyId = Annotated[str, Path(description="The key's id.")]
+Reason = Annotated[Text, Field(max_length=2_000)]
 ShortText = Annotated[Text, Field(max_length=500)]
 SlotName = Annotated[Text, Field(max_length=100)]
 Limit = Annotated[int, Field(ge=1, le=100)]
@@ -42,6 +44,10 @@ IdempotencyKey = Annotated[
     str | None, Header(description="1 to 255 printable characters; makes a retry safe.")
 ]
 
+AS_OF = "What was true at this moment; default: now, or `known_at`."
+KNOWN_AT = "What was believed at this moment: only what had been recorded by then counts."
+
+EXAMPLE_UNDO = {"reason": "It was somebody else who asked"}
 EXAMPLE_MESSAGE: dict[str, Any] = {
     "user_id": "ana",
     "session_id": "chat-7",
@@ -83,6 +89,8 @@ class RecallRequest(_Body):
     max_age_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     since: Instant | None = Field(None, description="On occurred_at, else said_at; inclusive.")
     until: Instant | None = Field(None, description="On occurred_at, else said_at; exclusive.")
+    as_of: Instant | None = Field(None, description=AS_OF)
+    known_at: Instant | None = Field(None, description=KNOWN_AT)
     min_score: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Trims the list to about so many tokens (4 characters each)."
@@ -111,6 +119,34 @@ class StatedFact(Statement):
         if isinstance(value, bool):
             raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
         return value
+
+
+class FactCorrection(_Body):
+    """What should be said instead; at least one of value, content, category and metadata."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"value": "Porto", "reason": "The user wrote to support"}]}
+    )
+
+    value: ShortText | None = Field(None, description="The slot's right value.")
+    content: Annotated[Text, Field(max_length=2_000)] | None = Field(
+        None, description="The right sentence; without one the value is replaced in the old one."
+    )
+    category: ShortText | None = None
+    metadata: Metadata | None = Field(None, description="Takes the place of all the old labels.")
+    reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.model_fields_set <= {"reason"}:
+            raise ValueError("one of value, content, category and metadata is needed")
+        return self
+
+
+class UndoRequest(_Body):
+    """Why the last correction or deletion is taken back."""
+
+    reason: Reason | None = None
 
 
 class Redrive(_Body):
@@ -195,11 +231,19 @@ class FactsQuery(_Page):
     view: View = "current"
     category: ShortText | None = None
     slot: SlotName | None = None
+    as_of: Instant | None = Field(None, description=AS_OF)
+    known_at: Instant | None = Field(None, description=KNOWN_AT)
 
 
 class TimelineQuery(_Query):
     slot: SlotName | None = None
     subject: ShortText | None = None
+    as_of: Instant | None = Field(None, description="Only the intervals that hold at this moment.")
+    known_at: Instant | None = Field(None, description=KNOWN_AT)
+
+
+class ReasonQuery(_Query):
+    reason: Reason | None = Field(None, description="Why; kept in the history.")
 
 
 class DeadLettersQuery(_Page):
@@ -234,6 +278,7 @@ FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
 EventsParams = Annotated[EventsQuery, Query()]
 DroppedParams = Annotated[DroppedQuery, Query()]
+ReasonParams = Annotated[ReasonQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]
 TraceParams = Annotated[TraceQuery, Query()]
 RotateParams = Annotated[RotateQuery, Query()]

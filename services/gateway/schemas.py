@@ -226,6 +226,19 @@ class FactVerdict(BaseModel):
     reason: str
 
 
+class Act(BaseModel):
+    """What an operator did: who, when, why. `new_fact_id` is the correction's own fact."""
+
+    id: UUID
+    kind: Literal["correction", "deletion", "erasure", "undo"]
+    at: datetime
+    actor: str
+    reason: str | None
+    fact_id: UUID | None
+    new_fact_id: UUID | None = None
+    undoes: UUID | None = Field(None, description="The act that an undo takes back.")
+
+
 class History(BaseModel):
     """`generation`: which run of which prompt it belongs to; 0 was stated directly."""
 
@@ -235,6 +248,34 @@ class History(BaseModel):
     events: list[HistoryEvent]
     evidence: list[UUID]
     verdicts: list[FactVerdict]
+    acts: list[Act]
+
+
+class Forgotten(BaseModel):
+    """How many messages were erased, and how many facts that rested on them alone."""
+
+    messages: int
+    facts: int
+
+
+class Profile(BaseModel):
+    """What is known about a user in a few lines; stale when something it rests on has changed."""
+
+    content: str
+    stale: bool
+    stale_since: datetime | None
+    stale_fact: UUID | None
+    written_at: datetime
+    rests_on: list[UUID]
+
+
+class Conscious(BaseModel):
+    essential: list[Fact]
+    profile: Profile | None
+
+
+class JobAccepted(BaseModel):
+    trace_id: str
 
 
 class Key(BaseModel):

@@ -34,12 +34,17 @@ async def facts_page(
     slots: Sequence[str] | None,
     before: tuple[Any, Any],
     limit: int,
+    named: Sequence[UUID] | None = None,
 ) -> list[Row]:
-    """List a user's facts, last said first; one row more than `limit` when there are more."""
+    """List a user's facts, last said first; one row more than `limit` when there are more.
+
+    `named`: these alone, whatever the cache says of them.
+    """
     params = {
         "tenant": tenant,
         "user": user,
-        "view": view,
+        "view": view if named is None else "named",
+        "named": None if named is None else list(named),
         "now": now,
         "category": category,
         "slots": None if slots is None else list(slots),
@@ -116,3 +121,16 @@ async def history_of(tx: Transaction, fact: Row) -> tuple[list[Row], list[UUID],
     evidence = await tx.rows(queries["evidence_of_fact"], params)
     verdicts = await tx.rows(queries["verdicts_of_fact"], params)
     return events, [row["id"] for row in evidence], verdicts
+
+
+async def essential_facts(
+    tx: Transaction, tenant: str, user: str, now: datetime, limit: int
+) -> list[Row]:
+    """Read the facts an application should always know, as far as they hold now."""
+    params = {"tenant": tenant, "user": user, "now": now, "limit": limit}
+    found = await tx.rows(queries["essential_facts"], params)
+    return await facts_by_ids(tx, tenant, user, [row["id"] for row in found])
+
+
+async def profile(tx: Transaction, tenant: str, user: str) -> Row | None:
+    return await tx.row(queries["profile"], {"tenant": tenant, "user": user})

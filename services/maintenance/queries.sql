@@ -135,3 +135,35 @@ DELETE FROM failures WHERE id = ANY(%(ids)s);
 -- name: write_result
 -- Keeps what a finished job did.
 UPDATE jobs SET result = %(result)s WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s;
+
+-- name: known_facts
+-- Reads what is believed now about a user themself.
+SELECT f.id, f.category, f.slot, f.value, f.content, f.evidence_count, f.said_at
+  FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+   AND f.subject = 'user' AND f.state = 'settled' AND f.standing = 'belief' AND f.believed @> now();
+
+-- name: stored_profile
+-- Reads a user's profile and what it rests on, in the order of its text.
+SELECT p.content, p.stale_since IS NOT NULL AS stale,
+       ARRAY(SELECT e.fact_id FROM profile_edges e
+              WHERE e.tenant_id = p.tenant_id AND e.user_id = p.user_id ORDER BY e.place) AS rests_on
+  FROM profiles p
+ WHERE p.tenant_id = %(tenant)s AND p.user_id = %(user)s;
+
+-- name: clear_profile
+-- Removes a user's profile and its edges.
+WITH edges AS (
+    DELETE FROM profile_edges WHERE tenant_id = %(tenant)s AND user_id = %(user)s
+)
+DELETE FROM profiles WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: store_profile
+-- Stores a user's profile with an edge to each fact it rests on.
+WITH written AS (
+    INSERT INTO profiles (tenant_id, user_id, content) VALUES (%(tenant)s, %(user)s, %(content)s)
+)
+INSERT INTO profile_edges (tenant_id, user_id, fact_id, place)
+SELECT %(tenant)s, %(user)s, fact_id, place
+  FROM unnest(%(facts)s::uuid[]) WITH ORDINALITY AS t(fact_id, place);

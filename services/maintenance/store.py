@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from services.maintenance.profile import KnownFact, write_profile
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for, session_bells_for
 from shared.ledger import store as ledger
@@ -111,9 +112,10 @@ async def requested_jobs(
 
 
 async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[Announcement] | None:
-    """Fold everything of a user anew: what the cache says is again what the law says.
+    """Fold everything of a user anew, and write their profile.
 
-    None when another transaction is rewriting the user's beliefs.
+    What the cache says is again what the law says. None when another transaction is rewriting the
+    user's beliefs.
     """
     params: dict[str, Any] = {"tenant": tenant, "user": user, "id": job}
     async with db.transaction() as tx:
@@ -124,7 +126,24 @@ async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[A
         attributes = [((tenant, user), a) for a in await ledger.attributes_of(tx, tenant, user)]
         free_text = await ledger.free_text_of(tx, tenant, user)
         changes = await ledger.refold(tx, attributes, free_text)
-        result = Jsonb({"changed": len(changes)})
+        written = await _write_profile(tx, tenant, user)
+        result = Jsonb({"changed": len(changes), "profile": written})
         await tx.execute(queries["write_result"], {**params, "result": result})
         occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
         return await ledger.record_events(tx, occurrences)
+
+
+async def _write_profile(tx: Transaction, tenant: str, user: str) -> str:
+    """Write the user's profile, with edges to what it rests on; what has not changed is left."""
+    params: dict[str, Any] = {"tenant": tenant, "user": user}
+    facts = await tx.rows(queries["known_facts"], params)
+    profile = write_profile(KnownFact(**fact) for fact in facts)
+    stored = await tx.row(queries["stored_profile"], params)
+    if stored == {"content": profile.content, "stale": False, "rests_on": list(profile.rests_on)}:
+        return "unchanged"
+    await tx.execute(queries["clear_profile"], params)
+    if not profile.rests_on:
+        return "empty"
+    more = {"content": profile.content, "facts": list(profile.rests_on)}
+    await tx.execute(queries["store_profile"], {**params, **more})
+    return "written"

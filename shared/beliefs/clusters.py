@@ -7,7 +7,8 @@ Choices: a plan and a fact are never one, nor are facts about two subjects. A me
 with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went
 to Paris in 2015") is knowledge that never stops being true: it holds from its beginning on. A
 superseding fact closes what was said before it, so that saying the old thing again brings it back.
-`claim` and `cardinality` say nothing about free text: its sentence says it all.
+`claim` and `cardinality` say nothing about free text: its sentence says it all. What corrections
+replace is decided in `rewordings`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,15 +16,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.beliefs.entries import Entry, entry_of, forgetting
+from shared.beliefs.entries import Entry, forgetting
 from shared.beliefs.moments import (
+    BEGINNING,
     FOREVER,
     Stretch,
     bounded_above,
     merged,
 )
-from shared.beliefs.observations import Observation, Tombstone, deliveries, recorded_by
+from shared.beliefs.observations import (
+    Correction,
+    Observation,
+    Rank,
+    Tombstone,
+    Undo,
+    acts_by,
+    deliveries,
+    recorded_by,
+)
+from shared.beliefs.rewordings import Rewordings, Said, rewordings
 from shared.beliefs.standing import Standing, Validity
+from shared.beliefs.undoing import corrections_in_force, tombstones_in_force
 
 
 @dataclass(slots=True)
@@ -45,25 +58,39 @@ def cluster(
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
     supersedes: Iterable[tuple[UUID, UUID]] = (),
+    corrections: Iterable[Correction] = (),
+    undos: Collection[Undo] = (),
 ) -> Mapping[UUID, Standing]:
     """The standing of each free-text fact of one user that was recorded by `known_at`.
 
     `duplicates` are unordered pairs of fact ids, `supersedes` pairs (newer, older); both are
-    verdicts, of which the caller passes those recorded by `known_at`.
+    verdicts, of which the caller passes those recorded by `known_at`. What a correction says is
+    the observation whose fact id is the act's.
     """
-    known, stones = recorded_by(deliveries(observations), known_at), forgetting(tombstones)
+    known = recorded_by(deliveries(observations), known_at)
+    stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
+    made = acts_by((act for act in corrections if act.slot is None), known_at)
     kept = [observation for observation in known if not stones.stops(observation)]
-    clusters = _linked(kept, _neighbours(duplicates))
-    result = {
-        observation.fact_id: Standing(
-            kind="forgotten", canonical_id=observation.fact_id, evidence_count=0
-        )
-        for observation in known
-    }
-    successors = _successors(clusters, supersedes)
+    reworded = rewordings(kept, made, corrections_in_force(made, undos, known_at))
+    result = _without_belief(known, kept)
+    clusters = _linked(reworded, _neighbours(duplicates))
+    successors = _successors(clusters, supersedes, reworded)
     for one in clusters:
-        result.update(_standings(one, successors.get(one.canonical_id, [])))
+        result.update(_standings(one, successors.get(one.canonical_id, []), reworded))
     return result
+
+
+def _without_belief(
+    known: Sequence[Observation], kept: Collection[Observation]
+) -> dict[UUID, Standing]:
+    """Each fact as it is unless a cluster holds it: forgotten, or a correction taken back."""
+    left = {observation.fact_id for observation in kept}
+    return {
+        o.fact_id: Standing(kind="retired", canonical_id=o.fact_id)
+        if o.fact_id in left
+        else Standing(kind="forgotten", canonical_id=o.fact_id, evidence_count=0)
+        for o in known
+    }
 
 
 def _neighbours(duplicates: Iterable[Collection[UUID]]) -> Mapping[UUID, set[UUID]]:
@@ -74,67 +101,82 @@ def _neighbours(duplicates: Iterable[Collection[UUID]]) -> Mapping[UUID, set[UUI
     return neighbours
 
 
-def _linked(
-    observations: Sequence[Observation], neighbours: Mapping[UUID, set[UUID]]
-) -> list[_Cluster]:
-    """Complete link, by rank: a fact joins the first cluster whose members it all duplicates."""
+def _linked(reworded: Rewordings, neighbours: Mapping[UUID, set[UUID]]) -> list[_Cluster]:
+    """Complete link, by rank: a fact joins the first cluster whose members it all duplicates.
+
+    What a correction says never joins what it replaces, and others join that last of all.
+    """
     clusters: list[_Cluster] = []
     index_of: dict[UUID, int] = {}
-    for observation in observations:
-        near = neighbours.get(observation.fact_id, set())
-        candidates = sorted({index_of[fact] for fact in near if fact in index_of})
-        home = next((i for i in candidates if _takes(clusters[i], observation, near)), None)
+    gone: set[int] = set()
+    for said in reworded.said:
+        near = neighbours.get(said.entry.fact_id, set())
+        own = {index_of[fact] for fact in said.replaces if fact in index_of}
+        gone |= own
+        candidates = sorted({index_of[fact] for fact in near if fact in index_of} - own)
+        candidates.sort(key=gone.__contains__)
+        home = next((i for i in candidates if _takes(clusters[i], said, near)), None)
         if home is None:
             home = len(clusters)
-            is_plan = observation.temporal_state == "future"
-            clusters.append(_Cluster(observation.subject, is_plan, []))
-        clusters[home].members.append(entry_of(observation))
-        index_of[observation.fact_id] = home
+            clusters.append(_Cluster(said.subject, said.entry.state == "future", []))
+        clusters[home].members.append(said.entry)
+        index_of[said.entry.fact_id] = home
     return clusters
 
 
-def _takes(one: _Cluster, observation: Observation, near: Collection[UUID]) -> bool:
-    same_kind = one.is_plan == (observation.temporal_state == "future")
-    same_subject = one.subject == observation.subject
+def _takes(one: _Cluster, said: Said, near: Collection[UUID]) -> bool:
+    same_kind = one.is_plan == (said.entry.state == "future")
+    same_subject = one.subject == said.subject
     return same_kind and same_subject and all(m.fact_id in near for m in one.members)
 
 
 @dataclass(frozen=True, slots=True)
 class _Successor:
-    """A fact that supersedes a cluster, with the cluster it is in itself."""
+    """What closes a cluster from `start` on, and the cluster it is in itself (None: forgotten)."""
 
-    entry: Entry
-    canonical_id: UUID
+    rank: Rank
+    start: datetime
+    canonical_id: UUID | None
 
 
 def _successors(
-    clusters: Iterable[_Cluster], supersedes: Iterable[tuple[UUID, UUID]]
+    clusters: Iterable[_Cluster], supersedes: Iterable[tuple[UUID, UUID]], reworded: Rewordings
 ) -> Mapping[UUID, list[_Successor]]:
-    """For each cluster (by canonical fact) what supersedes it, by rank; plans supersede nothing."""
+    """For each cluster (by canonical fact) what supersedes it, by rank; plans supersede nothing.
+
+    A correction leaves nothing of what was said before it.
+    """
     found = {m.fact_id: (m, one) for one in clusters for m in one.members}
-    successors: dict[UUID, list[_Successor]] = {}
-    for newer, older in set(supersedes):
+    successors: dict[UUID, set[_Successor]] = {}
+    for newer, older in supersedes:
         if newer not in found or older not in found:
             continue
         (entry, own), (_, closed) = found[newer], found[older]
         if own is not closed and not own.is_plan:
-            by = _Successor(entry, own.canonical_id)
-            successors.setdefault(closed.canonical_id, []).append(by)
-    for of_cluster in successors.values():
-        of_cluster.sort(key=lambda successor: successor.entry.rank)
-    return successors
+            by = _Successor(entry.rank, reworded.own[newer][0], own.canonical_id)
+            successors.setdefault(closed.canonical_id, set()).add(by)
+    for act in reworded.acts:
+        new = found.get(act.id)
+        by = _Successor(act.rank, BEGINNING, new[1].canonical_id if new else None)
+        for fact in act.replaces & found.keys():
+            successors.setdefault(found[fact][1].canonical_id, set()).add(by)
+    return {fact: sorted(by, key=lambda s: (s.rank, s.start)) for fact, by in successors.items()}
 
 
-def _standings(one: _Cluster, successors: Sequence[_Successor]) -> Mapping[UUID, Standing]:
+def _standings(
+    one: _Cluster, successors: Sequence[_Successor], reworded: Rewordings
+) -> Mapping[UUID, Standing]:
     canonical = one.canonical_id
     result = {m.fact_id: Standing(kind="merged", canonical_id=canonical) for m in one.members[1:]}
-    result[canonical] = _plan(one, successors) if one.is_plan else _belief(one, successors)
+    result[canonical] = (
+        _plan(one, successors) if one.is_plan else _belief(one, successors, reworded.own)
+    )
     return result
 
 
 def _plan(one: _Cluster, successors: Sequence[_Successor]) -> Standing:
     """It stands until something said after it supersedes it; its latest said day counts."""
-    later = [s for s in successors if s.entry.rank > one.members[-1].rank]
+    later = [s for s in successors if s.rank > one.members[-1].rank]
     if later:
         by = later[0].canonical_id
         return Standing(kind="retired", canonical_id=one.canonical_id, superseded_by=by)
@@ -148,14 +190,13 @@ def _plan(one: _Cluster, successors: Sequence[_Successor]) -> Standing:
     )
 
 
-def _belief(one: _Cluster, successors: Sequence[_Successor]) -> Standing:
-    stretches = _stretches(one, successors)
+def _belief(
+    one: _Cluster, successors: Sequence[_Successor], own: Mapping[UUID, Stretch]
+) -> Standing:
+    stretches = _stretches(one, successors, own)
     valid: Validity = tuple((start, bounded_above(end)) for start, end in stretches)
-    begins = {
-        _own(successor.entry)[0]: successor.canonical_id for successor in reversed(successors)
-    }
-    end = stretches[-1][1] if stretches else _own(one.members[-1])[0]
-    by = begins.get(end) if stretches else next((s.canonical_id for s in successors), None)
+    begins = {successor.start: successor.canonical_id for successor in reversed(successors)}
+    by = begins.get(stretches[-1][1]) if stretches else _taken_by(successors)
     return Standing(
         kind="belief" if stretches else "retired",
         canonical_id=one.canonical_id,
@@ -165,17 +206,17 @@ def _belief(one: _Cluster, successors: Sequence[_Successor]) -> Standing:
     )
 
 
-def _stretches(one: _Cluster, successors: Sequence[_Successor]) -> tuple[Stretch, ...]:
+def _taken_by(successors: Sequence[_Successor]) -> UUID | None:
+    """What took the place of a cluster: the last correction, else the first that superseded it."""
+    corrections = [s for s in reversed(successors) if s.start == BEGINNING]
+    return next((s.canonical_id for s in (*corrections, *successors)), None)
+
+
+def _stretches(
+    one: _Cluster, successors: Sequence[_Successor], own: Mapping[UUID, Stretch]
+) -> tuple[Stretch, ...]:
     """What its members cover together."""
-    own = {member.fact_id: _own(member) for member in one.members}
     return merged([_closed(member, one.members, successors, own) for member in one.members])
-
-
-def _own(entry: Entry) -> Stretch:
-    """From `occurred_at`, else when it was said, to `ended_at`, else open; a bygone stays true."""
-    start = min(entry.start.at, entry.said) if entry.start else entry.said
-    end = entry.end.at if entry.end else FOREVER
-    return (min(start, end), FOREVER) if entry.state == "past" else (min(start, end), end)
 
 
 def _closed(
@@ -188,5 +229,5 @@ def _closed(
     start, end = own[member.fact_id]
     later = [own[m.fact_id][1] for m in members if m.rank > member.rank]
     cuts = [cut for cut in later if start < cut < FOREVER]
-    cuts += [_own(s.entry)[0] for s in successors if s.entry.rank > member.rank]
+    cuts += [successor.start for successor in successors if successor.rank > member.rank]
     return start, min([end, *cuts])

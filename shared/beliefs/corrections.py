@@ -20,6 +20,7 @@ def with_corrections(
 ) -> list[Entry]:
     """Entries and acts (both in their order) as entries by rank."""
     result = list(entries)
+    corrected = {act.id: act.fact_id for act in acts}
     for act in acts:
         seen = [entry for entry in result if _seen(entry, act)]
         target = next((e for e in reversed(seen) if e.fact_id == act.fact_id), None)
@@ -30,7 +31,9 @@ def with_corrections(
         elif target.state == "future":
             result += _replanned(act, target)
         else:
-            result += _replaced(act, target, compete(seen, many=many, lasts=lasts))
+            made = _replaced(act, target, compete(seen, many=many, lasts=lasts))
+            said = [e for e in seen if many and corrected.get(e.fact_id) == act.fact_id]
+            result += _instead_of(said, act, made[-1]) + made
         result.sort(key=lambda entry: entry.rank)
     return result
 
@@ -106,6 +109,12 @@ def _replaced(act: Correction, target: Entry, seen: Outcome) -> list[Entry]:
         end=None if end is None else _exact(end),
     )
     return [new] if target.value_key is None else [_denial(act, new, target), new]
+
+
+def _instead_of(said: Sequence[Entry], act: Correction, new: Entry) -> list[Entry]:
+    """In a slot of many, what earlier corrections of the same fact put in its place goes too."""
+    others = [e for e in said if is_assertion(e) and e.value_key not in {None, act.value_key}]
+    return [_denial(act, new, other) for other in others]
 
 
 def _denial(act: Correction, new: Entry, old: Entry) -> Entry:

@@ -4,14 +4,16 @@ Decides which inputs take part at all (rule 13). Observations and the two halves
 correction have the same form from here on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from shared.beliefs.moments import unit_end
 from shared.beliefs.observations import (
     ClaimKind,
+    Correction,
     Observation,
     Precision,
     Rank,
@@ -19,7 +21,11 @@ from shared.beliefs.observations import (
     Tombstone,
     effective_said_at,
     rank_key,
+    sources_of,
 )
+
+Named: TypeAlias = tuple[str | None, str | None, str | None]
+"""A subject, a slot (None: free text) and the key of a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,38 +98,48 @@ def _moment(at: datetime | None, precision: Precision | None) -> Moment | None:
 class Forgetting:
     """Rule 13: a tombstone stops what it names, said no later than itself, whenever it arrives."""
 
-    statements: Mapping[tuple[str | None, str | None, str], datetime]
-    messages: tuple[tuple[datetime, frozenset[UUID]], ...]
+    statements: Mapping[Named, datetime]
+    messages: Mapping[UUID, datetime]
+    valueless: Mapping[tuple[str | None, str, UUID], datetime]
 
     def stops(self, observation: Observation) -> bool:
         """Whether what it says, or every message it rests on, was forgotten after it was said."""
-        said = effective_said_at(observation)
-        sources = observation.source_message_ids
-        return self.stops_statement(
-            observation.subject, observation.slot, observation.value_key, said
-        ) or any(
-            bool(sources) and said <= at and named.issuperset(sources)
-            for at, named in self.messages
-        )
+        statement = (observation.subject, observation.slot, observation.value_key)
+        return self._stops(statement, sources_of(observation), effective_said_at(observation))
 
-    def stops_statement(
-        self, subject: str, slot: str | None, value_key: str | None, said: datetime
-    ) -> bool:
-        """Whether the statement, said then, was forgotten later."""
-        if value_key is None:
+    def stops_act(self, act: Correction) -> bool:
+        """Whether what an operator said was forgotten later."""
+        return self._stops((act.subject, act.slot, act.value_key), (act.id,), act.at)
+
+    def _stops(self, statement: Named, sources: Sequence[UUID], said: datetime) -> bool:
+        subject, slot, value_key = statement
+        if all(_stopped(said, self.messages.get(source)) for source in sources):
+            return True
+        if value_key is not None:
+            return _stopped(said, self.statements.get((subject, slot, value_key)))
+        if slot is None:
             return False
-        at = self.statements.get((subject, slot, value_key))
-        return at is not None and said <= at
+        return all(_stopped(said, self.valueless.get((subject, slot, s))) for s in sources)
+
+
+def _stopped(said: datetime, at: datetime | None) -> bool:
+    return at is not None and said <= at
 
 
 def forgetting(tombstones: Iterable[Tombstone]) -> Forgetting:
     """The tombstones, indexed by what they name; of several the latest counts."""
-    statements: dict[tuple[str | None, str | None, str], datetime] = {}
-    messages: list[tuple[datetime, frozenset[UUID]]] = []
+    statements: dict[Named, datetime] = {}
+    messages: dict[UUID, datetime] = {}
+    valueless: dict[tuple[str | None, str, UUID], datetime] = {}
     for stone in tombstones:
-        if stone.value_key is None:
-            messages.append((stone.at, frozenset(stone.source_message_ids)))
+        if stone.value_key is not None:
+            named = (stone.subject, stone.slot, stone.value_key)
+            statements[named] = max(stone.at, statements.get(named, stone.at))
             continue
-        named = (stone.subject, stone.slot, stone.value_key)
-        statements[named] = max(stone.at, statements.get(named, stone.at))
-    return Forgetting(statements, tuple(messages))
+        for source in stone.source_message_ids:
+            if stone.slot is None:
+                messages[source] = max(stone.at, messages.get(source, stone.at))
+            else:
+                key = (stone.subject, stone.slot, source)
+                valueless[key] = max(stone.at, valueless.get(key, stone.at))
+    return Forgetting(statements, messages, valueless)

@@ -26,27 +26,35 @@ Where BELIEFS.md leaves a choice, this package chooses:
   Where the corrected fact is gone (forgotten, or of another generation) the act's own record of
   that stretch counts; without one the new value holds from the act on.
 - A tombstone stops the statement it names, from whatever message; one that names no statement
-  stops what rests on its messages alone.
+  stops what rests on its messages alone, and several such together stop what rests on all of
+  theirs. A fact that was stated directly is its own message.
+- What a correction replaced without another value taking its place (its words or labels changed)
+  is superseded by the correction. A second correction of one fact in a slot of many also denies
+  what the first one said.
+- An act that was undone leaves its own fact retired, and nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from shared.beliefs.competition import Interval, Outcome, compete
 from shared.beliefs.corrections import is_assertion, with_corrections
 from shared.beliefs.due_ends import due_ends
-from shared.beliefs.entries import Entry, Forgetting, entry_of, forgetting
+from shared.beliefs.entries import Entry, entry_of, forgetting
 from shared.beliefs.moments import BEGINNING
 from shared.beliefs.observations import (
     Correction,
     Observation,
     Tombstone,
+    Undo,
     acts_by,
     deliveries,
     recorded_by,
 )
-from shared.beliefs.standings import standings
+from shared.beliefs.standings import replaced, standings
 from shared.beliefs.timeline import SlotTimeline
+from shared.beliefs.undoing import corrections_in_force, tombstones_in_force
 
 
 def fold_slot(
@@ -55,32 +63,35 @@ def fold_slot(
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
     lasts: timedelta | None = None,
+    undos: Collection[Undo] = (),
 ) -> SlotTimeline:
     """Folds the inputs of ONE (subject, slot) into its timeline.
 
     `known_at` folds only what was recorded by then, except that tombstones always count (rule 13).
-    `lasts` is the catalogue's time for open claims (rule 11). Tombstones and corrections of other
-    slots change nothing.
+    `lasts` is the catalogue's time for open claims (rule 11). `undos` take acts back. Tombstones
+    and corrections of other slots change nothing.
     """
     delivered = deliveries(observations)
-    known, stones = recorded_by(delivered, known_at), forgetting(tombstones)
-    acts = _acts_on(delivered, acts_by(corrections, known_at))
+    known = recorded_by(delivered, known_at)
+    stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
+    made = _acts_on(delivered, acts_by(corrections, known_at))
+    acts = corrections_in_force(made, undos, known_at)
     kept = [observation for observation in known if not stones.stops(observation)]
-    many = any(observation.cardinality == "many" for observation in kept)
+    many = "many" in {o.cardinality for o in kept} | {act.cardinality for act in acts}
     corrected = with_corrections([entry_of(o) for o in kept], acts, many=many, lasts=lasts)
-    lost = _forgotten_acts(corrected, acts, stones)
-    entries = [entry for entry in corrected if entry not in lost]
+    stopped = {act.id for act in made if stones.stops_act(act)}
+    entries = [entry for entry in corrected if not _is_lost(entry, stopped)]
     outcome = compete(entries, many=many, lasts=lasts)
     ends = due_ends(entries, outcome)
-    facts = [observation.fact_id for observation in known] + [act.id for act in acts]
+    facts = [observation.fact_id for observation in known] + [act.id for act in made]
     forgotten = {o.fact_id for o in known}.difference(o.fact_id for o in kept)
-    forgotten.update(entry.fact_id for entry in lost)
+    forgotten |= stopped
     return SlotTimeline(
         cardinality="many" if many else "one",
         intervals=_intervals(outcome, beside=False),
         recurring=_intervals(outcome, beside=True),
         plans=tuple(p for p in (*outcome.plans, *ends) if p.until is None or p.since < p.until),
-        standings=standings(facts, forgotten, outcome, ends),
+        standings=replaced(standings(facts, forgotten, outcome, ends), acts),
     )
 
 
@@ -90,16 +101,9 @@ def _acts_on(observations: Sequence[Observation], acts: Sequence[Correction]) ->
     return [act for act in acts if not slots or (act.subject, act.slot) in slots]
 
 
-def _forgotten_acts(
-    entries: Iterable[Entry], acts: Iterable[Correction], stones: Forgetting
-) -> set[Entry]:
-    """What operators asserted and a tombstone stopped; what they denied stays denied."""
-    stopped = {
-        act.id
-        for act in acts
-        if stones.stops_statement(act.subject, act.slot, act.value_key, act.at)
-    }
-    return {entry for entry in entries if is_assertion(entry) and entry.fact_id in stopped}
+def _is_lost(entry: Entry, stopped: Collection[UUID]) -> bool:
+    """What an operator asserted and a tombstone stopped; what was denied with it stays denied."""
+    return is_assertion(entry) and entry.fact_id in stopped
 
 
 def _intervals(outcome: Outcome, *, beside: bool) -> tuple[Interval, ...]:

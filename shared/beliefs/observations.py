@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -53,15 +54,17 @@ class Correction:
     `fact_id` may name an observation or an earlier correction. The new belief carries the act's
     own `id`, in intervals and in standings. `old_value_key`, `valid_from` and `valid_to` record
     what the operator saw; they count where the fact is gone: forgotten, or of another generation.
+    For free text (`slot is None`) the new sentence is an observation whose `fact_id` is the act's.
     """
 
     id: UUID
     at: datetime
     fact_id: UUID
     subject: str
-    slot: str
-    value: str
-    value_key: str
+    slot: str | None
+    value: str | None
+    value_key: str | None
+    cardinality: Cardinality = "one"
     old_value_key: str | None = None
     valid_from: datetime | None = None
     valid_to: datetime | None = None
@@ -72,8 +75,8 @@ class Tombstone:
     """An order to forget (rule 13), given `at`.
 
     With `value_key` it names a statement: (subject, slot, value), or for free text (subject, None,
-    content key). Without one it names messages, and forgets what rests on these alone, in every
-    slot.
+    content key). Without one it names messages, and forgets what rests on these alone: in every
+    slot, or, if it names one, what was said about it without a value.
     """
 
     id: UUID
@@ -84,6 +87,16 @@ class Tombstone:
     value_key: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """An operator takes an earlier act back: see `undoing`."""
+
+    id: UUID
+    at: datetime
+    act_id: UUID
+
+
+@lru_cache(maxsize=16_384)  # a fold asks for each message's key several times
 def natural_key(message_key: str) -> NaturalKey:
     """Sorts digits by their number: m9 before m10."""
     parts = re.findall(r"[0-9]+|[^0-9]+", message_key)
@@ -145,6 +158,11 @@ def _one(left: Observation, right: Observation) -> Observation:
 
 def _content(observation: Observation) -> tuple[datetime, str]:
     return observation.recorded_at, repr(observation)
+
+
+def sources_of(observation: Observation) -> tuple[UUID, ...]:
+    """The messages it rests on; a fact that was stated directly is its own."""
+    return observation.source_message_ids or (observation.fact_id,)
 
 
 def recorded_by(

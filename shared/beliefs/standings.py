@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from shared.beliefs.competition import Interval, Lane, Outcome
+from shared.beliefs.observations import Correction
 from shared.beliefs.plans import Plan
 from shared.beliefs.standing import Standing
 
@@ -25,6 +26,19 @@ def standings(
         {f: Standing(kind="forgotten", canonical_id=f, evidence_count=0) for f in forgotten}
     )
     return {fact: _pointing_to_canonical(standing, result) for fact, standing in result.items()}
+
+
+def replaced(
+    result: Mapping[UUID, Standing], acts: Iterable[Correction]
+) -> Mapping[UUID, Standing]:
+    """Points from what a correction replaced to what it says, where no other value took over."""
+    found = dict(result)
+    for act in acts:
+        old, new = found.get(act.fact_id), result.get(act.id)
+        if old and old.kind == "retired" and not old.superseded_by and new:
+            by = new.canonical_id if new.kind in {"belief", "merged", "plan"} else None
+            found[act.fact_id] = replace(old, superseded_by=by if by != act.fact_id else None)
+    return found
 
 
 def _of_plan(plan: Plan) -> Iterator[tuple[UUID, Standing]]:

@@ -50,9 +50,52 @@ SELECT v.first_id, v.second_id, v.verdict
 -- name: acts
 -- Reads the operators' acts and tombstones about users.
 SELECT a.tenant_id, a.user_id, id, kind, fact_id, subject, slot, value, value_key, old_value_key,
-       valid_from, valid_to, source_message_ids, acted_at
+       valid_from, valid_to, source_message_ids, acted_at, deed, undoes
   FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[])) AS t(tenant_id, user_id)
   JOIN belief_acts a USING (tenant_id, user_id);
+
+-- name: reworded_facts
+-- Lists the free text that corrections join: their own, the facts they name and what says the same.
+SELECT DISTINCT f.tenant_id, f.user_id, f.id
+  FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[])) AS t(tenant_id, user_id)
+  JOIN belief_acts a USING (tenant_id, user_id)
+  JOIN memory_facts f USING (tenant_id, user_id)
+ WHERE a.kind = 'correction' AND a.slot IS NULL AND f.slot IS NULL AND f.state = 'settled'
+   AND (f.id = a.id OR f.id = a.fact_id OR (f.subject = a.subject AND f.value_key = a.old_value_key));
+
+-- name: mark_stale
+-- Marks the profiles that rest on these facts; the words of one that rests on what was forgotten go.
+UPDATE profiles p
+   SET stale_since = coalesce(p.stale_since, now()), stale_fact = coalesce(p.stale_fact, c.fact_id),
+       content = CASE WHEN c.forgotten THEN '' ELSE p.content END
+  FROM (SELECT e.tenant_id, e.user_id, min(e.fact_id::text)::uuid AS fact_id,
+               bool_or(t.forgotten) AS forgotten
+          FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(forgotten)s::boolean[])
+               AS t(tenant_id, user_id, fact_id, forgotten)
+          JOIN profile_edges e USING (tenant_id, user_id, fact_id)
+         GROUP BY e.tenant_id, e.user_id) AS c
+ WHERE p.tenant_id = c.tenant_id AND p.user_id = c.user_id AND (p.stale_since IS NULL OR c.forgotten);
+
+-- name: lock_user
+-- Takes a user for this transaction, as soon as whoever has it lets go.
+SELECT pg_advisory_xact_lock(hashtextextended(%(scope)s::text || chr(31) || %(tenant)s::text || chr(31) || %(user)s::text, 0));
+
+-- name: observations_known
+-- Reads what had been recorded about a user by a moment, without its cache; all slots, or some.
+SELECT f.id, f.subject, f.slot, f.value, f.value_key, NULL::text AS content, f.cardinality, f.claim,
+       f.temporal_state, f.said_at, f.recorded_at, f.message_key, f.ordinal, f.occurred_at,
+       f.occurred_precision, f.ended_at, f.ended_precision, f.source_message_ids
+  FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+   AND f.state = 'settled' AND f.recorded_at <= %(known_at)s::timestamptz
+   AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s));
+
+-- name: verdicts_known
+-- Reads what had been decided about a user's pairs by a moment.
+SELECT first_id, second_id, verdict FROM verdicts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND recorded_at <= %(known_at)s::timestamptz
+   AND verdict IN ('duplicate', 'supersedes');
 
 -- name: write_standings
 -- Rewrites the cache of the facts whose standing changed.

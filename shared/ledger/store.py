@@ -7,7 +7,7 @@ microseconds, no model is asked.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,12 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from psycopg.types.multirange import Multirange
 
-from shared.beliefs import (
-    Correction,
-    Observation,
-    SlotTimeline,
-    Standing,
-    Tombstone,
-    cluster,
-)
+from shared.beliefs import Observation, SlotTimeline, Standing, cluster
 from shared.db import Row, Transaction
 from shared.events import Announcement, Settled
 from shared.failures.store import RowRef, keys_of
 from shared.ids import trace_id
+from shared.ledger.acts import Acts, acts_from
 from shared.slot_folds import fold_under
 from shared.slots import Catalogue, built_in
 from shared.sql import Queries
@@ -44,14 +38,6 @@ Attribute = tuple[str, str]
 
 UserKey = tuple[str, str]
 """A tenant and a user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Acts:
-    """What operators did about one user."""
-
-    corrections: tuple[Correction, ...] = ()
-    tombstones: tuple[Tombstone, ...] = ()
 
 
 @dataclass(slots=True)
@@ -82,6 +68,11 @@ async def try_lock_users(tx: Transaction, scope: str, users: Collection[UserKey]
     return {(row["tenant_id"], row["user_id"]) for row in rows}
 
 
+async def lock_user(tx: Transaction, scope: str, tenant: str, user: str) -> None:
+    """Take a user until the transaction ends, waiting for whoever has it."""
+    await tx.execute(queries["lock_user"], {"scope": scope, "tenant": tenant, "user": user})
+
+
 async def refold(
     tx: Transaction,
     attributes: Collection[tuple[UserKey, Attribute]],
@@ -100,14 +91,23 @@ async def refold(
                 )
                 changes += _changes(user, observed, timeline.standings)
     if free_text:
-        rows = await tx.rows(queries["clustered_observations"], keys_of(free_text))
+        refs = [*free_text, *await _reworded(tx, acts)]
+        rows = await tx.rows(queries["clustered_observations"], keys_of(refs))
         duplicates = await _duplicates_among(tx, rows)
         for user, observed in _by_user(rows).items():
-            tombstones = acts.get(user, Acts()).tombstones
-            observations = [observation_of(row) for row in observed]
-            changes += _changes(user, observed, cluster(observations, duplicates, tombstones))
+            standings = fold_free_text(observed, duplicates, acts.get(user, Acts()))
+            changes += _changes(user, observed, standings)
     await _write(tx, changes)
     return changes
+
+
+async def _reworded(tx: Transaction, acts: Mapping[UserKey, Acts]) -> list[RowRef]:
+    """Find what users' corrections of free text join, in the law, without a verdict."""
+    users = [user for user, mine in acts.items() if any(c.slot is None for c in mine.corrections)]
+    if not users:
+        return []
+    rows = await tx.rows(queries["reworded_facts"], _user_columns(users))
+    return [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
 
 
 async def read_attributes(
@@ -157,39 +157,7 @@ async def read_acts(tx: Transaction, tenant: str, user: str) -> Acts:
 
 async def _acts_of(tx: Transaction, users: Collection[UserKey]) -> dict[UserKey, Acts]:
     rows = _by_user(await tx.rows(queries["acts"], _user_columns(users)))
-    return {
-        user: Acts(
-            tuple(_correction(act) for act in acts if act["kind"] == "correction"),
-            tuple(_tombstone(act) for act in acts if act["kind"] == "tombstone"),
-        )
-        for user, acts in rows.items()
-    }
-
-
-def _correction(row: Row) -> Correction:
-    return Correction(
-        id=row["id"],
-        at=row["acted_at"],
-        fact_id=row["fact_id"],
-        subject=row["subject"],
-        slot=row["slot"],
-        value=row["value"],
-        value_key=row["value_key"],
-        old_value_key=row["old_value_key"],
-        valid_from=row["valid_from"],
-        valid_to=row["valid_to"],
-    )
-
-
-def _tombstone(row: Row) -> Tombstone:
-    return Tombstone(
-        id=row["id"],
-        at=row["acted_at"],
-        source_message_ids=tuple(row["source_message_ids"]),
-        subject=row["subject"],
-        slot=row["slot"],
-        value_key=row["value_key"],
-    )
+    return {user: acts_from(mine) for user, mine in rows.items()}
 
 
 def _user_columns(users: Collection[UserKey]) -> dict[str, list[str]]:
@@ -221,14 +189,48 @@ def fold_attribute(
     known_at: datetime | None = None,
     catalogue: Catalogue | None = None,
 ) -> SlotTimeline:
-    """Fold one attribute's rows with what the catalogue knows of the slot."""
+    """Fold one attribute's rows with what the catalogue knows of the slot.
+
+    A correction's own row is no observation; the correction counts as soon as that row is settled.
+    """
+    known = catalogue or built_in()
+    made = {
+        act.id: act
+        for act in acts.corrections
+        if act.slot is not None and (act.subject, known.name_of(act.slot)) == attribute
+    }
+    said = [row for row in rows if row["id"] not in made]
+    corrections = [
+        replace(made[row["id"]], cardinality=row["cardinality"])
+        for row in rows
+        if row["id"] in made
+    ]
     return fold_under(
-        catalogue or built_in(),
+        known,
         attribute[1],
-        [observation_of(row) for row in rows],
-        acts.corrections,
+        [observation_of(row) for row in said],
+        corrections,
         acts.tombstones,
         known_at,
+        acts.undos,
+    )
+
+
+def fold_free_text(
+    rows: Sequence[Row],
+    duplicates: Iterable[tuple[UUID, UUID]],
+    acts: Acts,
+    known_at: datetime | None = None,
+) -> Mapping[UUID, Standing]:
+    """Cluster one user's rows of free text; a correction counts as soon as its row is settled."""
+    settled = {row["id"] for row in rows}
+    return cluster(
+        [observation_of(row) for row in rows],
+        duplicates,
+        acts.tombstones,
+        known_at,
+        corrections=[act for act in acts.corrections if act.id in settled],
+        undos=acts.undos,
     )
 
 
@@ -315,6 +317,25 @@ async def _write(tx: Transaction, changes: Sequence[Change]) -> None:
             "evidence": [standing.evidence_count for standing in after],
         },
     )
+    await _mark_stale(tx, changes)
+
+
+async def _mark_stale(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Mark what is derived from facts that are no longer believed as they were."""
+    moved = [c for c in changes if c.before and _as_shown(c.before) != _as_shown(c.after)]
+    if not moved:
+        return
+    params = {
+        **_user_columns([change.user for change in moved]),
+        "ids": [change.fact for change in moved],
+        "forgotten": [change.after.kind == "forgotten" for change in moved],
+    }
+    await tx.execute(queries["mark_stale"], params)
+
+
+def _as_shown(standing: Standing) -> Standing:
+    """More evidence for the same is no change to what rests on it."""
+    return replace(standing, evidence_count=1)
 
 
 def _multirange(standing: Standing) -> str:
@@ -346,6 +367,8 @@ def occurrence_of(change: Change) -> Occurrence | None:
     before, after = change.before, change.after
     if after.kind == "forgotten":
         return Occurrence(change.user, "fact.forgotten", change.fact, change.trace)
+    if before is not None and before.kind == "forgotten":  # only an undo brings it back
+        return Occurrence(change.user, "fact.restored", change.fact, change.trace)
     if after.kind == "merged" and (before is None or before.canonical_id != after.canonical_id):
         data = {"into": str(after.canonical_id)}
         return Occurrence(change.user, "fact.merged", change.fact, change.trace, data)

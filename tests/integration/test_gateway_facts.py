@@ -179,7 +179,7 @@ async def test_a_fact_says_where_it_came_from_and_what_became_of_it(api: Api) ->
     assert set(came) == {"fact_id", "messages", "quote", "extraction"}
     assert [m["message_id"] for m in came["messages"]] == ["m7"]
     history = (await api.get(f"/v1/facts/{row}/history")).json()
-    told = {"fact_id", "generation", "counts", "events", "evidence", "verdicts"}
+    told = {"fact_id", "generation", "counts", "events", "evidence", "verdicts", "acts"}
     assert set(history) == told
     assert history["events"][0]["event"] == "fact.settled"
     assert history["events"][-1]["data"] == {"by": str(later)}

@@ -140,8 +140,8 @@ async def test_what_was_forgotten_stays_forgotten_under_another_name(api: Api) -
         "Works at Acme", slot="payroll", value="Acme Inc.", said_at=at("2020-01-01")
     )
     await api.sql(
-        """INSERT INTO belief_acts (tenant_id, user_id, id, kind, subject, slot, value_key, actor)
-           SELECT tenant_id, user_id, gen_random_uuid(), 'tombstone', subject, slot, value_key, 'op'
+        """INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, subject, slot, value_key, actor)
+           SELECT tenant_id, user_id, gen_random_uuid(), gen_random_uuid(), 'tombstone', subject, slot, value_key, 'op'
              FROM memory_facts WHERE id = %(fact)s RETURNING id""",
         fact=fact,
     )

@@ -25,7 +25,6 @@ from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy
 from shared.ids import time_ordered_id
-from shared.ledger import store as ledger
 from shared.llm import ChatModel
 from tests.fakes.chat_server import ChatServer, Document, Reply, chat_server
 from tests.integration.test_gateway_app import serve
@@ -464,47 +463,37 @@ async def test_a_call_that_was_under_way_goes_to_the_generation_in_use(world: Wo
     assert [row["generation"] for row in rows] == [outcome.generation]
 
 
-async def test_tombstones_and_corrections_hold_in_every_generation(world: World) -> None:
+async def test_deletions_and_corrections_hold_in_every_generation(
+    world: World, database_url: str
+) -> None:
+    """What was deleted does not come back in other words, what was corrected stays corrected."""
     await told(world)
-    [city] = await world.pipeline.rows("SELECT * FROM memory_facts WHERE slot = 'home_city'")
-    [tea] = await world.pipeline.rows("SELECT * FROM memory_facts WHERE content = 'I like tea'")
-    await act(world, "correction", city, value="Austin", value_key="austin", old_value_key="dallas")
-    await act(world, "tombstone", tea, source_message_ids=tea["source_message_ids"])
-    world.server.script = lambda document: {
-        "facts": [
-            lives_in(m, "Dallas", "Has a home in Dallas") if "Dallas" in m["content"]
-            else free(m, m["content"].replace("like", "really like"))
-            for m in document["messages"]
-        ]
-    }  # fmt: skip
-    _, diff = await world.replay(world.replayer("better"))
-    assert await world.held() == [("", "I have a dog called Rex")]
-    assert diff.added == []
-    rows = await world.pipeline.rows(
-        "SELECT content, standing FROM memory_facts WHERE generation = 2 ORDER BY 1"
-    )
-    assert ("I really like tea", "forgotten") in [(r["content"], r["standing"]) for r in rows]
-
-
-async def act(world: World, kind: str, fact: dict[str, Any], **fields: Any) -> None:
-    columns = {
-        "tenant_id": "default",
-        "user_id": "ana",
-        "id": time_ordered_id(),
-        "kind": kind,
-        "fact_id": fact["id"],
-        "subject": fact["subject"],
-        "slot": fact["slot"],
-        "value_key": fact["value_key"],
-        "actor": "test",
-        **fields,
-    }
-    names = ", ".join(columns)
-    values = ", ".join(f"%({name})s" for name in columns)
-    await world.pipeline.rows(f"INSERT INTO belief_acts ({names}) VALUES ({values})", **columns)
-    async with world.db.transaction() as tx:
-        every = [(("default", "ana"), a) for a in await ledger.attributes_of(tx, "default", "ana")]
-        await ledger.refold(tx, every, await ledger.free_text_of(tx, "default", "ana"))
+    [city] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE slot = 'home_city'")
+    [tea] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE content = 'I like tea'")
+    async with serve(database_url, world.pipeline.redis) as api:
+        patched = await api.client.patch(f"/v1/facts/{city['id']}", json={"value": "Austin"})
+        assert patched.status_code == 202
+        await api.client.delete(f"/v1/facts/{tea['id']}")
+        await world.pipeline.settled()
+        before = await world.held()
+        assert ("home_city", "Lives in Austin") in before
+        world.server.script = lambda document: {
+            "facts": [
+                lives_in(m, "Dallas", "Has a home in Dallas") if "Dallas" in m["content"]
+                else free(m, m["content"].replace("like", "really like"))
+                for m in document["messages"]
+            ]
+        }  # fmt: skip
+        _, diff = await world.replay(world.replayer("better"))
+        assert await world.held() == before
+        assert diff.added == []
+        rows = await world.pipeline.rows(
+            "SELECT content, standing FROM memory_facts WHERE generation = 2 ORDER BY 1"
+        )
+        assert ("I really like tea", "forgotten") in [(r["content"], r["standing"]) for r in rows]
+        undone = await api.client.post(f"/v1/facts/{tea['id']}/undo", json={})
+        assert undone.status_code == 200
+    assert ("", "I really like tea") in await world.held()
 
 
 class KilledError(Exception):

@@ -64,8 +64,13 @@ async def _forget_again(db: Database, scope: Scope, diff: Diff) -> int:
             for stone in stones:
                 if belief.messages.isdisjoint(stone["source_message_ids"]):
                     continue
-                params = {"id": time_ordered_id(), "fact": belief.fact_id, "at": stone["acted_at"]}
-                forgotten += await tx.execute(queries["forget_again"], scope.params(**params))
+                params = scope.params(
+                    id=time_ordered_id(),
+                    fact=belief.fact_id,
+                    at=stone["acted_at"],
+                    deed=stone["deed"],
+                )
+                forgotten += await tx.execute(queries["forget_again"], params)
                 break
     return forgotten
 

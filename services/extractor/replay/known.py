@@ -9,6 +9,7 @@ from services.extractor.turns import KnownFact
 from shared.beliefs import believed_at
 from shared.db import Row
 from shared.ledger import store as ledger
+from shared.ledger.acts import Acts
 
 _KNOWN_LIMIT = 50
 
@@ -20,7 +21,7 @@ class KnownThen:
     in any order and side by side, and after a crash the same is asked again.
     """
 
-    def __init__(self, rows: Sequence[Row], acts: ledger.Acts) -> None:
+    def __init__(self, rows: Sequence[Row], acts: Acts) -> None:
         self._rows = ledger.by_attribute(rows)
         self._acts = acts
 
@@ -30,7 +31,7 @@ class KnownThen:
             said = [row for row in rows if row["said_at"] < moment]
             if not said:
                 continue
-            acts = ledger.Acts(
+            acts = Acts(
                 tuple(act for act in self._acts.corrections if act.at < moment),
                 self._acts.tombstones,
             )

@@ -69,7 +69,7 @@ SELECT c.id, c.session_id AS session, c.role, c.said_at, c.message_key,
        ) AS in_scope
   FROM chat_logs c
  WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.state = 'extracted'
-   AND coalesce(c.generation, 1) <> %(generation)s
+   AND c.erased_at IS NULL AND coalesce(c.generation, 1) <> %(generation)s
    AND NOT EXISTS (SELECT FROM replay_messages m
                     WHERE m.tenant_id = c.tenant_id AND m.user_id = c.user_id
                       AND m.generation = %(generation)s AND m.chat_log_id = c.id);
@@ -216,17 +216,20 @@ SELECT f.id, f.subject, f.slot, f.value, f.value_key, f.content, f.cardinality, 
    AND f.state = 'settled' AND f.standing IN ('belief', 'plan', 'merged');
 
 -- name: forgotten
--- Reads from which messages a statement was forgotten, and when.
-SELECT source_message_ids, acted_at FROM belief_acts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'tombstone' AND value_key IS NOT NULL
-   AND source_message_ids <> '{}'
- ORDER BY acted_at;
+-- Reads from which messages a statement was forgotten, when and by which deed; not what was undone.
+SELECT a.source_message_ids, a.acted_at, a.deed FROM belief_acts a
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind = 'tombstone'
+   AND a.value_key IS NOT NULL AND a.source_message_ids <> '{}'
+   AND NOT EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = a.tenant_id
+                      AND u.user_id = a.user_id AND u.undoes = a.deed)
+ ORDER BY a.acted_at;
 
 -- name: forget_again
--- Forgets what a fact says, as of the time at which something of its messages was forgotten.
-INSERT INTO belief_acts (tenant_id, user_id, id, kind, fact_id, subject, slot, value, value_key,
+-- Forgets what a fact says, as of the time at which something of its messages was forgotten, and as
+-- part of that deed: an undo takes back both.
+INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, subject, slot, value, value_key,
                          source_message_ids, acted_at, actor, reason)
-SELECT f.tenant_id, f.user_id, %(id)s, 'tombstone', f.id, f.subject, f.slot, f.value,
+SELECT f.tenant_id, f.user_id, %(id)s, %(deed)s, 'tombstone', f.id, f.subject, f.slot, f.value,
        f.value_key, f.source_message_ids, %(at)s, 'replay', 'other words for what was forgotten'
   FROM memory_facts f
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = %(fact)s

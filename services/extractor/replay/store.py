@@ -21,6 +21,7 @@ from shared.events import Announcement, bells_for
 from shared.facts.store import insert_facts
 from shared.ids import derived_id, fact_id
 from shared.ledger import store as ledger
+from shared.ledger.acts import Acts
 from shared.sql import Queries
 from shared.topology import EMBEDDED, EXTRACTED
 
@@ -177,7 +178,7 @@ async def messages(
     return found, turns[::-1]
 
 
-async def current_attributes(db: Database, scope: Scope) -> tuple[list[Row], ledger.Acts]:
+async def current_attributes(db: Database, scope: Scope) -> tuple[list[Row], Acts]:
     """Read every observation of the user's own attributes in the generation in use."""
     async with db.autocommit() as tx:
         every = await ledger.attributes_of(tx, scope.tenant, scope.user)

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
-from services.gateway import store
+from services.gateway import act_store, store
+from services.gateway.corrections import public_acts
 from services.gateway.errors import ApiError, detail, invalid, not_found
 from services.gateway.facts import public_fact, public_message
 from services.gateway.requests import FactId, StatedFact, UserId
 from services.gateway.routes.documented import READS_ONE, STORES
 from services.gateway.schemas import Fact, FactAccepted, History, Source
-from services.gateway.state import Parts, Reader, Writer
+from services.gateway.state import Gateway, Parts, Reader, Writer
 from services.gateway.statements import new_fact, row_id, says_the_same
 from shared.db import Row, Transaction
 from shared.facts.statements import NewFact
@@ -32,9 +33,7 @@ async def state_fact(
     user_id: UserId, stated: Annotated[StatedFact, Body()], gateway: Parts, caller: Writer
 ) -> FactAccepted:
     """A fact without a message; it is compared and merged like any other."""
-    most = gateway.settings.max_metadata_bytes
-    if stated.metadata and len(json.dumps(stated.metadata, ensure_ascii=False).encode()) > most:
-        raise invalid("metadata", f"is larger than {most} bytes")
+    check_metadata(gateway, stated.metadata)
     async with gateway.db.transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         fact = new_fact(stated, caller.tenant, user_id, known)
@@ -50,6 +49,13 @@ async def state_fact(
     )
 
 
+def check_metadata(gateway: Gateway, metadata: dict[str, Any] | None) -> None:
+    """Raise ApiError for labels that are too large."""
+    most = gateway.settings.max_metadata_bytes
+    if metadata and len(json.dumps(metadata, ensure_ascii=False).encode()) > most:
+        raise invalid("metadata", f"is larger than {most} bytes")
+
+
 async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> None:
     [stored] = await store.facts_by_ids(tx, fact.tenant, fact.user, [fact.id])
     if not says_the_same(fact, stored, known):
@@ -63,7 +69,7 @@ async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> Non
 @router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
 async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     async with gateway.db.autocommit() as tx:
-        row = await _fact(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller.tenant, fact_id)
     return public_fact(row, gateway.clock())
 
 
@@ -76,7 +82,7 @@ async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     """The messages and words a fact rests on, and the model and prompt that read them."""
     async with gateway.db.autocommit() as tx:
-        row = await _fact(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller.tenant, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
         extraction = await store.extraction_by_id(tx, *key, row["extraction_id"])
@@ -95,10 +101,14 @@ async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     summary="What became of a fact",
 )
 async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
-    """Its events in order, the facts that say the same, and what was decided about its pairs."""
+    """Its events in order, the facts that say the same, what was decided about its pairs.
+
+    `acts` is what operators did: who, when and why.
+    """
     async with gateway.db.autocommit() as tx:
-        row = await _fact(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller.tenant, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
+        acts = await act_store.acts_of_fact(tx, row)
     return {
         "fact_id": row["id"],
         "generation": row["generation"],
@@ -106,10 +116,11 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
         "events": events,
         "evidence": evidence,
         "verdicts": verdicts,
+        "acts": public_acts(acts),
     }
 
 
-async def _fact(tx: Transaction, tenant: str, fact_id: str) -> Row:
+async def fact_or_404(tx: Transaction, tenant: str, fact_id: str) -> Row:
     row = row_id(fact_id)
     found = await store.fact_by_id(tx, tenant, row) if row is not None else None
     if found is None:

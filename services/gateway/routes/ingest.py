@@ -58,7 +58,7 @@ async def _take_in(
     *,
     batch: bool,
 ) -> list[Accepted]:
-    _check_key(idempotency_key)
+    check_key(idempotency_key)
     _check_sizes(gateway, incoming, batch=batch)
     messages = [accept(message, caller.tenant) for message in incoming]
     if idempotency_key is None and not batch:
@@ -119,7 +119,8 @@ async def _store_once(
     return [_accepted("duplicate", row) for row in first[1]], []
 
 
-def _check_key(key: str | None) -> None:
+def check_key(key: str | None) -> None:
+    """Raise ApiError for what is no Idempotency-Key."""
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
         raise invalid("Idempotency-Key", f"must be 1 to {_LONGEST_KEY} printable characters")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter
 
 from services.gateway import cursors, store
-from services.gateway.facts import public_fact, public_message, slot_name
+from services.gateway.facts import moment_of, public_fact, public_message, slot_name, visible
 from services.gateway.requests import (
     FactsParams,
     PageParams,
@@ -18,8 +21,10 @@ from services.gateway.requests import (
 from services.gateway.routes.documented import READS
 from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
 from services.gateway.state import Parts, Reader
-from shared.beliefs import SlotTimeline
+from shared.beliefs import SlotTimeline, Standing, believed_at
+from shared.db import Transaction
 from shared.ledger import store as ledger
+from shared.ledger.hindsight import standings_known
 from shared.tenant_slots import store as tenant_slots
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
@@ -37,31 +42,56 @@ async def list_users(query: PageParams, gateway: Parts, caller: Reader) -> Any:
 
 @router.get("/{user_id}/facts", response_model=Facts, summary="List a user's facts")
 async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller: Reader) -> Any:
-    """Facts, last said first: what is believed or planned now, or with `view=all` everything."""
+    """Facts, last said first: what is believed or planned now, or with `view=all` everything.
+
+    `as_of` asks what was true at a moment, `known_at` what was believed at one; both together, what
+    was then believed of that moment.
+    """
     before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    now = gateway.clock()
+    as_of = moment_of(query.as_of, query.known_at, gateway.clock())
     async with gateway.db.autocommit() as tx:
-        known = await tenant_slots.catalogue(tx, caller.tenant)
+        catalogue = await tenant_slots.catalogue(tx, caller.tenant)
+        slots = catalogue.spellings(query.slot) if query.slot is not None else None
+        known = await _known(tx, caller.tenant, user_id, query.known_at, slots)
         rows = await store.facts_page(
             tx,
             caller.tenant,
             user_id,
             view=query.view,
-            now=now,
+            now=as_of,
             category=query.category,
-            slots=known.spellings(query.slot) if query.slot is not None else None,
+            slots=slots,
             before=(before_at, before_id),
             limit=query.limit,
+            named=None if known is None else visible(known, query.view, as_of),
         )
     if not all(row["counts"] for row in rows):  # a replay was promoted since the page was chosen
         return await list_facts(user_id, query, gateway, caller)
     page, following = cursors.page(rows, query.limit, ["said_at", "id"])
-    return {"facts": [public_fact(row, now) for row in page], "next_cursor": following}
+    facts = [public_fact(row, as_of, (known or {}).get(row["id"])) for row in page]
+    return {"facts": facts, "next_cursor": following}
+
+
+async def _known(
+    tx: Transaction,
+    tenant: str,
+    user: str,
+    known_at: datetime | None,
+    slots: Sequence[str] | None,
+) -> Mapping[UUID, Standing] | None:
+    """How each fact stood at `known_at`; None without one, when the cache knows."""
+    if known_at is None:
+        return None
+    return await standings_known(tx, tenant, user, known_at, slots)
 
 
 @router.get("/{user_id}/timeline", response_model=Timeline, summary="What held when")
 async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, caller: Reader) -> Any:
-    """For each attribute, which value held in which stretch of time, and on what it rests."""
+    """For each attribute, which value held in which stretch of time, and on what it rests.
+
+    With `as_of` only the stretches that hold then; with `known_at` as it was believed then. Slots
+    of which such a view shows nothing are left out, and so are those that were forgotten.
+    """
     async with gateway.db.autocommit() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         slot = slot_name(query.slot, known) if query.slot is not None else None
@@ -73,13 +103,29 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
         rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes, known)
         acts = await ledger.read_acts(tx, caller.tenant, user_id)
     folded = {
-        attribute: ledger.fold_attribute(attribute, observed, acts, catalogue=known)
+        attribute: ledger.fold_attribute(attribute, observed, acts, query.known_at, known)
         for attribute, observed in sorted(ledger.by_attribute(rows, known).items())
     }
-    return {"slots": [_shown(attribute, found) for attribute, found in folded.items()]}
+    whole = query.as_of is None and query.known_at is None
+    shown = [_shown(attribute, found, query.as_of) for attribute, found in folded.items()]
+    remembered = [not _is_forgotten(found) for found in folded.values()]
+    return {
+        "slots": [
+            slot
+            for slot, known in zip(shown, remembered, strict=True)
+            if slot["intervals"] or (whole and known)
+        ]
+    }
 
 
-def _shown(attribute: ledger.Attribute, found: SlotTimeline) -> dict[str, Any]:
+def _is_forgotten(found: SlotTimeline) -> bool:
+    return all(standing.kind == "forgotten" for standing in found.standings.values())
+
+
+def _shown(
+    attribute: ledger.Attribute, found: SlotTimeline, as_of: datetime | None
+) -> dict[str, Any]:
+    holding = found.intervals if as_of is None else believed_at(found, as_of)
     intervals = [
         {
             "value": interval.value,
@@ -88,7 +134,7 @@ def _shown(attribute: ledger.Attribute, found: SlotTimeline) -> dict[str, Any]:
             "valid_to": interval.valid_to,
             "evidence": interval.evidence,
         }
-        for interval in found.intervals
+        for interval in holding
     ]
     subject, slot = attribute
     return {
