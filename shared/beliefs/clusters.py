@@ -7,6 +7,9 @@ Choices: a plan and a fact are never one, nor are facts about two subjects. A me
 with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went
 to Paris in 2015") is knowledge that never stops being true: it holds from its beginning on. A
 superseding fact closes what was said before it, so that saying the old thing again brings it back.
+Who supersedes whom follows from rank, never from who was asked first: of a pair judged "supersedes"
+the fact said later counts. "refines" changes no belief: the general and the detailed sentence are
+both true, and closing the older would lose what only it says (docs/decisions/0013-judge.md).
 `claim` and `cardinality` say nothing about free text: its sentence says it all.
 """
 
@@ -44,12 +47,12 @@ def cluster(
     duplicates: Iterable[Collection[UUID]],
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
-    supersedes: Iterable[tuple[UUID, UUID]] = (),
+    supersedes: Iterable[Collection[UUID]] = (),
 ) -> Mapping[UUID, Standing]:
     """The standing of each free-text fact of one user that was recorded by `known_at`.
 
-    `duplicates` are unordered pairs of fact ids, `supersedes` pairs (newer, older); both are
-    verdicts, of which the caller passes those recorded by `known_at`.
+    `duplicates` and `supersedes` are unordered pairs of fact ids: verdicts, of which the caller
+    passes those recorded by `known_at`.
     """
     known, stones = recorded_by(deliveries(observations), known_at), forgetting(tombstones)
     kept = [observation for observation in known if not stones.stops(observation)]
@@ -108,15 +111,16 @@ class _Successor:
 
 
 def _successors(
-    clusters: Iterable[_Cluster], supersedes: Iterable[tuple[UUID, UUID]]
+    clusters: Iterable[_Cluster], supersedes: Iterable[Collection[UUID]]
 ) -> Mapping[UUID, list[_Successor]]:
     """For each cluster (by canonical fact) what supersedes it, by rank; plans supersede nothing."""
     found = {m.fact_id: (m, one) for one in clusters for m in one.members}
     successors: dict[UUID, list[_Successor]] = {}
-    for newer, older in set(supersedes):
-        if newer not in found or older not in found:
+    for pair in {frozenset(pair) for pair in supersedes}:
+        known = [found[fact] for fact in pair if fact in found]
+        if len(known) < 2:
             continue
-        (entry, own), (_, closed) = found[newer], found[older]
+        (_, closed), (entry, own) = sorted(known, key=lambda member: member[0].rank)
         if own is not closed and not own.is_plan:
             by = _Successor(entry, own.canonical_id)
             successors.setdefault(closed.canonical_id, []).append(by)

@@ -97,11 +97,15 @@ async def refold(
                 changes += _changes(user, observed, timeline.standings)
     if free_text:
         rows = await tx.rows(queries["clustered_observations"], keys_of(free_text))
-        duplicates = await _duplicates_among(tx, rows)
+        decided = await _decided_among(tx, rows)
         for user, observed in _by_user(rows).items():
-            tombstones = acts.get(user, Acts()).tombstones
-            observations = [observation_of(row) for row in observed]
-            changes += _changes(user, observed, cluster(observations, duplicates, tombstones))
+            standings = cluster(
+                [observation_of(row) for row in observed],
+                decided["duplicate"],
+                acts.get(user, Acts()).tombstones,
+                supersedes=decided["supersedes"],
+            )
+            changes += _changes(user, observed, standings)
     await _write(tx, changes)
     return changes
 
@@ -247,12 +251,17 @@ def standing_of(row: Row) -> Standing | None:
     )
 
 
-async def _duplicates_among(tx: Transaction, rows: Sequence[Row]) -> list[tuple[UUID, UUID]]:
+async def _decided_among(
+    tx: Transaction, rows: Sequence[Row]
+) -> Mapping[str, list[tuple[UUID, UUID]]]:
+    """Read the pairs of these facts that verdicts join or part, by the verdict's word."""
+    decided: dict[str, list[tuple[UUID, UUID]]] = {"duplicate": [], "supersedes": []}
     if len(rows) < 2:
-        return []
+        return decided
     refs = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
-    verdicts = await tx.rows(queries["verdicts_among"], keys_of(refs))
-    return [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
+    for verdict in await tx.rows(queries["verdicts_among"], keys_of(refs)):
+        decided[verdict["verdict"]].append((verdict["first_id"], verdict["second_id"]))
+    return decided
 
 
 def _changes(
