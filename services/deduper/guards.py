@@ -14,6 +14,8 @@ from services.deduper.lexicon import Lexicon, lexicon, strip_ending
 from services.deduper.thresholds import BY_MODEL, Floors
 from services.deduper.wording import Token, Wording, read
 
+JUDGE = "guards"
+"""Who decided, where no model did."""
 _RELATED_OVERLAP = 0.6  # share of common words from which a pair is doubtful at any cosine
 _JOINING = frozenset({"", "and", ",", "but"})
 _DEFAULT_FLOORS = BY_MODEL["all-MiniLM-L6-v2-int8"]

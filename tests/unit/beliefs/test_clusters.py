@@ -83,6 +83,7 @@ def test_the_one_said_later_supersedes():
     nothing = [pair(TEA, TEA), (identity("stranger"), TEA.fact_id)]
     assert cluster([TEA, COFFEE], [], supersedes=nothing) == cluster([TEA, COFFEE], [])
 
+
 def test_a_later_end_closes_the_earlier_saying():
     """ "Until 2023" ends what was said without an end."""
     until_2023 = sentence("2022", "Drinks tea until 2023", until="2023")
