@@ -156,7 +156,7 @@ def _merged(
         first, second = (fact, other) if fact.id < other.id else (other, fact)
         if (first.id, second.id) in decided:
             yield int(row)
-        elif _comparable(first, second):
+        elif _comparable(first, second) and guards.could_merge(first.content, second.content):
             judged = guards.judge(first.content, second.content, cosine, floors)
             if judged.verdict == "duplicate":
                 verdict = PairVerdict(first.id, second.id, "duplicate", judged.reason, cosine)

@@ -39,6 +39,12 @@ class Verdict:
         return not self.guard
 
 
+def could_merge(new: str, old: str) -> bool:
+    """Whether `judge` might say duplicate: a quick look, for the many that share few words."""
+    a, b = read(new), read(old)
+    return a.bare == b.bare or a.plain == b.plain
+
+
 def judge(new: str, old: str, cosine: float, floors: Floors = _DEFAULT_FLOORS) -> Verdict:
     """Compare two facts about the same subject; the order of the two does not matter.
 

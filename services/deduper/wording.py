@@ -59,13 +59,16 @@ class Token:
 
 @dataclass(frozen=True)
 class Wording:
-    """One fact, read. `tokens` in order; `markers` are tense; `owner` is how the subject stands."""
+    """One fact, read. `tokens` in order; `markers` are tense; `owner` is how the subject stands;
+    `bare` are the keys that may not be missing on the other side.
+    """
 
     tokens: tuple[Token, ...]
     markers: tuple[str, ...]
     owner: str
     person: tuple[frozenset[str], frozenset[str]]
     plain: str
+    bare: frozenset[str]
 
     def keys(self) -> Counter[str]:
         """The keys with their counts."""
@@ -88,7 +91,8 @@ def read(text: str) -> Wording:
     if _introduces(owner, rest, tokens, words):
         owner, tokens = "implied", [Token(words.stem("have"), "has"), *tokens]
     plain = " ".join(word.lower() for word in raw if word not in _PUNCTUATION)
-    return Wording(_lists_sorted(tokens), tuple(sorted(markers)), owner, person, plain)
+    bare = frozenset(token.key for token in tokens if token.key not in words.weak)
+    return Wording(_lists_sorted(tokens), tuple(sorted(markers)), owner, person, plain, bare)
 
 
 def _introduces(owner: str, rest: list[str], tokens: list[Token], known: Lexicon) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deduper.guards import judge
+from services.deduper.guards import could_merge, judge
 from services.deduper.thresholds import BY_MODEL, UNKNOWN_MODEL, floors_for
 
 DATA = Path(__file__).parents[1] / "data"
@@ -152,6 +152,18 @@ def test_a_model_without_measured_floors_merges_by_words_alone():
 @given(facts, facts, cosines)
 def test_the_order_of_the_two_does_not_matter(one, other, cosine):
     assert judge(one, other, cosine) == judge(other, one, cosine)
+
+
+@given(facts, facts, cosines)
+def test_what_could_not_merge_does_not(one, other, cosine):
+    """The quick look never hides a duplicate."""
+    assert could_merge(one, other) or judge(one, other, cosine).verdict != "duplicate"
+
+
+def test_the_quick_look_passes_every_paraphrase_that_merges():
+    merged = [p for p in PARAPHRASES + OTHER_WORDS if judge(*p, NEAR).verdict == "duplicate"]
+
+    assert all(could_merge(*pair) for pair in merged)
 
 
 @given(facts, cosines)
