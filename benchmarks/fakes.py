@@ -1,6 +1,7 @@
 """Model servers that answer at once, over real HTTP: as cheap as they can be made.
 
-Chat answers every message with two free-text facts, and every pair with "independent"; embeddings are 384 numbers drawn from the text.
+Chat answers every message with two free-text facts, and every pair with "independent"; embeddings
+are 384 numbers drawn from the text.
 Run as `python -m benchmarks.fakes PORT [DELAY_MS]`; both live under /v1.
 """
 

@@ -134,7 +134,7 @@ class DeduperStage(RowsStage):
             return set()
         concerned = {fact.id for pair in asked.undecided for fact in (pair.new, pair.old)}
         refs = [ref for ref in snapshot.refs if ref.id in concerned]
-        failed = await attempts_at(self._db, refs)
+        failed = await attempts_at(self._db, refs) if refs else {}
         waiting = [ref for ref in refs if failed.get(ref.id, 0) < _WAITS]
         if waiting:
             await self._fail(waiting, asked.failure)

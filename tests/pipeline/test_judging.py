@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 
 from services.deduper.judging.model import ByModel
+from services.gateway import store as gateway
 from shared.broker import Announcer
 from shared.crash import AtPoint
 from shared.db import Database
@@ -129,6 +130,16 @@ async def test_what_a_model_retires_is_linked_and_kept_in_history(
     assert call["id"] == verdict["judgement_id"]
     assert (call["model"], call["prompt"], call["pairs"]) == ("oracle", "judge.v1", 1)
     assert (call["input_tokens"], call["output_tokens"]) == (10, 5)
+    async with db.autocommit() as tx:
+        _, _, told = await gateway.history_of(tx, old)
+    assert told == [
+        {
+            "fact_id": old["superseded_by"],
+            "verdict": "supersedes",
+            "judge": "oracle",
+            "reason": "by rule",
+        }
+    ]
     [document] = server.documents
     assert document == {
         "task": "judge",
