@@ -52,7 +52,7 @@ SAID = [
 """What is said, day by day: slots as `slot = value`, everything else free text."""
 STAGES = ("extractor", "embedder", "deduper", "superseder")
 POINTS = ("think", "commit", "announce", "acknowledge")
-STORIES = {"quick": (6, 14), "thorough": (100, 30), "nightly": (1_000, 40)}
+STORIES = {"quick": (12, 18), "thorough": (100, 30), "nightly": (1_000, 40)}
 """How many stories, and of how many steps, by profile."""
 
 
