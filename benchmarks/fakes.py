@@ -1,6 +1,7 @@
 """Model servers that answer at once, over real HTTP: as cheap as they can be made.
 
-Chat answers every message with two free-text facts; embeddings are 384 numbers drawn from the text.
+Chat answers every message with two free-text facts, and every pair with "independent"; embeddings
+are 384 numbers drawn from the text.
 Run as `python -m benchmarks.fakes PORT [DELAY_MS]`; both live under /v1.
 """
 
@@ -20,11 +21,7 @@ DIMENSIONS = 384
 
 def _complete(body: dict[str, Any]) -> dict[str, Any]:
     document = json.loads(body["messages"][1]["content"])
-    facts = [
-        {"content": f"{message['content']} {part}", "source_message_ids": [message["id"]]}
-        for message in document["messages"]
-        for part in ("first", "second")
-    ]
+    answer = _judge(document) if document["task"] == "judge" else _extract(document)
     return {
         "id": "c",
         "object": "chat.completion",
@@ -34,10 +31,28 @@ def _complete(body: dict[str, Any]) -> dict[str, Any]:
             {
                 "index": 0,
                 "finish_reason": "stop",
-                "message": {"role": "assistant", "content": json.dumps({"facts": facts})},
+                "message": {"role": "assistant", "content": json.dumps(answer)},
             }
         ],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+
+
+def _extract(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "facts": [
+            {"content": f"{message['content']} {part}", "source_message_ids": [message["id"]]}
+            for message in document["messages"]
+            for part in ("first", "second")
+        ]
+    }
+
+
+def _judge(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "verdicts": [
+            {"id": pair["id"], "verdict": "independent", "reason": ""} for pair in document["pairs"]
+        ]
     }
 
 

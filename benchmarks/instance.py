@@ -181,6 +181,7 @@ def _fakes(*, enabled: bool) -> Iterator[dict[str, str]]:
             "llm_api_key": "fake",
             "embed_base_url": url,
             "embed_api_key": "fake",
+            "judge": "off",  # its sentences are made up: a model's verdicts would measure the fake
         }
     finally:
         process.terminate()

@@ -27,9 +27,11 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
     from shared.embeddings import Embedder
+    from shared.llm import ChatModel
 
 log = structlog.get_logger()
 
@@ -131,17 +133,21 @@ async def _extractor(adapters: Adapters) -> Stage:
 
 def _llm_or_rules(settings: Settings) -> Extractor:
     from services.extractor.extractors import ByModel, ByRules
-    from shared.llm import ChatModel
 
     if not settings.uses_model:
         return ByRules()
-    model = ChatModel(
+    return ByModel(_chat_model(settings, settings.llm_model))
+
+
+def _chat_model(settings: Settings, model: str) -> ChatModel:
+    from shared.llm import ChatModel
+
+    return ChatModel(
         base_url=settings.llm_base_url,
         api_key=_secret(settings.llm_api_key),
-        model=settings.llm_model,
+        model=model,
         timeout_seconds=settings.llm_timeout_seconds,
     )
-    return ByModel(model)
 
 
 async def _embedder(adapters: Adapters) -> Stage:
@@ -159,13 +165,45 @@ async def _embedder(adapters: Adapters) -> Stage:
 async def _deduper(adapters: Adapters) -> Stage:
     from services.deduper.consumer import DeduperStage
 
+    db = await adapters.database(durable=False)
+    durable = await adapters.database(durable=True)
+    model = adapters.embedder().model
+    judging, catching_up = _judge(adapters, db, durable, model)
     return DeduperStage(
-        db=await adapters.database(durable=False),
-        durable=await adapters.database(durable=True),
-        model=adapters.embedder().model,
+        db=db,
+        durable=durable,
+        model=model,
         policy=adapters.policy,
+        judging=judging,
+        catching_up=catching_up,
         at_point=crash_hook("deduper"),
     )
+
+
+def _judge(
+    adapters: Adapters, db: Database, durable: Database, model: str
+) -> tuple[Judging | None, CatchingUp | None]:
+    settings = adapters.settings
+    if not settings.uses_judge:
+        return None, None
+    from services.deduper.judging.model import ByModel
+    from services.deduper.judging.work import CatchingUp, JudgePace, Judging
+    from services.deduper.thresholds import floors_for
+    from shared.broker import Announcer, connect_redis
+
+    judging = Judging(
+        db=db,
+        durable=durable,
+        judge=ByModel(_chat_model(settings, settings.judge_model or settings.llm_model)),
+        worker=consumer_name(),
+        pace=JudgePace(
+            calls=settings.llm_concurrency,
+            lease_seconds=settings.lease_seconds,
+            pause_seconds=settings.configuration_pause_seconds,
+        ),
+    )
+    announcer = Announcer(connect_redis(adapters.redis_url))
+    return judging, CatchingUp(db, judging, floors_for(model), announcer.announce)
 
 
 async def _superseder(adapters: Adapters) -> Stage:

@@ -170,6 +170,20 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_id ON public.jobs USING btree (id);
 CREATE INDEX jobs_open ON public.jobs USING btree (kind, announced_at) WHERE (state = 'requested'::text);
 
+CREATE TABLE judgements (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    model text NOT NULL,
+    prompt text NOT NULL,
+    pairs integer NOT NULL,
+    input_tokens integer NOT NULL,
+    output_tokens integer NOT NULL,
+    dropped jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT judgements_pkey PRIMARY KEY (tenant_id, user_id, id)
+);
+
 CREATE TABLE memory_facts (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -327,6 +341,8 @@ CREATE TABLE users (
     generation integer DEFAULT 1 NOT NULL,
     belief_version bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    judging_by text,
+    judging_until timestamp with time zone,
     CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
 );
 
@@ -340,8 +356,10 @@ CREATE TABLE verdicts (
     reason text NOT NULL,
     cosine real,
     recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    judgement_id uuid,
     CONSTRAINT verdicts_pkey PRIMARY KEY (tenant_id, user_id, first_id, second_id),
     CONSTRAINT verdicts_check CHECK ((first_id < second_id)),
     CONSTRAINT verdicts_verdict_check CHECK ((verdict = ANY (ARRAY['independent'::text, 'duplicate'::text, 'refines'::text, 'supersedes'::text, 'doubtful'::text])))
 );
 CREATE INDEX verdicts_by_second ON public.verdicts USING btree (second_id, user_id, tenant_id);
+CREATE INDEX verdicts_undecided ON public.verdicts USING btree (recorded_at) WHERE ((verdict = 'doubtful'::text) AND (judge = 'guards'::text));

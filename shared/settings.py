@@ -69,13 +69,21 @@ class Settings(BaseSettings):
         60.0, description="Seconds one call may take; a living call's lease is renewed.", gt=0
     )
     llm_concurrency: int = Field(
-        8, description="Model calls in flight per extractor process.", ge=1
+        8, description="Model calls in flight per process that asks one.", ge=1
     )
     llm_max_input_tokens: int = Field(
         6_000,
         description="Token budget of messages per call (4 bytes a token); a longer session is "
         "taken in several calls.",
         ge=100,
+    )
+    judge: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto` asks a model about doubtful pairs of facts when LLM_BASE_URL is set, "
+        "or a key unless EXTRACTOR is `rules`; without one both are kept.",
+    )
+    judge_model: str | None = Field(
+        None, description="Chat model that judges, on the same server; unset: LLM_MODEL."
     )
     extract_after_seconds: float = Field(
         0.0, description="Let a session fall quiet this long first, which saves calls.", ge=0
@@ -177,3 +185,9 @@ class Settings(BaseSettings):
         if self.extractor == "auto":
             return self.llm_base_url is not None or self.llm_api_key is not None
         return self.extractor == "llm"
+
+    @property
+    def uses_judge(self) -> bool:
+        """Say whether a chat model judges doubtful pairs (else they are both kept)."""
+        keyed = self.llm_api_key is not None and self.extractor != "rules"
+        return self.judge == "auto" and (self.llm_base_url is not None or keyed)

@@ -1,18 +1,27 @@
-"""The deduper: facts `embedded` → `compared`, user by user, with verdicts about near pairs."""
+"""The deduper: facts `embedded` → `compared`, user by user, with verdicts about near pairs.
+
+Guards decide what they can. With a model, what they leave doubtful is asked first; a fact whose
+pairs the model could not judge at once waits a little, then goes on with them undecided.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from uuid import UUID
 
 from services.deduper import store
-from services.deduper.candidates import Collection, PairVerdict, judge_pairs
+from services.deduper.candidates import Collection, Pair, PairVerdict, Proposal, propose
+from services.deduper.judging.store import attempts_at
+from services.deduper.judging.verdicts import UNDECIDED
+from services.deduper.judging.work import Asked, CatchingUp, Judging
 from services.deduper.memory import Remembered
 from services.deduper.store import Compared, Snapshot
 from services.deduper.thresholds import floors_for
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
+from shared.delivery import Entry
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
 from shared.ledger.store import UserKey
@@ -22,6 +31,8 @@ from shared.together import Together
 from shared.topology import EMBEDDED
 
 _LARGE_COMPARISON = 20_000  # pairs; some milliseconds
+_USERS_AT_ONCE = 256  # most of them wait for a model
+_WAITS = 1  # failed attempts after which a fact no longer waits for the model
 
 
 class DeduperStage(RowsStage):
@@ -38,43 +49,96 @@ class DeduperStage(RowsStage):
         durable: Database,
         model: str,
         policy: RetryPolicy,
+        judging: Judging | None = None,
+        catching_up: CatchingUp | None = None,
         at_point: AtPoint = ignore_point,
     ) -> None:
         super().__init__(durable, policy)
         self._db = db
         self._model = model
         self._floors = floors_for(model)
+        self._judging = judging
+        self._catching_up = catching_up
+        self.concurrency = _USERS_AT_ONCE if judging else 1
         self._at_point = at_point
         self._remembered = Remembered()
         self._read_fresh = Together(self._read_many)
         self._read_comparands = Together(self._read_comparands_of)
         self._commit = Together(partial(store.commit, db))
 
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """Part a batch by user where a model is asked: nobody waits for another's answer."""
+        if self._judging is None:
+            return [list(entries)]
+        users: dict[tuple[bytes | None, ...], list[Entry]] = {}
+        for entry in entries:
+            key = (entry.raw.get(b"tenant"), entry.raw.get(b"user"))
+            users.setdefault(key, []).append(entry)
+        return list(users.values())
+
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return by_user(refs)
 
-    async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
-        return await when_free(lambda: self._compare(refs), refs[0].user)
+    async def heartbeat(self) -> None:
+        """Keep the users whose pairs are being judged, and look after what was left undecided."""
+        if self._judging is not None:
+            await self._judging.keep_leases()
+        if self._catching_up is not None:
+            self._catching_up.look()
 
-    async def _compare(self, refs: Sequence[RowRef]) -> list[Announcement] | None:
+    async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
+        told: list[Announcement] = []
+        moved = await when_free(lambda: self._compare(refs, told), refs[0].user)
+        return [*told, *moved]
+
+    async def _compare(
+        self, refs: Sequence[RowRef], told: list[Announcement]
+    ) -> list[Announcement] | None:
         snapshot = await self._read_fresh(refs)
         if not snapshot.refs:
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        verdicts = await self._judge(snapshot.fresh, others)
+        proposal = await self._propose(snapshot.fresh, others)
+        asked = await self._ask(snapshot.user, proposal)
+        told += asked.announcements
+        waiting = await self._set_aside(snapshot, asked)
         self._at_point("commit")
-        announcements = await self._commit(Compared(snapshot, verdicts))
-        if announcements is not None and snapshot.fresh.facts:
+        going = snapshot.without(waiting)
+        if not going.refs:
+            return []
+        verdicts = [*proposal.decided, *_left_open(asked.undecided, going)]
+        announcements = await self._commit(Compared(going, verdicts))
+        if announcements is not None and snapshot.fresh.facts and not waiting:
             everything = others.plus(snapshot.fresh)
             self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
         return announcements
 
-    async def _judge(self, fresh: Collection, others: Collection) -> list[PairVerdict]:
-        """Judge in a thread what may take long: what is held must beat on."""
+    async def _propose(self, fresh: Collection, others: Collection) -> Proposal:
+        """Compare in a thread what may take long: what is held must beat on."""
+        compare = partial(
+            propose, fresh, others, self._floors, with_model=self._judging is not None
+        )
         if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
-            return judge_pairs(fresh, others, self._floors)
-        return await asyncio.to_thread(judge_pairs, fresh, others, self._floors)
+            return compare()
+        return await asyncio.to_thread(compare)
+
+    async def _ask(self, user: UserKey, proposal: Proposal) -> Asked:
+        if self._judging is None:
+            return Asked()
+        return await self._judging.ask(user, proposal.doubtful)
+
+    async def _set_aside(self, snapshot: Snapshot, asked: Asked) -> set[UUID]:
+        """Let facts wait, once, whose pairs the model could not judge; then they go on."""
+        if asked.failure is None:
+            return set()
+        concerned = {fact.id for pair in asked.undecided for fact in (pair.new, pair.old)}
+        refs = [ref for ref in snapshot.refs if ref.id in concerned]
+        failed = await attempts_at(self._db, refs) if refs else {}
+        waiting = [ref for ref in refs if failed.get(ref.id, 0) < _WAITS]
+        if waiting:
+            await self._fail(waiting, asked.failure)
+        return {ref.id for ref in waiting}
 
     async def _others(self, snapshot: Snapshot) -> Collection:
         """What the user's new facts are compared with; nothing when none of them is free text."""
@@ -89,3 +153,13 @@ class DeduperStage(RowsStage):
     async def _read_comparands_of(self, users: Sequence[UserKey]) -> Sequence[Collection]:
         found = await store.read_comparands(self._db, users, self._model)
         return [found[user] for user in users]
+
+
+def _left_open(undecided: Sequence[Pair], going: Snapshot) -> list[PairVerdict]:
+    """What guards say of pairs of facts that go on without a model's word."""
+    ids = {ref.id for ref in going.refs}
+    return [
+        pair.decided(UNDECIDED, pair.wording.reason)
+        for pair in undecided
+        if pair.new.id in ids or pair.old.id in ids
+    ]

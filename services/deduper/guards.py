@@ -14,6 +14,8 @@ from services.deduper.lexicon import Lexicon, lexicon, strip_ending
 from services.deduper.thresholds import BY_MODEL, Floors
 from services.deduper.wording import Token, Wording, read
 
+JUDGE = "guards"
+"""Who decided, where no model did."""
 _RELATED_OVERLAP = 0.6  # share of common words from which a pair is doubtful at any cosine
 _JOINING = frozenset({"", "and", ",", "but"})
 _DEFAULT_FLOORS = BY_MODEL["all-MiniLM-L6-v2-int8"]
@@ -35,6 +37,12 @@ class Verdict:
     def may_merge(self) -> bool:
         """Whether a model's "duplicate" may be believed."""
         return not self.guard
+
+
+def could_merge(new: str, old: str) -> bool:
+    """Whether `judge` might say duplicate: a quick look, for the many that share few words."""
+    a, b = read(new), read(old)
+    return a.bare == b.bare or a.plain == b.plain
 
 
 def judge(new: str, old: str, cosine: float, floors: Floors = _DEFAULT_FLOORS) -> Verdict:

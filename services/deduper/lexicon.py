@@ -8,6 +8,8 @@ from importlib import resources
 
 Phrase = tuple[str, ...]
 
+_SHORT = 5
+
 
 @dataclass(frozen=True)
 class Lexicon:
@@ -35,6 +37,8 @@ class Lexicon:
     people: frozenset[str]
     directional: frozenset[str]
     opposites: frozenset[frozenset[str]]
+    agents: dict[str, str]
+    telic: frozenset[str]
 
     def stem(self, word: str) -> str:
         """What stands for a word when facts are compared: its stem, or its first synonym's."""
@@ -81,6 +85,8 @@ def lexicon() -> Lexicon:
         people=stems(data["people"]["words"]),
         directional=stems(data["directional"]["words"]),
         opposites=frozenset(stems(pair) for pair in data["opposites"]["pairs"]),
+        agents=data["agents"],
+        telic=stems(data["telic"]["words"]),
     )
 
 
@@ -88,11 +94,14 @@ def strip_ending(word: str) -> str:
     """Cut inflection: "hobbies", "hobby" → "hobbi"; "planned", "planning", "plans" → "plan".
 
     Deliberately light (no -er, -ly, -ness): what differs in more than inflection stays apart.
+    British and American spelling are one.
     """
+    word = _american(word)
     for ending in ("ing", "ed"):
         if word.endswith(ending) and len(word) > len(ending) + 2:
             word = word.removesuffix(ending)
-            if word[-1] == word[-2] and word[-1] not in "lsz":
+            doubled = word[-1] == word[-2]
+            if doubled and (word[-1] not in "lsz" or (word[-1] == "l" and len(word) > _SHORT)):
                 word = word[:-1]
             break
     else:
@@ -103,6 +112,18 @@ def strip_ending(word: str) -> str:
     if word.endswith("ie") or (word.endswith("y") and len(word) > 2):
         return word.removesuffix("ie").removesuffix("y") + "i"
     return word.removesuffix("e") if len(word) > 3 else word
+
+
+def _american(word: str) -> str:
+    """Spell "colour" as "color", "organised" as "organized"; what comes out need not be a word."""
+    if len(word) > len("hour") and "our" in word[2:]:
+        word = word[:2] + word[2:].replace("our", "or")
+    if len(word) > _SHORT:
+        word = word.replace("isation", "ization")
+        for ending in ("ise", "ised", "ises", "ising"):
+            if word.endswith(ending):
+                return word.removesuffix(ending) + "iz" + ending[2:]
+    return word[:-2] + "er" if word.endswith("tre") and len(word) > len("tree") else word
 
 
 def _synonyms(groups: list[list[str]], plain: dict[str, str]) -> dict[str, str]:

@@ -9,7 +9,8 @@ SELECT u.tenant_id, u.user_id, u.belief_version
 
 -- name: fresh_facts
 -- Reads the facts that wait for comparison, with their vectors where they are free text.
-SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation, v.embedding
+SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation,
+       least(f.said_at, f.recorded_at) AS said, f.message_key, f.ordinal, v.embedding
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN memory_facts f USING (tenant_id, user_id, id)
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
@@ -18,7 +19,8 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation,
 
 -- name: comparands
 -- Reads all the free text of users that new facts are compared with.
-SELECT f.tenant_id, f.user_id, f.id, f.subject, f.content, f.generation, v.embedding
+SELECT f.tenant_id, f.user_id, f.id, f.subject, f.content, f.generation,
+       least(f.said_at, f.recorded_at) AS said, f.message_key, f.ordinal, v.embedding
   FROM unnest(%(tenants)s::text[], %(users)s::text[]) AS t(tenant_id, user_id)
   JOIN memory_facts f USING (tenant_id, user_id)
   JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id

@@ -5,9 +5,10 @@ Every function serves many users at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class Snapshot:
     version: int
     refs: list[RowRef] = field(default_factory=list)
     fresh: Collection = NOTHING
+
+    def without(self, ids: Container[UUID]) -> Snapshot:
+        """The same as of the same version, but for these facts."""
+        refs = [ref for ref in self.refs if ref.id not in ids]
+        return Snapshot(self.user, self.version, refs, self.fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,17 @@ async def commit(db: Database, compared: Sequence[Compared]) -> list[list[Announ
 
 
 def _verdict_columns(compared: Sequence[Compared]) -> dict[str, list[Any]]:
-    pairs = [(one.snapshot.user, verdict) for one in compared for verdict in one.verdicts]
+    return verdict_columns([(c.snapshot.user, verdict) for c in compared for verdict in c.verdicts])
+
+
+def verdict_columns(pairs: Sequence[tuple[UserKey, PairVerdict]]) -> dict[str, list[Any]]:
+    """Part verdicts about users' pairs into the parallel arrays that SQL unnests."""
     return {
         **_columns([user for user, _ in pairs]),
         "firsts": [verdict.first for _, verdict in pairs],
         "seconds": [verdict.second for _, verdict in pairs],
         "verdicts": [verdict.verdict for _, verdict in pairs],
-        "judges": ["guards"] * len(pairs),
+        "judges": [verdict.judge for _, verdict in pairs],
         "reasons": [verdict.reason for _, verdict in pairs],
         "cosines": [verdict.cosine for _, verdict in pairs],
     }
@@ -126,8 +136,14 @@ def _collection(rows: Iterable[Row]) -> Collection:
     """Gather facts and stack their vectors."""
     facts, vectors = [], []
     for row in rows:
-        facts.append(FreeText(row["id"], row["subject"], row["content"], row["generation"]))
+        facts.append(free_text(row))
         vectors.append(row["embedding"].to_numpy())
     if not facts:
         return NOTHING
     return Collection(tuple(facts), np.stack(vectors).astype(np.float32))
+
+
+def free_text(row: Row, prefix: str = "") -> FreeText:
+    """Read a fact from a row's columns of these names."""
+    names = ("id", "subject", "content", "generation", "said", "message_key", "ordinal")
+    return FreeText(*(row[prefix + name] for name in names))

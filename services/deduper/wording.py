@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from services.deduper.lexicon import Lexicon, lexicon
+from services.deduper.rewording import reworded
 
 _TOKEN = re.compile(
     r"(?<!\w)-?\d+(?:[.,:/-]\d+)*|'s\b|[^\W\d_]+(?:\.[^\W\d_]\b)*(?:[+#]+)?|[$€£¥%+&,;:()]|[^\w\s!-/:-@\[-`{-~–—“”„…¡¿]"
@@ -58,13 +59,16 @@ class Token:
 
 @dataclass(frozen=True)
 class Wording:
-    """One fact, read. `tokens` in order; `markers` are tense; `owner` is how the subject stands."""
+    """One fact, read. `tokens` in order; `markers` are tense; `owner` is how the subject stands;
+    `bare` are the keys that may not be missing on the other side.
+    """
 
     tokens: tuple[Token, ...]
     markers: tuple[str, ...]
     owner: str
     person: tuple[frozenset[str], frozenset[str]]
     plain: str
+    bare: frozenset[str]
 
     def keys(self) -> Counter[str]:
         """The keys with their counts."""
@@ -76,7 +80,7 @@ def read(text: str) -> Wording:
     """Read a fact; equal texts cost nothing the second time."""
     words = lexicon()
     raw = _split(text)
-    owner, rest = _subject(raw, words)
+    owner, rest = _subject(reworded(raw, words), words)
     rewritten = _rewrite(rest, words)
     tokens, markers = _tokens(rewritten, words)
     lower = frozenset(word.lower() for word in raw)
@@ -84,10 +88,19 @@ def read(text: str) -> Wording:
         frozenset(g for g, of in (("f", words.feminine), ("m", words.masculine)) if lower & of),
         frozenset(n for n, of in (("1", _FIRST), ("3", _THIRD)) if lower & of),
     )
-    if owner == "possessive" and len(tokens) > 1 and tokens[1].word == "named":
+    if _introduces(owner, rest, tokens, words):
         owner, tokens = "implied", [Token(words.stem("have"), "has"), *tokens]
     plain = " ".join(word.lower() for word in raw if word not in _PUNCTUATION)
-    return Wording(_lists_sorted(tokens), tuple(sorted(markers)), owner, person, plain)
+    bare = frozenset(token.key for token in tokens if token.key not in words.weak)
+    return Wording(_lists_sorted(tokens), tuple(sorted(markers)), owner, person, plain, bare)
+
+
+def _introduces(owner: str, rest: list[str], tokens: list[Token], known: Lexicon) -> bool:
+    """Whether the fact tells what somebody of the subject's is called: "sister is named Clara"."""
+    if len(tokens) < 2 or tokens[1].word != "named":
+        return False
+    begins = rest[0].lower() == tokens[0].word and tokens[0].key in known.people
+    return owner == "possessive" or (owner == "implied" and begins)
 
 
 def _split(text: str) -> list[str]:
@@ -222,13 +235,26 @@ def _token(words: list[str], at: int, known: Lexicon) -> Token:
 def _tidy(
     tokens: list[Token], markers: list[str], lower: list[str]
 ) -> tuple[list[Token], list[str]]:
-    """With "since" a perfect is a present: "has lived here since 2019"."""
+    """With "since" a perfect is a present: "has lived here since 2019". Of what happens once it is
+    a past: "has adopted a cat", "has been promoted".
+    """
     if "perfect" in markers and "since" in lower:
         tokens = [replace(token, form="") for token in tokens]
         markers = [marker for marker in markers if marker != "perfect"]
+    elif _happened_once(tokens, markers):
+        undergone = markers == ["past"] or "been" in lower
+        markers = ["passive"] if undergone and "did" not in lower else []
     elif "perfect" in markers:
         markers = ["perfect"]
     return tokens, markers
+
+
+def _happened_once(tokens: list[Token], markers: list[str]) -> bool:
+    """Whether a single event is told, in a simple past, a perfect or a passive."""
+    if set(markers) not in ({"past"}, {"perfect"}):
+        return False
+    done = [token for token in tokens if token.form == "ed"]
+    return len(done) == 1 and done[0].key in lexicon().telic and not done[0].negated
 
 
 def _form(word: str, known: Lexicon) -> str:

@@ -7,6 +7,9 @@ Choices: a plan and a fact are never one, nor are facts about two subjects. A me
 with an end closes the earlier ones that began before its end. A sentence in the past tense ("Went
 to Paris in 2015") is knowledge that never stops being true: it holds from its beginning on. A
 superseding fact closes what was said before it, so that saying the old thing again brings it back.
+Who supersedes whom follows from rank, never from who was asked first: of a pair judged "supersedes"
+the fact said later counts. "refines" changes no belief: the general and the detailed sentence are
+both true, and closing the older would lose what only it says (docs/decisions/0013-judge.md).
 `claim` and `cardinality` say nothing about free text: its sentence says it all. What corrections
 replace is decided in `rewordings`.
 """
@@ -57,15 +60,15 @@ def cluster(
     duplicates: Iterable[Collection[UUID]],
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
-    supersedes: Iterable[tuple[UUID, UUID]] = (),
+    supersedes: Iterable[Collection[UUID]] = (),
     corrections: Iterable[Correction] = (),
     undos: Collection[Undo] = (),
 ) -> Mapping[UUID, Standing]:
     """The standing of each free-text fact of one user that was recorded by `known_at`.
 
-    `duplicates` are unordered pairs of fact ids, `supersedes` pairs (newer, older); both are
-    verdicts, of which the caller passes those recorded by `known_at`. What a correction says is
-    the observation whose fact id is the act's.
+    `duplicates` and `supersedes` are unordered pairs of fact ids: verdicts, of which the caller
+    passes those recorded by `known_at`. What a correction says is the observation whose fact id is
+    the act's.
     """
     known = recorded_by(deliveries(observations), known_at)
     stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
@@ -140,7 +143,7 @@ class _Successor:
 
 
 def _successors(
-    clusters: Iterable[_Cluster], supersedes: Iterable[tuple[UUID, UUID]], reworded: Rewordings
+    clusters: Iterable[_Cluster], supersedes: Iterable[Collection[UUID]], reworded: Rewordings
 ) -> Mapping[UUID, list[_Successor]]:
     """For each cluster (by canonical fact) what supersedes it, by rank; plans supersede nothing.
 
@@ -148,12 +151,13 @@ def _successors(
     """
     found = {m.fact_id: (m, one) for one in clusters for m in one.members}
     successors: dict[UUID, set[_Successor]] = {}
-    for newer, older in supersedes:
-        if newer not in found or older not in found:
+    for pair in {frozenset(pair) for pair in supersedes}:
+        known = [found[fact] for fact in pair if fact in found]
+        if len(known) < 2:
             continue
-        (entry, own), (_, closed) = found[newer], found[older]
+        (_, closed), (entry, own) = sorted(known, key=lambda member: member[0].rank)
         if own is not closed and not own.is_plan:
-            by = _Successor(entry.rank, reworded.own[newer][0], own.canonical_id)
+            by = _Successor(entry.rank, reworded.own[entry.fact_id][0], own.canonical_id)
             successors.setdefault(closed.canonical_id, set()).add(by)
     for act in reworded.acts:
         new = found.get(act.id)

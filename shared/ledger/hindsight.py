@@ -16,6 +16,7 @@ from shared.db import Row, Transaction
 from shared.ledger.acts import Acts
 from shared.ledger.store import (
     by_attribute,
+    decided_by,
     fold_attribute,
     fold_free_text,
     queries,
@@ -63,8 +64,7 @@ def _folded(
 ) -> dict[UUID, Standing]:
     about_slots = [row for row in rows if row["slot"] is not None]
     free_text = [row for row in rows if row["slot"] is None]
-    duplicates = [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
-    standings = dict(fold_free_text(free_text, duplicates, acts, known_at))
+    standings = dict(fold_free_text(free_text, decided_by(verdicts), acts, known_at))
     for attribute, observed in by_attribute(about_slots, catalogue).items():
         timeline = fold_attribute(attribute, observed, acts, known_at, catalogue)
         standings.update(timeline.standings)

@@ -42,7 +42,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
 
 -- name: verdicts_among
 -- Reads what was decided about pairs of these facts.
-SELECT v.first_id, v.second_id, v.verdict
+SELECT v.first_id, v.second_id, v.verdict, v.recorded_at
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN verdicts v ON v.tenant_id = t.tenant_id AND v.user_id = t.user_id AND v.first_id = t.id
  WHERE v.verdict IN ('duplicate', 'supersedes');

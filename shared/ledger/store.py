@@ -39,6 +39,9 @@ Attribute = tuple[str, str]
 UserKey = tuple[str, str]
 """A tenant and a user."""
 
+Decided = Mapping[str, Sequence[tuple[UUID, UUID]]]
+"""Unordered pairs of facts by verdict: `duplicate`, `supersedes`."""
+
 
 @dataclass(slots=True)
 class Change:
@@ -93,9 +96,9 @@ async def refold(
     if free_text:
         refs = [*free_text, *await _reworded(tx, acts)]
         rows = await tx.rows(queries["clustered_observations"], keys_of(refs))
-        duplicates = await _duplicates_among(tx, rows)
+        decided = await _decided_among(tx, rows)
         for user, observed in _by_user(rows).items():
-            standings = fold_free_text(observed, duplicates, acts.get(user, Acts()))
+            standings = fold_free_text(observed, decided, acts.get(user, Acts()))
             changes += _changes(user, observed, standings)
     await _write(tx, changes)
     return changes
@@ -218,7 +221,7 @@ def fold_attribute(
 
 def fold_free_text(
     rows: Sequence[Row],
-    duplicates: Iterable[tuple[UUID, UUID]],
+    decided: Decided,
     acts: Acts,
     known_at: datetime | None = None,
 ) -> Mapping[UUID, Standing]:
@@ -226,9 +229,10 @@ def fold_free_text(
     settled = {row["id"] for row in rows}
     return cluster(
         [observation_of(row) for row in rows],
-        duplicates,
+        decided["duplicate"],
         acts.tombstones,
         known_at,
+        decided["supersedes"],
         corrections=[act for act in acts.corrections if act.id in settled],
         undos=acts.undos,
     )
@@ -273,12 +277,20 @@ def standing_of(row: Row) -> Standing | None:
     )
 
 
-async def _duplicates_among(tx: Transaction, rows: Sequence[Row]) -> list[tuple[UUID, UUID]]:
+async def _decided_among(tx: Transaction, rows: Sequence[Row]) -> Decided:
+    """Read the pairs of these facts that verdicts join or part."""
     if len(rows) < 2:
-        return []
+        return decided_by([])
     refs = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
-    verdicts = await tx.rows(queries["verdicts_among"], keys_of(refs))
-    return [(v["first_id"], v["second_id"]) for v in verdicts if v["verdict"] == "duplicate"]
+    return decided_by(await tx.rows(queries["verdicts_among"], keys_of(refs)))
+
+
+def decided_by(verdicts: Iterable[Row]) -> Decided:
+    """Sort pairs by what was decided: `duplicate` joins them, `supersedes` parts them."""
+    decided: dict[str, list[tuple[UUID, UUID]]] = {"duplicate": [], "supersedes": []}
+    for verdict in verdicts:
+        decided[verdict["verdict"]].append((verdict["first_id"], verdict["second_id"]))
+    return decided
 
 
 def _changes(

@@ -19,10 +19,10 @@ class HashEmbedder:
         return None
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([_vector(text) for text in texts])
+        return np.stack([vector_of(text) for text in texts])
 
 
-def _vector(text: str) -> np.ndarray:
+def vector_of(text: str) -> np.ndarray:
     vector = np.zeros(DIMENSIONS, dtype=np.float32)
     for word in text.lower().split():
         digest = hashlib.sha256(word.strip(".,!?").encode()).digest()

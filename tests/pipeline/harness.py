@@ -11,6 +11,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from services.deduper.consumer import DeduperStage
+from services.deduper.judging.model import Judge
+from services.deduper.judging.work import CatchingUp, JudgePace, Judging
+from services.deduper.thresholds import floors_for
 from services.embedder.consumer import EmbedderStage
 from services.extractor.consumer import ExtractorStage
 from services.extractor.extractors import ByRules, Extractor
@@ -56,6 +59,7 @@ class Pipeline:
         *,
         extractor: Extractor | None = None,
         embedder: Any = None,
+        judge: Judge | None = None,
         at_point: AtPoint = ignore_point,
         **settings: Any,
     ) -> None:
@@ -65,6 +69,7 @@ class Pipeline:
         self.settings = Settings(**{**QUICK, **settings})
         self.extractor = extractor or ByRules()
         self.embedder = embedder or HashEmbedder()
+        self.judge = judge
         self.at_point = at_point
         self._messages = 0
 
@@ -79,14 +84,31 @@ class Pipeline:
             case "embedder":
                 return EmbedderStage(db=self.db, durable=self.db, embedder=self.embedder, **common)
             case "deduper":
-                return DeduperStage(
-                    db=self.db, durable=self.db, model=self.embedder.model, **common
-                )
+                return self._deduper(common)
             case "superseder":
                 return SupersederStage(durable=self.db, **common)
             case "maintenance":
                 return MaintenanceStage(durable=self.db, **common)
         raise KeyError(name)
+
+    def _deduper(self, common: dict[str, Any]) -> DeduperStage:
+        model = self.embedder.model
+        if self.judge is None:
+            return DeduperStage(db=self.db, durable=self.db, model=model, **common)
+        s = self.settings
+        pace = JudgePace(s.llm_concurrency, s.lease_seconds, s.configuration_pause_seconds)
+        worker = f"test-{id(common)}"
+        judging = Judging(db=self.db, durable=self.db, judge=self.judge, worker=worker, pace=pace)
+        tell = Announcer(self.redis).announce
+        catching_up = CatchingUp(self.db, judging, floors_for(model), tell, patience_seconds=0.2)
+        return DeduperStage(
+            db=self.db,
+            durable=self.db,
+            model=model,
+            judging=judging,
+            catching_up=catching_up,
+            **common,
+        )
 
     def _extractor(self, common: dict[str, Any]) -> ExtractorStage:
         s = self.settings

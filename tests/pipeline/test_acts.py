@@ -77,13 +77,15 @@ async def facts_of(pipeline: Pipeline, user: str = "ana") -> dict[str, UUID]:
 async def folded(pipeline: Pipeline) -> int:
     """Compare the whole cache with the pure law; returns how many facts that were."""
     rows = await pipeline.rows("SELECT * FROM memory_facts WHERE state = 'settled'")
-    verdicts = await pipeline.rows("SELECT * FROM verdicts WHERE verdict = 'duplicate'")
+    verdicts = await pipeline.rows(
+        "SELECT * FROM verdicts WHERE verdict IN ('duplicate', 'supersedes')"
+    )
     acts = await pipeline.rows("SELECT * FROM belief_acts")
-    pairs = [(verdict["first_id"], verdict["second_id"]) for verdict in verdicts]
+    decided = ledger.decided_by(verdicts)
     for user in {row["user_id"] for row in rows}:
         mine = [row for row in rows if row["user_id"] == user]
         done = acts_from([act for act in acts if act["user_id"] == user])
-        standings = dict(ledger.fold_free_text([r for r in mine if not r["slot"]], pairs, done))
+        standings = dict(ledger.fold_free_text([r for r in mine if not r["slot"]], decided, done))
         slots = ledger.by_attribute([row for row in mine if row["slot"]])
         for attribute, observed in slots.items():
             standings |= ledger.fold_attribute(attribute, observed, done).standings
@@ -303,7 +305,7 @@ class Erasing:
         if stage == "embedder":
             work._embedder = self._around(work._embedder, "embed")
         elif stage == "deduper":
-            self._around(work, "_judge")
+            self._around(work, "_propose")
         else:
             self._around(work, "process")
 

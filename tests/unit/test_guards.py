@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deduper.guards import judge
+from services.deduper.guards import could_merge, judge
 from services.deduper.thresholds import BY_MODEL, UNKNOWN_MODEL, floors_for
 
 DATA = Path(__file__).parents[1] / "data"
@@ -20,9 +20,10 @@ def pairs(name):
     return [(pair["a"], pair["b"]) for pair in map(json.loads, lines)]
 
 
-NEAR_MISSES = pairs("near_misses")
+NEAR_MISSES = pairs("near_misses") + pairs("near_misses_other_words")
 PARAPHRASES = pairs("paraphrases")
-TEXTS = [text for pair in NEAR_MISSES + PARAPHRASES for text in pair]
+OTHER_WORDS = pairs("paraphrases_other_words")
+TEXTS = [text for pair in NEAR_MISSES + PARAPHRASES + OTHER_WORDS for text in pair]
 facts = st.one_of(
     st.sampled_from(TEXTS), st.text(max_size=60), st.text(alphabet="abAB 12'.,s", max_size=20)
 )
@@ -38,6 +39,31 @@ def test_most_paraphrases_merge():
     merged = [judge(*pair, NEAR).verdict == "duplicate" for pair in PARAPHRASES]
 
     assert sum(merged) / len(merged) >= 0.6
+
+
+def test_most_of_what_was_worded_without_the_lists_in_mind_merges():
+    """Pairs as two extractors would word one fact, written before the lists were extended."""
+    merged = [judge(*pair, NEAR).verdict == "duplicate" for pair in OTHER_WORDS]
+
+    assert sum(merged) / len(merged) >= 0.6
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Inception is the user's favorite movie", "Favorite movie is Inception"),
+        ("Tom is Sara's best friend", "Sara's best friend is Tom"),
+        ("Has a dog called Rex", "Has a dog, Rex"),
+        ("Sister is called Clara", "Has a sister named Clara"),
+        ("Is a violin player", "Plays the violin"),
+        ("Has adopted a cat", "Adopted a cat"),
+        ("Emma has been promoted", "Emma was promoted"),
+        ("Travelled to Rome on Sundays", "Traveled to Rome every Sunday"),
+        ("Organises neighbourhood dinners", "Organizes neighborhood dinners"),
+    ],
+)
+def test_other_constructions_say_the_same(one, other):
+    assert judge(one, other, NEAR).verdict == "duplicate"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +154,18 @@ def test_the_order_of_the_two_does_not_matter(one, other, cosine):
     assert judge(one, other, cosine) == judge(other, one, cosine)
 
 
+@given(facts, facts, cosines)
+def test_what_could_not_merge_does_not(one, other, cosine):
+    """The quick look never hides a duplicate."""
+    assert could_merge(one, other) or judge(one, other, cosine).verdict != "duplicate"
+
+
+def test_the_quick_look_passes_every_paraphrase_that_merges():
+    merged = [p for p in PARAPHRASES + OTHER_WORDS if judge(*p, NEAR).verdict == "duplicate"]
+
+    assert all(could_merge(*pair) for pair in merged)
+
+
 @given(facts, cosines)
 def test_a_fact_is_a_duplicate_of_itself(fact, cosine):
     assert judge(fact, fact, cosine).verdict == "duplicate"
@@ -136,7 +174,7 @@ def test_a_fact_is_a_duplicate_of_itself(fact, cosine):
 def test_facts_drawn_at_random_stay_apart():
     chance = random.Random(7)
     drawn = [(one, other) for one, other in (chance.sample(TEXTS, 2) for _ in range(2000))]
-    together = {frozenset(pair) for pair in PARAPHRASES}
+    together = {frozenset(pair) for pair in PARAPHRASES + OTHER_WORDS}
 
     merged = [p for p in drawn if judge(*p, 1.0).verdict == "duplicate" and p[0] != p[1]]
     assert [p for p in merged if frozenset(p) not in together] == []

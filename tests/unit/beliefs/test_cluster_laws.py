@@ -14,9 +14,10 @@ everything = {"said": free_text(), "same": pairs_of_facts, "newer": pairs_of_fac
 
 @given(**everything, random=st.randoms(use_true_random=False))
 def test_any_order_and_number_gives_the_same_clusters(said, same, newer, random):
-    """Order, copies and the direction of a pair of duplicates change nothing."""
+    """Order, copies and which of a pair was named first change nothing."""
     before = cluster(said, same, supersedes=newer)
-    said, same = said * 2, [tuple(reversed(pair)) for pair in same] * 2
+    said = said * 2
+    same, newer = ([tuple(reversed(pair)) for pair in pairs] * 2 for pairs in (same, newer))
     for inputs in (said, same, newer):
         random.shuffle(inputs)
     assert cluster(said, same, supersedes=newer) == before
@@ -93,3 +94,24 @@ def test_stretches_are_ordered_and_begin_by_when_they_were_said(said, same, newe
         ends = [bound for stretch in standing.valid for bound in stretch]
         assert ends == sorted(ends, key=lambda end: end or MOMENTS[-1] + timedelta(days=9999))
         assert all(start <= latest for start, _ in standing.valid)
+
+
+@given(**everything)
+def test_who_is_superseded_was_said_before(said, same, newer):
+    """A successor outranks the first saying of what it closes, and a verdict names the two."""
+    rank = {o.fact_id: rank_key(o) for o in said}
+    standings = cluster(said, same, supersedes=newer)
+    members = {}
+    for fact, standing in standings.items():
+        members.setdefault(standing.canonical_id, set()).add(fact)
+    verdicts = {frozenset(pair) for pair in newer}
+    for fact, standing in standings.items():
+        if by := standing.superseded_by:
+            pairs = [(a, b) for a in members[by] for b in members[fact]]
+            assert any({a, b} in verdicts and rank[a] > rank[fact] for a, b in pairs)
+
+
+@given(**everything)
+def test_without_a_verdict_nobody_is_superseded(said, same, newer):
+    """Duplicates alone never retire a fact."""
+    assert all(s.superseded_by is None for s in cluster(said, same).values())

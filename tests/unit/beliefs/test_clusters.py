@@ -74,11 +74,14 @@ def test_what_starts_earlier_supersedes_entirely():
     )
 
 
-def test_an_older_fact_supersedes_nothing():
-    """A verdict in the wrong direction, about itself, or about strangers changes nothing."""
-    wrong = [pair(TEA, COFFEE), pair(TEA, TEA), (identity("stranger"), TEA.fact_id)]
-    standings = cluster([TEA, COFFEE], [], supersedes=wrong)
-    assert [standing.valid[-1][1] for standing in standings.values()] == [None, None]
+def test_the_one_said_later_supersedes():
+    """Whichever way round a pair is named; about itself or about strangers it changes nothing."""
+    named = [pair(COFFEE, TEA), pair(TEA, COFFEE)]
+    first, second = (cluster([TEA, COFFEE], [], supersedes=[one]) for one in named)
+    assert first == second
+    assert first[TEA.fact_id].superseded_by == COFFEE.fact_id
+    nothing = [pair(TEA, TEA), (identity("stranger"), TEA.fact_id)]
+    assert cluster([TEA, COFFEE], [], supersedes=nothing) == cluster([TEA, COFFEE], [])
 
 
 def test_a_later_end_closes_the_earlier_saying():

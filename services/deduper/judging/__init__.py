@@ -1,0 +1,1 @@
+"""A model as judge of the pairs that guards leave doubtful: asked once, never waited for long."""
