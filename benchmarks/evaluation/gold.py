@@ -1,0 +1,119 @@
+"""What a perfect model would answer, taken from gold facts (pure): the contract of DESIGN §4.
+
+`Script` holds the facts of one data set and, with an oracle judge, its update links. Extraction
+finds messages by their text and time, never by id: a model is not told ours. The judge knows what
+the data says and nothing else: what is neither linked nor equal is independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from benchmarks.evaluation.people import GoldFact, Pair, Person
+
+Judge = Literal["oracle", "declines"]
+Key = tuple[str, datetime]
+
+
+@dataclass(slots=True)
+class Script:
+    """`judge` "declines" calls every pair independent: both are kept, as without any model."""
+
+    facts: dict[Key, list[GoldFact]] = field(default_factory=dict)
+    links: set[tuple[str, str]] = field(default_factory=set)
+    judge: Judge = "declines"
+
+    @classmethod
+    def of(cls, people: Iterable[Person], judge: Judge) -> Script:
+        script = cls(judge=judge)
+        for person in people:
+            for turn, fact in person.facts():
+                script.tell(turn.content, turn.at, fact)
+        return script
+
+    def tell(self, message: str, at: datetime, fact: GoldFact) -> None:
+        """Rest a fact on a message."""
+        self.facts.setdefault((message, at), []).append(fact)
+        self.links |= {(fact.content, old) for old in fact.replaces}
+
+    def answer(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request; raises KeyError for a task nobody knows."""
+        return _TASKS[document["task"]](self, document)
+
+    def _extract(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        found = [
+            {"content": fact.content, **fact.fields, "source_message_ids": [message["id"]]}
+            for message in document["messages"]
+            for fact in self.facts.get(_key(message), ())
+        ]
+        return {"facts": found}
+
+    def _judge(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        verdicts = [
+            {"id": pair["id"], "verdict": self._verdict(pair), "reason": "gold"}
+            for pair in document["pairs"]
+        ]
+        return {"verdicts": verdicts}
+
+    def _verdict(self, pair: Mapping[str, Any]) -> str:
+        if self.judge == "declines":
+            return "independent"
+        new, old = pair["new"]["content"], pair["old"]["content"]
+        if (new, old) in self.links:
+            return "supersedes"
+        return "duplicate" if new == old or (new, old) in self.same else "independent"
+
+    same: set[tuple[str, str]] = field(default_factory=set)
+    """Sentences that say the same, both ways round."""
+
+    def equate(self, pairs: Iterable[Pair]) -> None:
+        for pair in pairs:
+            if pair.same:
+                self.same |= {(pair.a, pair.b), (pair.b, pair.a)}
+
+
+def _nothing(script: Script, document: Mapping[str, Any]) -> dict[str, Any]:
+    del script, document
+    return {}
+
+
+_TASKS = {
+    "extract": Script._extract,
+    "judge": Script._judge,
+    "essential": _nothing,
+    "profile": _nothing,
+}
+
+
+def _key(message: Mapping[str, Any]) -> Key:
+    return message["content"], datetime.fromisoformat(message["at"])
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the model was asked: calls, and bytes in and out, by task; candidates by new fact."""
+
+    calls: dict[str, int] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    candidates: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
+
+    def note(self, document: Mapping[str, Any], received: int, answered: int) -> None:
+        task = document["task"]
+        self.calls[task] = self.calls.get(task, 0) + 1
+        self.received[task] = self.received.get(task, 0) + received
+        self.answered[task] = self.answered.get(task, 0) + answered
+        for pair in document.get("pairs", ()):
+            new, old = ((pair[side]["content"], pair[side]["at"]) for side in ("new", "old"))
+            self.candidates.setdefault(new, set()).add(old)
+
+    def tokens(self, task: str) -> int:
+        """About how many tokens went in and out, at 4 bytes each."""
+        return (self.received.get(task, 0) + self.answered.get(task, 0)) // 4
+
+    def most_candidates(self) -> int:
+        """Most old facts that one new fact was compared with by the judge."""
+        return max(map(len, self.candidates.values()), default=0)

@@ -1,0 +1,142 @@
+"""One instance of Mémoire as its callers see it: tell it things, wait, read back what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from benchmarks.evaluation.gold_server import GoldServer, serving
+from benchmarks.evaluation.people import Person, Turn
+from benchmarks.evaluation.stored import Stored, StoredFact
+from benchmarks.instance import Instance, running, wait_for
+
+_BATCH = 250
+_OPEN = """
+    SELECT (SELECT count(*) FROM chat_logs WHERE state <> 'extracted')
+         + (SELECT count(*) FROM memory_facts WHERE state <> 'settled'),
+           (SELECT count(*) FROM failures WHERE dead_at IS NOT NULL)"""
+
+
+class EvaluationError(Exception):
+    """The instance did not do what every figure takes for granted."""
+
+
+class Memory:
+    """A running instance. Every user name is the evaluation's own: none meets another."""
+
+    def __init__(self, instance: Instance, client: httpx.Client) -> None:
+        self._instance = instance
+        self._client = client
+
+    # ---- telling
+
+    def say(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Ingest messages in order; the answers, in order."""
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(messages), _BATCH):
+            batch = [dict(message) for message in messages[start : start + _BATCH]]
+            answers += self._post("/v1/ingest/batch", {"messages": batch})["messages"]
+        return answers
+
+    def hand_in(self, user: str, fact: Mapping[str, Any]) -> None:
+        """State a fact directly, without a message or a model."""
+        self._post(f"/v1/users/{user}/facts", dict(fact))
+
+    def settle(self, timeout_seconds: float = 240.0) -> None:
+        """Wait until nothing is open; raises EvaluationError when something was given up."""
+        wait_for(self._at_rest, timeout_seconds, "settling")
+
+    def _at_rest(self) -> bool:
+        (waiting, dead) = self._instance.rows(_OPEN)[0]
+        if dead:
+            raise EvaluationError(f"{dead} items were given up: see `memoire dead list`")
+        return waiting == 0
+
+    # ---- asking
+
+    def stored(self, user: str, **query: Any) -> Stored:
+        """Every fact of a user that the query asks for, of any status unless it says otherwise."""
+        return Stored(StoredFact.of(fact) for fact in self._pages(user, query))
+
+    def held_at(self, user: str, moment: datetime) -> list[StoredFact]:
+        """What was true at a moment, by `as_of`."""
+        asked = {"view": "current", "as_of": moment.isoformat()}
+        if self.knows_as_of:
+            return [StoredFact.of(fact) for fact in self._pages(user, asked)]
+        return [fact for fact in self.stored(user).facts if fact.held_at(moment)]
+
+    def timeline(self, user: str) -> list[dict[str, Any]]:
+        return list(self._get(f"/v1/users/{user}/timeline", {})["slots"])
+
+    @cached_property
+    def knows_as_of(self) -> bool:
+        """Whether this version lists facts `as_of` a time; else their stretches are compared."""
+        document = self._get("/openapi.json", {})
+        listing = document["paths"]["/v1/users/{user_id}/facts"]["get"]
+        return any(parameter["name"] == "as_of" for parameter in listing["parameters"])
+
+    def _pages(self, user: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        asked = {"view": "all", "limit": 100, **query}
+        while True:
+            page = self._get(f"/v1/users/{user}/facts", asked)
+            yield from page["facts"]
+            if page["next_cursor"] is None:
+                return
+            asked["cursor"] = page["next_cursor"]
+
+    def _post(self, path: str, body: Any) -> dict[str, Any]:
+        return _answer(self._client.post(path, json=body))
+
+    def _get(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        return _answer(self._client.get(path, params=dict(query)))
+
+
+def message(user: str, turn: Turn, message_id: str) -> dict[str, Any]:
+    """A turn as `POST /v1/ingest` wants it."""
+    return {
+        "user_id": user,
+        "session_id": turn.session,
+        "role": turn.role,
+        "content": turn.content,
+        "timestamp": turn.at.isoformat(),
+        "message_id": message_id,
+    }
+
+
+def conversation(user: str, person: Person) -> list[dict[str, Any]]:
+    """All a person's turns, with ids that a second telling repeats."""
+    return [message(user, turn, f"t{index:05}") for index, turn in enumerate(person.turns)]
+
+
+def _answer(answer: httpx.Response) -> dict[str, Any]:
+    if answer.is_error:
+        raise EvaluationError(f"{answer.request.url.path} answered {answer.text:.300}")
+    return dict(answer.json())
+
+
+@contextmanager
+def with_gold_model() -> Iterator[tuple[Memory, GoldServer]]:
+    """An instance whose chat model answers with gold facts; local embeddings."""
+    with serving() as gold:
+        settings = {"llm_base_url": gold.url, "llm_api_key": "gold", "extract_linger_ms": "100"}
+        with _running(settings) as memory:
+            yield memory, gold
+
+
+@contextmanager
+def without_model() -> Iterator[Memory]:
+    """An instance as it comes: rules, local embeddings, nothing to judge."""
+    with _running({}) as memory:
+        yield memory
+
+
+@contextmanager
+def _running(settings: Mapping[str, str]) -> Iterator[Memory]:
+    with running(fakes=False, embeddings="local", **settings) as instance:
+        with instance.client() as client:
+            yield Memory(instance, client)

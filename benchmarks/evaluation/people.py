@@ -1,0 +1,72 @@
+"""Who is told about: people, what they said, and the gold facts that rest on each turn.
+
+Plain shapes. Every reader of a data format answers with these, so an evaluation never knows which
+format it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class GoldFact:
+    """A fact the data set says was told.
+
+    `replaces`: contents of earlier facts that it makes untrue. `distorts`: the content of a true
+    fact that this one alters, so that the two must stay apart. `fields`: slot, value, claim, dates
+    and whatever else the extraction contract knows, where the data has them.
+    """
+
+    content: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
+    distorts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message; `facts` rest on it."""
+
+    session: str
+    role: Role
+    at: datetime
+    content: str
+    facts: tuple[GoldFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One user and everything said to or by them, in order.
+
+    `exact`: whether facts stand at the very turn that says them, so that a turn without any is
+    known to say nothing; else only their session is known.
+    """
+
+    name: str
+    turns: tuple[Turn, ...]
+    exact: bool
+
+    def facts(self) -> Iterator[tuple[Turn, GoldFact]]:
+        """Every gold fact with its turn, in the order told."""
+        for turn in self.turns:
+            for fact in turn.facts:
+                yield turn, fact
+
+    def updates(self) -> bool:
+        """Whether any fact replaces another."""
+        return any(fact.replaces for _, fact in self.facts())
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sentences, and whether they say the same."""
+
+    a: str
+    b: str
+    same: bool
