@@ -43,7 +43,7 @@ class Script:
         """Answer one request; raises KeyError for a task nobody knows."""
         return _TASKS[document["task"]](self, document)
 
-    def _extract(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def extract(self, document: Mapping[str, Any]) -> dict[str, Any]:
         found = [
             {"content": fact.content, **fact.fields, "source_message_ids": [message["id"]]}
             for message in document["messages"]
@@ -51,7 +51,7 @@ class Script:
         ]
         return {"facts": found}
 
-    def _judge(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    def judge_pairs(self, document: Mapping[str, Any]) -> dict[str, Any]:
         verdicts = [
             {"id": pair["id"], "verdict": self._verdict(pair), "reason": "gold"}
             for pair in document["pairs"]
@@ -81,8 +81,8 @@ def _nothing(script: Script, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _TASKS = {
-    "extract": Script._extract,
-    "judge": Script._judge,
+    "extract": Script.extract,
+    "judge": Script.judge_pairs,
     "essential": _nothing,
     "profile": _nothing,
 }

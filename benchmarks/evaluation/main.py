@@ -11,16 +11,20 @@ from typing import Any
 from benchmarks.evaluation import report
 from benchmarks.evaluation.evaluations import EVALUATIONS
 from benchmarks.evaluation.figures import Figure
+from benchmarks.evaluation.memory import EvaluationError
 from benchmarks.evaluation.readers import FORMATS, Data, load
+from benchmarks.evaluation.readers.errors import DataError
 from benchmarks.evaluation.run import DEFAULT, Run, Size
 from shared.embeddings import LOCAL_MODEL
+
+__all__ = ["EVALUATIONS", "DataError", "EvaluationError", "read_data", "run"]
 
 _CHECKOUT = Path(__file__).parents[2]
 BESIDE_CHECKOUT = _CHECKOUT.parent / "shared" / "data"
 OWN = (
     _CHECKOUT / "tests" / "data" / "near_misses.jsonl",
     _CHECKOUT / "tests" / "data" / "paraphrases.jsonl",
-    Path(__file__).parent / "data" / "chat.jsonl",
+    Path(__file__).parent / "data" / "made_up_chat.jsonl",
 )
 
 

@@ -55,7 +55,7 @@ class Memory:
         (waiting, dead) = self._instance.rows(_OPEN)[0]
         if dead:
             raise EvaluationError(f"{dead} items were given up: see `memoire dead list`")
-        return waiting == 0
+        return bool(waiting == 0)
 
     # ---- asking
 
@@ -68,17 +68,26 @@ class Memory:
         asked = {"view": "current", "as_of": moment.isoformat()}
         if self.knows_as_of:
             return [StoredFact.of(fact) for fact in self._pages(user, asked)]
-        return [fact for fact in self.stored(user).facts if fact.held_at(moment)]
+        covering = {each["fact_id"] for each in self._intervals(user) if _covers(each, moment)}
+        facts = self.stored(user).facts
+        return [fact for fact in facts if fact.id in covering or fact.held_at(moment)]
+
+    def recalled_at(self, user: str, query: str, moment: datetime) -> list[StoredFact]:
+        """What a question finds of what was true at a moment."""
+        asked = {"user_id": user, "query": query, "as_of": moment.isoformat(), "limit": 20}
+        return [StoredFact.of(fact) for fact in self._post("/v1/recall", asked)["relevant_facts"]]
 
     def timeline(self, user: str) -> list[dict[str, Any]]:
         return list(self._get(f"/v1/users/{user}/timeline", {})["slots"])
 
     @cached_property
     def knows_as_of(self) -> bool:
-        """Whether this version lists facts `as_of` a time; else their stretches are compared."""
-        document = self._get("/openapi.json", {})
-        listing = document["paths"]["/v1/users/{user_id}/facts"]["get"]
-        return any(parameter["name"] == "as_of" for parameter in listing["parameters"])
+        """Whether this version answers `as_of` a time; else stretches of belief are compared."""
+        listing = self._get("/openapi.json", {})["paths"]["/v1/users/{user_id}/facts"]["get"]
+        return "as_of" in {str(parameter["name"]) for parameter in listing["parameters"]}
+
+    def _intervals(self, user: str) -> list[dict[str, Any]]:
+        return [interval for slot in self.timeline(user) for interval in slot["intervals"]]
 
     def _pages(self, user: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         asked = {"view": "all", "limit": 100, **query}
@@ -94,6 +103,12 @@ class Memory:
 
     def _get(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
         return _answer(self._client.get(path, params=dict(query)))
+
+
+def _covers(interval: Mapping[str, Any], moment: datetime) -> bool:
+    start, end = interval["valid_from"], interval["valid_to"]
+    begun = start is None or datetime.fromisoformat(start) <= moment
+    return begun and (end is None or moment < datetime.fromisoformat(end))
 
 
 def message(user: str, turn: Turn, message_id: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ REPEATED = 0.1
 def without_distortions(person: Person) -> Person:
     """The same person, told true facts only."""
     turns = (
-        replace(turn, facts=tuple(fact for fact in turn.facts if fact.distorts is None))
+        replace(turn, facts=tuple(fact for fact in turn.facts if not _of_distortion(fact)))
         for turn in person.turns
     )
     return replace(person, turns=tuple(turns))
@@ -35,13 +35,17 @@ def noisy(person: Person, seed: int) -> Person:
     waiting: list[GoldFact] = []
     turns: list[Turn] = []
     for turn in person.turns:
-        here = [fact for fact in turn.facts if fact.distorts or chance.random() >= DROPPED]
+        here = [fact for fact in turn.facts if _of_distortion(fact) or chance.random() >= DROPPED]
         again = waiting if turn.facts else []
         waiting = [] if turn.facts else waiting
         turns.append(replace(turn, facts=(*here, *again)))
         waiting += [
             replace(fact, replaces=())
             for fact in here
-            if not fact.distorts and fact.content not in replaced and chance.random() < REPEATED
+            if not (_of_distortion(fact) or fact.content in replaced) and chance.random() < REPEATED
         ]
     return replace(person, turns=tuple(turns))
+
+
+def _of_distortion(fact: GoldFact) -> bool:
+    return fact.distorts is not None or fact.beside

@@ -19,14 +19,16 @@ class GoldFact:
     """A fact the data set says was told.
 
     `replaces`: contents of earlier facts that it makes untrue. `distorts`: the content of a true
-    fact that this one alters, so that the two must stay apart. `fields`: slot, value, claim, dates
-    and whatever else the extraction contract knows, where the data has them.
+    fact that this one alters, so that the two must stay apart. `beside`: a true fact that is told
+    only where its distortion is. `fields`: slot, value, claim, dates and whatever else the
+    extraction contract knows, where the data has them.
     """
 
     content: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     replaces: tuple[str, ...] = ()
     distorts: str | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class Person:
     """One user and everything said to or by them, in order.
 
     `exact`: whether facts stand at the very turn that says them, so that a turn without any is
-    known to say nothing; else only their session is known.
+    known to say nothing; else only their session is known. `group`: the data set.
     """
 
     name: str
     turns: tuple[Turn, ...]
     exact: bool
+    group: str = ""
 
     def facts(self) -> Iterator[tuple[Turn, GoldFact]]:
         """Every gold fact with its turn, in the order told."""
@@ -61,6 +64,10 @@ class Person:
     def updates(self) -> bool:
         """Whether any fact replaces another."""
         return any(fact.replaces for _, fact in self.facts())
+
+    def by_slot(self) -> bool:
+        """Whether the data says which attribute a fact is about."""
+        return any(fact.fields.get("slot") for _, fact in self.facts())
 
 
 @dataclass(frozen=True, slots=True)

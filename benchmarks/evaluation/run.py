@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 from benchmarks.evaluation.gold import Asked, Judge, Script
 from benchmarks.evaluation.gold_server import GoldServer
@@ -70,7 +70,7 @@ class Run:
     _pairs: int = 0
     _told: dict[tuple[str, Mode], Told] = field(default_factory=dict)
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

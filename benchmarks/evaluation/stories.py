@@ -115,7 +115,7 @@ def _turns(told: Sequence[Telling], number: int) -> tuple[Turn, ...]:
 
 
 def waves(people: Iterable[Person], count: int) -> list[list[tuple[Person, int, Turn]]]:
-    """Split everybody's messages into `count` parts, each person's in order: (who, number, turn)."""
+    """Split everybody's messages into parts, each person's in order: (who, number, turn)."""
     parts: list[list[tuple[Person, int, Turn]]] = [[] for _ in range(count)]
     for person in people:
         for index, turn in enumerate(person.turns):

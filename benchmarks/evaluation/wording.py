@@ -22,7 +22,7 @@ _EMPTY = frozenset(
     go goes going got had has have he her hers him his how i if in into is it its just like likes
     lot lots love loves make makes me more most much my new no not of on or our out she so some
     than that the their them then there these they thing things this those to too up us use user
-    uses very was we were what when where which who will with would you your""".split()
+    uses very was we were what when where which who will with would you your""".split()  # noqa: SIM905  one word a line reads worse
 )
 
 
@@ -31,7 +31,7 @@ def agree(stored: StoredFact, gold: GoldFact) -> bool:
     slot = gold.fields.get("slot")
     if slot:
         return _same_attribute(stored, str(slot), gold)
-    named = words(stored.value if stored.value else stored.content)
+    named = words(stored.value or stored.content)
     return bool(named) and len(named & words(gold.content)) / len(named) >= _ENOUGH
 
 

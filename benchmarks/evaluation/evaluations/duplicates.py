@@ -10,7 +10,7 @@ from benchmarks.evaluation.figures import Case, Figure, at_least, at_most, share
 from benchmarks.evaluation.gold import Judge, Script
 from benchmarks.evaluation.memory import conversation
 from benchmarks.evaluation.people import Pair, Person
-from benchmarks.evaluation.run import Run
+from benchmarks.evaluation.run import Mode, Run, Told
 
 NAME = "duplicates"
 _NEAR_MISSES, _PARAPHRASES, _TRIVIAL = at_most(0.01), at_least(0.30), at_least(0.99)
@@ -59,16 +59,20 @@ def _merged(run: Run, about: str, pairs: Sequence[Pair], judge: Judge | None) ->
 
 def _distortions(run: Run) -> Iterator[Figure]:
     """Distorted facts of a data set, beside the true ones."""
-    distorted = [p for p in run.data.people if any(fact.distorts for _, fact in p.facts())]
-    if not distorted:
-        run.note("duplicates: no data set has distorted facts")
-    for person in distorted:
-        for mode in ("verbatim", "gold, noise"):
-            told = run.tell(person, mode)
-            stored = told.memory.stored(told.user)
-            cases = metrics.distortions_merged((fact for _, fact in told.person.facts()), stored)
-            label = f"{mode}, {person.name}"
+    modes: tuple[Mode, ...] = ("verbatim", "gold, noise")
+    for group, people in run.data.groups().items():
+        if not any(fact.distorts for person in people for _, fact in person.facts()):
+            continue
+        for mode in modes:
+            told = [run.tell(person, mode) for person in people]
+            cases = [case for each in told for case in _merged_with_true(each)]
+            label = f"{mode}, {group}"
             yield share(NAME, label, "distorted merged with true", cases, _NEAR_MISSES)
+
+
+def _merged_with_true(told: Told) -> Iterator[Case]:
+    stored = told.memory.stored(told.user)
+    yield from metrics.distortions_merged((fact for _, fact in told.person.facts()), stored)
 
 
 def _trivial(run: Run) -> Iterator[Figure]:
@@ -93,35 +97,41 @@ def _sentences(run: Run) -> Iterator[str]:
 
 
 def _again(run: Run) -> Iterator[Figure]:
-    """Tell a whole conversation a second time, with message ids and without."""
-    for label, user, person, script in _told_once(run):
-        run.play(script)
-        messages = conversation(user, person)
-        for kind, sent in (("with", messages), ("without", _without_ids(messages))):
-            rows, living = _counted(run, user)
-            run.modelled.say(sent)
-            run.modelled.settle()
-            more_rows, more_living = _counted(run, user)
-            name = f"beliefs added by a second ingest, {kind} message ids"
-            yield Figure(
-                NAME, label, name, float(more_living - living), len(sent), _NOTHING, is_count=True
-            )
-            if kind == "with":
-                name = "rows added by a second ingest, with message ids"
-                yield Figure(
-                    NAME, label, name, float(more_rows - rows), len(sent), _NOTHING, is_count=True
-                )
+    """Tell whole conversations a second time, with message ids and then without."""
+    for label, tellings in _told_once(run).items():
+        added = {"with": [0, 0], "without": [0, 0]}
+        messages = 0
+        for user, person, script in tellings:
+            run.play(script)
+            sent = conversation(user, person)
+            messages += len(sent)
+            for kind, again in (("with", sent), ("without", _without_ids(sent))):
+                before = _counted(run, user)
+                run.modelled.say(again)
+                run.modelled.settle()
+                for place, count in enumerate(_counted(run, user)):
+                    added[kind][place] += count - before[place]
+        for name, count in (
+            ("rows added by a second ingest", added["with"][0]),
+            ("beliefs added by a second ingest", added["with"][1]),
+            ("beliefs added by one without message ids", added["without"][1]),
+        ):
+            yield Figure(NAME, label, name, float(count), messages, _NOTHING, is_count=True)
 
 
-def _told_once(run: Run) -> Iterator[tuple[str, str, Person, Script]]:
-    people = [p for p in run.data.people if any(True for _ in p.facts())]
-    for person in people:
+def _told_once(run: Run) -> dict[str, list[tuple[str, Person, Script]]]:
+    """What was told to the modelled instance: (user, person, script), by mode."""
+    found: dict[str, list[tuple[str, Person, Script]]] = {}
+    for person in run.data.people:
         told = run.tell(person, "gold, oracle judge")
-        label = f"gold, oracle judge, {person.name}"
-        yield label, told.user, told.person, Script.of([told.person], "oracle")
-    if not people:
+        script = Script.of([told.person], "oracle")
+        label = f"gold, oracle judge, {person.group}"
+        found.setdefault(label, []).append((told.user, told.person, script))
+    if not found:
         story, user = run.stories("in order")[0]
-        yield "gold, in order", user, story.person, Script.of([story.person], "declines")
+        script = Script.of([story.person], "declines")
+        found["gold, in order"] = [(user, story.person, script)]
+    return found
 
 
 def _counted(run: Run, user: str) -> tuple[int, int]:

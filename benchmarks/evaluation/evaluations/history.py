@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from benchmarks.evaluation import metrics
 from benchmarks.evaluation.figures import Case, Figure, at_least, share
@@ -13,43 +14,57 @@ _ALWAYS = at_least(1.0)
 
 
 def measure(run: Run) -> list[Figure]:
-    figures = [_slots(run)]
-    updated = [person for person in run.data.people if person.updates()]
-    if not updated:
-        run.note("history: free text is left out, no data set has update links")
-    for person in updated:
-        figures.append(_free_text(run.tell(person, "gold, oracle judge")))
+    figures = list(_slots(run))
+    for group, people in run.data.groups().items():
+        if any(person.updates() for person in people):
+            told = [run.tell(person, "gold, oracle judge") for person in people]
+            figures.append(_free_text(group, told))
+    if len(figures) == 1:
+        run.note("history: free text is left out, no data set has update links (see --data)")
     if not run.modelled.knows_as_of:
-        run.note("history: this version has no as_of; the facts' own stretches were compared")
+        run.note("history: this version has no as_of; stretches of belief were compared instead")
     return figures
 
 
-def _slots(run: Run) -> Figure:
-    cases: list[Case] = []
+def _slots(run: Run) -> Iterator[Figure]:
+    listed: list[Case] = []
+    recalled: list[Case] = []
     for story, user in run.stories("in order"):
         for chain in story.chains:
             for old, new in chain.changes():
-                moment = metrics.day_before(new)
+                moment, spellings = metrics.day_before(new), old.value.spellings
                 facts = run.modelled.held_at(user, moment)
-                cases.append(metrics.held(chain.slot, old.value.spellings, moment, facts))
-    return share(NAME, "gold, in order", "old value found as_of before the change", cases, _ALWAYS)
+                listed.append(metrics.held(chain.slot, spellings, moment, facts))
+                if run.modelled.knows_as_of:
+                    query = chain.slot.replace("_", " ")
+                    facts = run.modelled.recalled_at(user, query, moment)
+                    recalled.append(metrics.held(chain.slot, spellings, moment, facts))
+    mode = "gold, in order"
+    yield share(NAME, mode, "old value listed as_of before the change", listed, _ALWAYS)
+    if recalled:
+        yield share(NAME, mode, "old value recalled as_of before the change", recalled, _ALWAYS)
 
 
-def _free_text(told: Told) -> Figure:
-    """Ask a second before the first update of each fact that was retired."""
+def _free_text(group: str, people: list[Told]) -> Figure:
+    cases = [case for told in people for case in _before_updates(told)]
+    mode = f"gold, oracle judge, {group}"
+    return share(NAME, mode, "old fact listed as_of before the change", cases, _ALWAYS)
+
+
+def _before_updates(told: Told) -> Iterator[Case]:
+    """Ask a second before the first update of each fact that was retired.
+
+    One that was not retired has no before; `updates` counts it.
+    """
     stored = told.memory.stored(told.user)
-    facts = [fact for _, fact in told.person.facts()]
-    first = {}
+    first: dict[str, datetime] = {}
     for turn, fact in told.person.facts():
         for old in fact.replaces:
             first.setdefault(old, turn.at)
-    cases = []
-    for old in metrics.replacements(facts):
+    for old in metrics.replacements(fact for _, fact in told.person.facts()):
         if stored.lives(old):
-            continue  # not retired: `updates` counts it, and it has no before
+            continue
         moment = first[old] - timedelta(seconds=1)
         held = told.memory.held_at(told.user, moment)
         found = {member.content for fact in held for member in stored.members(fact)}
-        cases.append(Case(old in found, f"at {moment:%Y-%m-%d}: {old}"))
-    mode = f"gold, oracle judge, {told.person.name}"
-    return share(NAME, mode, "old fact found as_of before the change", cases, _ALWAYS)
+        yield Case(old in found, f"at {moment:%Y-%m-%d}: {old}")

@@ -1,4 +1,4 @@
-"""The rules extractor on chat: what it finds, what it makes up, and what it stores for no reason."""
+"""The rules extractor on chat: what it finds, what it makes up, what it stores for no reason."""
 
 from __future__ import annotations
 
@@ -19,30 +19,47 @@ NAME = "rules"
 def measure(run: Run) -> list[Figure]:
     if not run.data.people:
         run.note("rules: no chat to read, see --data")
-    return [figure for person in run.data.people for figure in _person(run, person)]
+    return [
+        figure
+        for group, people in run.data.groups().items()
+        for figure in _of_group(group, [_read(run, person) for person in people])
+    ]
 
 
-def _person(run: Run, person: Person) -> Iterator[Figure]:
-    person = without_distortions(person)
+class _Reading:
+    """A chat that the rules have read; `logs` are its turns' ids, in order."""
+
+    def __init__(self, person: Person, logs: list[str], stored: Stored) -> None:
+        self.person = person
+        self.logs = logs
+        self.stored = stored
+        self.scope = _Scope(person, logs)
+
+
+def _read(run: Run, person: Person) -> _Reading:
     run.report(f"reading {person.name} by rules")
+    person = without_distortions(person)
     user = f"{person.name}-rules"
     logs = [answer["chat_log_id"] for answer in run.plain.say(conversation(user, person))]
     run.plain.settle()
-    stored = run.plain.stored(user)
-    by_slot = any(fact.fields.get("slot") for _, fact in person.facts())
-    scope = _Scope(person, logs, by_turn=by_slot)
-    label = f"chat, {person.name}, by {'slot' if by_slot else 'words'}"
-    yield share(NAME, label, "precision", _precision(stored, scope))
-    yield share(NAME, label, "recall", _recall(stored, scope))
-    if person.exact:
-        name = "messages without a fact that stored one"
-        yield share(NAME, label, name, _stored_for_nothing(stored, person, logs))
+    return _Reading(person, logs, run.plain.stored(user))
+
+
+def _of_group(group: str, read: list[_Reading]) -> Iterator[Figure]:
+    by_slot = any(each.person.by_slot() for each in read)
+    label = f"chat, {group}, by {'slot' if by_slot else 'words'}"
+    yield share(NAME, label, "precision", (case for each in read for case in _precision(each)))
+    yield share(NAME, label, "recall", (case for each in read for case in _recall(each)))
+    if all(each.person.exact for each in read):
+        cases = (case for each in read for case in _stored_for_nothing(each))
+        yield share(NAME, label, "messages without a fact that stored one", cases)
 
 
 class _Scope:
     """Which gold and stored facts are compared: those of one turn, else of one session."""
 
-    def __init__(self, person: Person, logs: list[str], *, by_turn: bool) -> None:
+    def __init__(self, person: Person, logs: list[str]) -> None:
+        by_turn = person.by_slot()
         places = [
             f"turn {index}" if by_turn else turn.session for index, turn in enumerate(person.turns)
         ]
@@ -55,25 +72,25 @@ class _Scope:
         return self._of_log[fact.source_message_ids[0]]
 
 
-def _precision(stored: Stored, scope: _Scope) -> Iterator[Case]:
-    for fact in stored.facts:
-        right = any(agree(fact, gold) for gold in scope.gold[scope.of(fact)])
+def _precision(read: _Reading) -> Iterator[Case]:
+    for fact in read.stored.facts:
+        right = any(agree(fact, gold) for gold in read.scope.gold[read.scope.of(fact)])
         yield Case(right, f"no gold fact agrees: {fact.content} ({fact.slot}: {fact.value})")
 
 
-def _recall(stored: Stored, scope: _Scope) -> Iterator[Case]:
+def _recall(read: _Reading) -> Iterator[Case]:
     found: dict[str, list[StoredFact]] = defaultdict(list)
-    for fact in stored.facts:
-        found[scope.of(fact)].append(fact)
-    for place, golds in scope.gold.items():
+    for fact in read.stored.facts:
+        found[read.scope.of(fact)].append(fact)
+    for place, golds in read.scope.gold.items():
         for gold in golds:
             right = any(agree(fact, gold) for fact in found[place])
             yield Case(right, f"not found: {gold.content}")
 
 
-def _stored_for_nothing(stored: Stored, person: Person, logs: list[str]) -> Iterator[Case]:
-    """Each user message that has no gold fact (a case that counts is a fault, if gold is whole)."""
-    sources = {source for fact in stored.facts for source in fact.source_message_ids}
-    for turn, log in zip(person.turns, logs, strict=True):
+def _stored_for_nothing(read: _Reading) -> Iterator[Case]:
+    """Each user message without a gold fact (a case that counts is a fault, if gold is whole)."""
+    sources = {source for fact in read.stored.facts for source in fact.source_message_ids}
+    for turn, log in zip(read.person.turns, read.logs, strict=True):
         if turn.role == "user" and not turn.facts:
             yield Case(log in sources, turn.content)

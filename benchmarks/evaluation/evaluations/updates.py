@@ -2,67 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.evaluation import metrics
-from benchmarks.evaluation.figures import Figure, at_least, at_most, share
+from benchmarks.evaluation.figures import Aim, Case, Figure, at_least, at_most, share
 from benchmarks.evaluation.people import Person
 from benchmarks.evaluation.run import MODES, Mode, Run, Told
+from benchmarks.evaluation.stored import Stored
 
 NAME = "updates"
 _LINKED, _CANDIDATES = at_least(0.90), at_most(30)
 _SIBLINGS, _UNJUDGED = at_most(0.003), at_most(0.01)
 _NOTHING_LOST = at_least(1.0)
 
+Links = Mapping[str, set[str]]
+Looked = Callable[["_Outcome"], Iterable[Case]]
+
 
 def measure(run: Run) -> list[Figure]:
-    people = [person for person in run.data.people if any(True for _ in person.facts())]
-    if not people:
-        run.note("updates: nothing to do, no data set with gold facts (see --data)")
-    return [
-        figure
-        for person in people
-        for mode in MODES
-        for figure in _of(run.tell(person, mode), mode)
-    ]
+    figures: list[Figure] = []
+    for group, people in run.data.groups().items():
+        if any(person.by_slot() for person in people):
+            continue  # slots compete by the law, which `slots` measures
+        for mode in MODES:
+            figures += _of_group(f"{mode}, {group}", mode, [run.tell(p, mode) for p in people])
+    if not figures:
+        run.note("updates: nothing to do, no data set of gold facts in free text (see --data)")
+    return figures
 
 
-def _of(told: Told, mode: Mode) -> Iterable[Figure]:
-    label = f"{mode}, {told.person.name}"
-    facts = [fact for _, fact in told.person.facts()]
-    links, kept = metrics.replacements(facts), metrics.kept(facts)
-    stored = told.memory.stored(told.user)
+class _Outcome:
+    """One person's gold beside what is stored."""
+
+    def __init__(self, told: Told, *, judged: bool) -> None:
+        facts = [fact for _, fact in told.person.facts()]
+        self.links: Links = metrics.replacements(facts)
+        self.kept = metrics.kept(facts)
+        self.expected = self.kept if judged else [*self.kept, *self.links]
+        self.stored: Stored = told.memory.stored(told.user)
+
+
+def _of_group(label: str, mode: Mode, people: Sequence[Told]) -> Iterator[Figure]:
     judged = mode in {"gold, oracle judge", "gold, noise"}
-    if judged and links:
-        yield share(
-            NAME, label, "old retired and linked", metrics.superseded(links, stored), _LINKED
+    outcomes = [_Outcome(told, judged=judged) for told in people]
+
+    def figure(name: str, looked: Looked, aim: Aim | None = None) -> Figure:
+        cases = [case for outcome in outcomes for case in looked(outcome)]
+        return share(NAME, label, name, cases, aim)
+
+    has_updates = any(outcome.links for outcome in outcomes)
+    if judged and has_updates:
+        yield figure(
+            "old retired and linked", lambda o: metrics.superseded(o.links, o.stored), _LINKED
         )
-    gone = list(metrics.retired_wrongly(kept, stored))
-    yield share(NAME, label, "wrongly retired", gone, _SIBLINGS if judged else _UNJUDGED)
-    if links:
-        yield share(
-            NAME, label, "replaced still in the history",
-            metrics.history_kept(links, stored), _NOTHING_LOST,
-        )  # fmt: skip
-    expected = kept if judged else [*kept, *links]
-    yield share(NAME, label, "end state precision", metrics.believed_are_right(expected, stored))
-    yield share(NAME, label, "end state recall", metrics.right_are_believed(expected, stored))
-    yield from _cost(told, label, judged=judged)
+    yield figure(
+        "wrongly retired",
+        lambda o: metrics.retired_wrongly(o.kept, o.stored),
+        _SIBLINGS if judged else _UNJUDGED,
+    )
+    if has_updates:
+        yield figure(
+            "replaced still in the history",
+            lambda o: metrics.history_kept(o.links, o.stored),
+            _NOTHING_LOST,
+        )
+    yield figure("end state precision", lambda o: metrics.believed_are_right(o.expected, o.stored))
+    yield figure("end state recall", lambda o: metrics.right_are_believed(o.expected, o.stored))
+    if mode != "verbatim":
+        yield from _cost(label, people, judged=judged)
 
 
-def _cost(told: Told, label: str, *, judged: bool) -> Iterable[Figure]:
-    asked, messages = told.asked, _messages(told.person)
-    if not asked.calls:
-        return
+def _cost(label: str, people: Sequence[Told], *, judged: bool) -> Iterator[Figure]:
+    """What the model was asked; tokens are counted at four bytes each."""
+    messages = sum(_messages(told.person) for told in people)
     if judged:
-        most = float(asked.most_candidates())
-        facts = len(asked.candidates)
-        yield Figure(
-            NAME, label, "most candidates of one fact", most, facts, _CANDIDATES, is_count=True
-        )
-    for task in ("extract", "judge"):
-        cost = asked.tokens(task) / messages
-        yield Figure(NAME, label, f"tokens a message, {task}", cost, messages, is_count=True)
+        most = max(told.asked.most_candidates() for told in people)
+        facts = sum(len(told.asked.candidates) for told in people)
+        name = "most candidates of one fact"
+        yield Figure(NAME, label, name, float(most), facts, _CANDIDATES, is_count=True)
+    for task in ("extract", "judge") if judged else ("extract",):
+        tokens = sum(told.asked.tokens(task) for told in people) / max(messages, 1)
+        name = f"tokens a user message, {task}"
+        yield Figure(NAME, label, name, tokens, messages, is_count=True)
 
 
 def _messages(person: Person) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,17 +17,26 @@ T = TypeVar("T")
 
 FORMATS = "HaluMem (.jsonl), LoCoMo (.json), labelled chat (.jsonl), pairs (.jsonl)"
 _SUFFIXES = (".json", ".jsonl")
+_NOT_IN_IDS = re.compile(r"[^\w.-]", re.ASCII)
+_LONGEST_NAME = 60
 _BY_NAME = {"near_misses": False, "paraphrases": True}
 
 
 @dataclass(slots=True)
 class Data:
-    """What files hold: people, and pairs by the file they stand in. `read`, `skipped`: the files."""
+    """What files hold: people, and pairs by file. `read` and `skipped` name the files."""
 
     people: list[Person] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     read: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+
+    def groups(self) -> dict[str, list[Person]]:
+        """People by the data set they come from."""
+        found: dict[str, list[Person]] = {}
+        for person in self.people:
+            found.setdefault(person.group, []).append(person)
+        return found
 
     def add(self, other: Data) -> None:
         self.people += other.people
@@ -71,10 +81,19 @@ def _add_document(data: Data, path: Path, text: str) -> bool:
     if not locomo.is_locomo(document):
         return False
     try:
-        data.people += locomo.read_conversations(document)
+        people = locomo.read_conversations(document)
     except ShapeError as error:
         raise DataError(path, "", str(error)) from None
+    data.people += _grouped(path, people)
     return True
+
+
+def _grouped(path: Path, people: list[Person]) -> list[Person]:
+    """Name people after their file, so that no two of a run share a name or break an id's rules."""
+    group = _NOT_IN_IDS.sub("-", path.name)[-_LONGEST_NAME:]
+    return [
+        replace(person, name=f"{group}-{index}", group=group) for index, person in enumerate(people)
+    ]
 
 
 def _add_lines(data: Data, path: Path, text: str) -> bool:
@@ -83,9 +102,11 @@ def _add_lines(data: Data, path: Path, text: str) -> bool:
         raise DataError(path, "", "is empty")
     first = lines[0][1]
     if halumem.is_halumem(first):
-        data.people += _each(path, lines, lambda _, line: halumem.read_user(line))
+        users = _each(path, lines, lambda _, line: halumem.read_user(line))
+        data.people += _grouped(path, users)
     elif labelled.is_chat(first):
-        data.people.append(labelled.chat(path.stem, _each(path, lines, labelled.chat_turn)))
+        turns = _each(path, lines, labelled.chat_turn)
+        data.people += _grouped(path, [Person("", tuple(turns), exact=True)])
     elif labelled.is_pair(first):
         same = next((told for name, told in _BY_NAME.items() if name in path.stem), None)
         data.pairs[str(path)] = _each(path, lines, lambda _, line: labelled.pair(line, same))
@@ -108,9 +129,13 @@ def _each(path: Path, lines: list[tuple[int, Any]], read: Callable[[int, Any], T
     found = []
     for number, line in lines:
         try:
-            if not isinstance(line, dict):
-                raise ShapeError("must be an object")
-            found.append(read(number, line))
+            found.append(read(number, _object(line)))
         except ShapeError as error:
             raise DataError(path, f"line {number}", str(error)) from None
     return found
+
+
+def _object(line: Any) -> Any:
+    if not isinstance(line, dict):
+        raise ShapeError("must be an object")
+    return line

@@ -2,16 +2,18 @@
 
 The data dates all points of a session by its end, so they rest on its last user turn. A fact that
 an update replaces is often given only in `original_memories`; such a one is told at the end of the
-session before its first update, which is the least that makes the update an update.
+session before its first update, which is the least that makes the update an update. Likewise the
+true fact beside a distorted one is told where only `reference_memory_content` has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from benchmarks.evaluation.people import GoldFact, Person, Turn
+from benchmarks.evaluation.people import GoldFact, Person, Role, Turn
 from benchmarks.evaluation.readers.errors import ShapeError
 from benchmarks.evaluation.readers.fields import moment, objects, take
 
@@ -32,7 +34,7 @@ def read_user(document: Mapping[str, Any]) -> Person:
     for index, session in enumerate(sessions):
         dialogue = _in_session(index, _dialogue, session)
         turns += _resting_on_last(dialogue, told[index], f"s{index:03}", index)
-    return Person(f"halumem-{name[:8]}", tuple(turns), exact=False)
+    return Person(name, tuple(turns), exact=False)
 
 
 def _in_session(index: int, read: Any, session: Mapping[str, Any]) -> Any:
@@ -75,25 +77,38 @@ def _with_originals(points: Sequence[Sequence[GoldFact]]) -> list[list[GoldFact]
             told[index].append(replace(fact, replaces=replaces))
             if fact.distorts is None:
                 known.add(fact.content)
+        told[index] = [*_references(told[index], known), *told[index]]
     return told
 
 
-def _dialogue(session: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def _references(session: Sequence[GoldFact], known: set[str]) -> list[GoldFact]:
+    """What distorted facts of a session distort, where nobody told it."""
+    wanted = dict.fromkeys(fact.distorts for fact in session if fact.distorts)
+    return [GoldFact(each, beside=True) for each in wanted if each and each not in known]
+
+
+def _dialogue(session: Mapping[str, Any]) -> list[tuple[Role, datetime, str]]:
     turns = []
     for index, turn in enumerate(objects(session, "dialogue")):
         try:
-            role = take(turn, "role", str)
-            if role not in {"user", "assistant"}:
-                raise ShapeError(f"'role' must be user or assistant, not {role!r:.60}")
             at = moment(take(turn, "timestamp", str))
-            turns.append((role, at, take(turn, "content", str)))
+            turns.append((_role(turn), at, take(turn, "content", str)))
         except ShapeError as error:
             raise ShapeError(f"dialogue[{index}]: {error}") from None
     return turns
 
 
+def _role(turn: Mapping[str, Any]) -> Role:
+    role = take(turn, "role", str)
+    if role == "user":
+        return "user"
+    if role == "assistant":
+        return "assistant"
+    raise ShapeError(f"'role' must be user or assistant, not {role!r:.60}")
+
+
 def _resting_on_last(
-    dialogue: Sequence[tuple[Any, ...]], facts: Sequence[GoldFact], name: str, index: int
+    dialogue: Sequence[tuple[Role, datetime, str]], facts: Sequence[GoldFact], name: str, index: int
 ) -> list[Turn]:
     spoken = [place for place, (role, _, _) in enumerate(dialogue) if role == "user"]
     if facts and not spoken:

@@ -7,11 +7,11 @@ message with the facts it says, none for `[]`. Pairs: `{"a": …, "b": …, "sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.evaluation.people import GoldFact, Pair, Person, Turn
+from benchmarks.evaluation.people import GoldFact, Pair, Turn
 from benchmarks.evaluation.readers.errors import ShapeError
 from benchmarks.evaluation.readers.fields import moment, objects, take
 
@@ -32,11 +32,7 @@ def chat_turn(number: int, document: Mapping[str, Any]) -> Turn:
     at = moment(str(said)) if said else _BEGINNING + timedelta(hours=number)
     content = take(document, "content", str)
     facts = tuple(_fact(fact) for fact in objects(document, "facts"))
-    return Turn(f"s{number:04}", "user", at, content, facts)
-
-
-def chat(name: str, turns: Sequence[Turn]) -> Person:
-    return Person(f"chat-{name}", tuple(turns), exact=True)
+    return Turn("s", "user", at, content, facts)
 
 
 def _fact(fact: Mapping[str, Any]) -> GoldFact:

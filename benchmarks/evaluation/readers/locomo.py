@@ -30,21 +30,22 @@ def read_conversations(document: Any) -> list[Person]:
     people: list[Person] = []
     for index, each in enumerate(many):
         try:
-            people += _read(each, index)
+            people += _read(each)
         except ShapeError as error:
             raise ShapeError(f"conversation {index}: {error}") from None
     return people
 
 
-def _read(document: Mapping[str, Any], index: int) -> list[Person]:
+def _read(document: Any) -> list[Person]:
+    if not isinstance(document, dict):
+        raise ShapeError("must be an object")
     conversation = take(document, "conversation", dict)
     speakers = [take(conversation, name, str) for name in ("speaker_a", "speaker_b")]
-    sample = str(document.get("sample_id") or f"conversation-{index}")
     observed = _observations(document)
     sessions = _sessions(conversation)
     return [
         Person(
-            f"locomo-{sample}-{speaker.casefold()}",
+            speaker,
             tuple(
                 _turn(number, at, turn, speaker, observed)
                 for number, at, turns in sessions
