@@ -1,8 +1,8 @@
 """What a perfect model would answer, taken from gold facts (pure): the contract of DESIGN §4.
 
-`Script` holds the facts of one data set and, with an oracle judge, its update links. Extraction
-finds messages by their text and time, never by id: a model is not told ours. The judge knows what
-the data says and nothing else: what is neither linked nor equal is independent.
+A `Script` holds the facts of one data set and its update links. Extraction finds messages by their
+text and time: their ids are the memory's own. The oracle judge knows what the data says and nothing
+else: what is neither linked nor equal is independent.
 """
 
 from __future__ import annotations
@@ -10,25 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.evaluation.people import GoldFact, Pair, Person
 
-Judge = Literal["oracle", "declines"]
 Key = tuple[str, datetime]
 
 
 @dataclass(slots=True)
 class Script:
-    """`judge` "declines" calls every pair independent: both are kept, as without any model."""
+    """Facts by the message that says them, links (new, old), and sentences that say the same."""
 
     facts: dict[Key, list[GoldFact]] = field(default_factory=dict)
     links: set[tuple[str, str]] = field(default_factory=set)
-    judge: Judge = "declines"
+    same: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, people: Iterable[Person], judge: Judge) -> Script:
-        script = cls(judge=judge)
+    def of(cls, people: Iterable[Person]) -> Script:
+        script = cls()
         for person in people:
             for turn, fact in person.facts():
                 script.tell(turn.content, turn.at, fact)
@@ -59,17 +58,13 @@ class Script:
         return {"verdicts": verdicts}
 
     def _verdict(self, pair: Mapping[str, Any]) -> str:
-        if self.judge == "declines":
-            return "independent"
         new, old = pair["new"]["content"], pair["old"]["content"]
         if (new, old) in self.links:
             return "supersedes"
         return "duplicate" if new == old or (new, old) in self.same else "independent"
 
-    same: set[tuple[str, str]] = field(default_factory=set)
-    """Sentences that say the same, both ways round."""
-
     def equate(self, pairs: Iterable[Pair]) -> None:
+        """Learn which pairs say the same, whichever way round."""
         for pair in pairs:
             if pair.same:
                 self.same |= {(pair.a, pair.b), (pair.b, pair.a)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import httpx
 
+from benchmarks.evaluation.gold import Asked, Script
 from benchmarks.evaluation.gold_server import GoldServer, serving
 from benchmarks.evaluation.people import Person, Turn
 from benchmarks.evaluation.stored import Stored, StoredFact
@@ -111,6 +112,18 @@ def _covers(interval: Mapping[str, Any], moment: datetime) -> bool:
     return begun and (end is None or moment < datetime.fromisoformat(end))
 
 
+class GoldMemory(Memory):
+    """An instance with a model that answers from a script."""
+
+    def __init__(self, instance: Instance, client: httpx.Client, gold: GoldServer) -> None:
+        super().__init__(instance, client)
+        self._gold = gold
+
+    def play(self, script: Script) -> Asked:
+        """Answer from this script from now on; what will be asked is counted anew."""
+        return self._gold.play(script)
+
+
 def message(user: str, turn: Turn, message_id: str) -> dict[str, Any]:
     """A turn as `POST /v1/ingest` wants it."""
     return {
@@ -135,23 +148,27 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextmanager
-def with_gold_model() -> Iterator[tuple[Memory, GoldServer]]:
+def with_gold_model(*, judge: bool) -> Iterator[GoldMemory]:
     """An instance whose chat model answers with gold facts; local embeddings."""
-    with serving() as gold:
-        settings = {"llm_base_url": gold.url, "llm_api_key": "gold", "extract_linger_ms": "100"}
-        with _running(settings) as memory:
-            yield memory, gold
+    with (
+        serving() as gold,
+        _running(
+            llm_base_url=gold.url,
+            llm_api_key="gold",
+            extract_linger_ms="100",
+            judge="auto" if judge else "off",
+        ) as instance,
+        instance.client() as client,
+    ):
+        yield GoldMemory(instance, client, gold)
 
 
 @contextmanager
 def without_model() -> Iterator[Memory]:
     """An instance as it comes: rules, local embeddings, nothing to judge."""
-    with _running({}) as memory:
-        yield memory
+    with _running() as instance, instance.client() as client:
+        yield Memory(instance, client)
 
 
-@contextmanager
-def _running(settings: Mapping[str, str]) -> Iterator[Memory]:
-    with running(fakes=False, embeddings="local", **settings) as instance:
-        with instance.client() as client:
-            yield Memory(instance, client)
+def _running(**settings: str) -> AbstractContextManager[Instance]:
+    return running(fakes=False, embeddings="local", **settings)

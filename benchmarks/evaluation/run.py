@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal, Self
 
-from benchmarks.evaluation.gold import Asked, Judge, Script
-from benchmarks.evaluation.gold_server import GoldServer
+from benchmarks.evaluation.gold import Asked, Script
 from benchmarks.evaluation.memory import (
+    GoldMemory,
     Memory,
     conversation,
     message,
@@ -31,7 +31,7 @@ Order = Literal["in order", "shuffled"]
 Mode = Literal["verbatim", "gold, no judge", "gold, oracle judge", "gold, noise"]
 MODES: tuple[Mode, ...] = ("verbatim", "gold, no judge", "gold, oracle judge", "gold, noise")
 _DAY = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-_JUDGES: dict[Mode, Judge] = {"gold, oracle judge": "oracle", "gold, noise": "oracle"}
+JUDGED: frozenset[Mode] = frozenset({"gold, oracle judge", "gold, noise"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +84,22 @@ class Run:
     # ---- instances
 
     @cached_property
-    def _gold(self) -> tuple[Memory, GoldServer]:
-        self.report("starting an instance with gold facts for a model")
-        return self._open.enter_context(with_gold_model())
+    def judged(self) -> GoldMemory:
+        """The instance whose model extracts gold facts and judges by gold links."""
+        self.report("starting an instance with gold facts and an oracle judge")
+        return self._open.enter_context(with_gold_model(judge=True))
 
-    @property
-    def modelled(self) -> Memory:
-        """The instance whose model answers with gold facts."""
-        return self._gold[0]
+    @cached_property
+    def unjudged(self) -> GoldMemory:
+        """The instance whose model extracts gold facts and is asked nothing else."""
+        self.report("starting an instance with gold facts and no judge")
+        return self._open.enter_context(with_gold_model(judge=False))
 
     @cached_property
     def plain(self) -> Memory:
         """The instance without any model."""
         self.report("starting an instance without a model")
         return self._open.enter_context(without_model())
-
-    def play(self, script: Script) -> Asked:
-        return self._gold[1].play(script)
 
     # ---- telling
 
@@ -115,9 +114,9 @@ class Run:
         people = [story.person for story in drawn]
         if order == "shuffled":
             people = [shuffled(person, self.seed) for person in people]
+        memory = self.unjudged
         self.report(f"telling {len(drawn)} made-up people, {order}")
-        memory = self.modelled
-        self.play(Script.of(people, "declines"))
+        memory.play(Script.of(people))
         suffix = order.replace(" ", "-")
         for wave in waves(people, self.size.waves):
             memory.say(
@@ -140,8 +139,8 @@ class Run:
             self._hand_in([(user, person)])
             return Told(person, user, self.plain, Asked())
         told = noisy(person, self.seed) if mode == "gold, noise" else without_distortions(person)
-        memory = self.modelled
-        asked = self.play(Script.of([told], _JUDGES.get(mode, "declines")))
+        memory = self.judged if mode in JUDGED else self.unjudged
+        asked = memory.play(Script.of([told]))
         memory.say(conversation(user, told))
         memory.settle()
         return Told(told, user, memory, asked)
@@ -154,24 +153,25 @@ class Run:
                 self.plain.hand_in(user, {"content": fact.content, **fact.fields, **said})
         self.plain.settle()
 
-    def tell_pairs(self, about: str, pairs: Sequence[Pair], judge: Judge | None) -> list[Stored]:
+    def tell_pairs(self, about: str, pairs: Sequence[Pair], *, judged: bool) -> list[Stored]:
         """Tell each pair to a user of its own, a day apart; what each then holds.
 
         Without a judge they are handed in to the instance that has no model.
         """
-        self.report(f"telling {len(pairs)} pairs: {about}")
+        memory = self.judged if judged else self.plain
+        self.report(f"telling {len(pairs)} pairs{' to a judge' if judged else ''}: {about}")
         self._pairs += 1
         users = [f"pair-{self._pairs}-{index}" for index in range(len(pairs))]
         people = [_pair_of_facts(user, pair) for user, pair in zip(users, pairs, strict=True)]
-        if judge is None:
+        if judged:
+            script = Script.of(people)
+            script.equate(pairs)
+            self.judged.play(script)
+            memory.say([m for person in people for m in conversation(person.name, person)])
+            memory.settle()
+        else:
             self._hand_in(list(zip(users, people, strict=True)))
-            return [self.plain.stored(user) for user in users]
-        script = Script.of(people, judge)
-        script.equate(pairs)
-        self.play(script)
-        self.modelled.say([m for person in people for m in conversation(person.name, person)])
-        self.modelled.settle()
-        return [self.modelled.stored(user) for user in users]
+        return [memory.stored(user) for user in users]
 
 
 def _pair_of_facts(user: str, pair: Pair) -> Person:

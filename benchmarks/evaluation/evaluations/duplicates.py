@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.evaluation import metrics
 from benchmarks.evaluation.figures import Case, Figure, at_least, at_most, share
-from benchmarks.evaluation.gold import Judge, Script
-from benchmarks.evaluation.memory import conversation
+from benchmarks.evaluation.gold import Script
+from benchmarks.evaluation.memory import GoldMemory, Memory, conversation
 from benchmarks.evaluation.people import Pair, Person
 from benchmarks.evaluation.run import Mode, Run, Told
 
@@ -30,8 +30,8 @@ TRIVIAL: dict[str, Callable[[str], str]] = {
 
 def measure(run: Run) -> list[Figure]:
     figures: list[Figure] = []
-    for judge in (None, "oracle"):
-        figures += _pairs(run, judge)
+    for judged in (False, True):
+        figures += _pairs(run, judged=judged)
     if not run.data.pairs:
         run.note("duplicates: no pairs of sentences, see --data")
     figures += _distortions(run)
@@ -39,18 +39,17 @@ def measure(run: Run) -> list[Figure]:
     return [*figures, *_again(run)]
 
 
-def _pairs(run: Run, judge: Judge | None) -> Iterator[Figure]:
+def _pairs(run: Run, *, judged: bool) -> Iterator[Figure]:
     for file, pairs in run.data.pairs.items():
-        mode = f"{'verbatim' if judge is None else 'verbatim, oracle judge'}, {Path(file).stem}"
+        mode = f"{'verbatim, oracle judge' if judged else 'verbatim'}, {Path(file).stem}"
         for name, same, aim in _KINDS:
             if of_kind := [pair for pair in pairs if pair.same == same]:
-                yield share(
-                    NAME, mode, name, _merged(run, f"{name} of {file}", of_kind, judge), aim
-                )
+                cases = _merged(run, Path(file).name, of_kind, judged=judged)
+                yield share(NAME, mode, name, cases, aim)
 
 
-def _merged(run: Run, about: str, pairs: Sequence[Pair], judge: Judge | None) -> list[Case]:
-    held = run.tell_pairs(about, pairs, judge)
+def _merged(run: Run, about: str, pairs: Sequence[Pair], *, judged: bool = False) -> list[Case]:
+    held = run.tell_pairs(about, pairs, judged=judged)
     return [
         Case(metrics.one_belief(stored), f"{pair.a} / {pair.b}")
         for pair, stored in zip(pairs, held, strict=True)
@@ -82,7 +81,7 @@ def _trivial(run: Run) -> Iterator[Figure]:
         Pair(text, changes[index % len(changes)][1](text), same=True)
         for index, text in enumerate(sentences)
     ]
-    cases = _merged(run, "trivial", pairs, None)
+    cases = _merged(run, "trivial changes", pairs)
     yield share(NAME, "verbatim", "exact and trivial duplicates merged", cases, _TRIVIAL)
 
 
@@ -98,45 +97,47 @@ def _sentences(run: Run) -> Iterator[str]:
 
 def _again(run: Run) -> Iterator[Figure]:
     """Tell whole conversations a second time, with message ids and then without."""
-    for label, tellings in _told_once(run).items():
-        added = {"with": [0, 0], "without": [0, 0]}
-        messages = 0
-        for user, person, script in tellings:
-            run.play(script)
+    for mode, tellings in _told_once(run).items():
+        ids, none, messages = [0, 0], [0, 0], 0
+        for memory, user, person in tellings:
+            memory.play(Script.of([person]))
             sent = conversation(user, person)
             messages += len(sent)
-            for kind, again in (("with", sent), ("without", _without_ids(sent))):
-                before = _counted(run, user)
-                run.modelled.say(again)
-                run.modelled.settle()
-                for place, count in enumerate(_counted(run, user)):
-                    added[kind][place] += count - before[place]
+            _add(ids, _added_by(memory, user, sent))
+            _add(none, _added_by(memory, user, _without_ids(sent)))
         for name, count in (
-            ("rows added by a second ingest", added["with"][0]),
-            ("beliefs added by a second ingest", added["with"][1]),
-            ("beliefs added by one without message ids", added["without"][1]),
+            ("rows added by a second ingest", ids[0]),
+            ("beliefs added by a second ingest", ids[1]),
+            ("beliefs added by one without message ids", none[1]),
         ):
-            yield Figure(NAME, label, name, float(count), messages, _NOTHING, is_count=True)
+            yield Figure(NAME, mode, name, float(count), messages, _NOTHING, is_count=True)
 
 
-def _told_once(run: Run) -> dict[str, list[tuple[str, Person, Script]]]:
-    """What was told to the modelled instance: (user, person, script), by mode."""
-    found: dict[str, list[tuple[str, Person, Script]]] = {}
+def _told_once(run: Run) -> dict[str, list[tuple[GoldMemory, str, Person]]]:
+    """Who was told what to which instance, by mode."""
+    found: dict[str, list[tuple[GoldMemory, str, Person]]] = {}
     for person in run.data.people:
         told = run.tell(person, "gold, oracle judge")
-        script = Script.of([told.person], "oracle")
-        label = f"gold, oracle judge, {person.group}"
-        found.setdefault(label, []).append((told.user, told.person, script))
+        mode = f"gold, oracle judge, {person.group}"
+        found.setdefault(mode, []).append((run.judged, told.user, told.person))
     if not found:
         story, user = run.stories("in order")[0]
-        script = Script.of([story.person], "declines")
-        found["gold, in order"] = [(user, story.person, script)]
+        found["gold, in order"] = [(run.unjudged, user, story.person)]
     return found
 
 
-def _counted(run: Run, user: str) -> tuple[int, int]:
-    stored = run.modelled.stored(user)
-    return len(stored.facts), len(stored.living())
+def _added_by(memory: Memory, user: str, messages: list[dict[str, str]]) -> tuple[int, int]:
+    """How many rows and beliefs more there are after these messages."""
+    before = memory.stored(user)
+    memory.say(messages)
+    memory.settle()
+    after = memory.stored(user)
+    return len(after.facts) - len(before.facts), len(after.living()) - len(before.living())
+
+
+def _add(totals: list[int], counts: Iterable[int]) -> None:
+    for place, count in enumerate(counts):
+        totals[place] += count
 
 
 def _without_ids(messages: Iterable[dict[str, str]]) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ def measure(run: Run) -> list[Figure]:
             figures.append(_free_text(group, told))
     if len(figures) == 1:
         run.note("history: free text is left out, no data set has update links (see --data)")
-    if not run.modelled.knows_as_of:
+    if not run.unjudged.knows_as_of:
         run.note("history: this version has no as_of; stretches of belief were compared instead")
     return figures
 
@@ -33,11 +33,11 @@ def _slots(run: Run) -> Iterator[Figure]:
         for chain in story.chains:
             for old, new in chain.changes():
                 moment, spellings = metrics.day_before(new), old.value.spellings
-                facts = run.modelled.held_at(user, moment)
+                facts = run.unjudged.held_at(user, moment)
                 listed.append(metrics.held(chain.slot, spellings, moment, facts))
-                if run.modelled.knows_as_of:
+                if run.unjudged.knows_as_of:
                     query = chain.slot.replace("_", " ")
-                    facts = run.modelled.recalled_at(user, query, moment)
+                    facts = run.unjudged.recalled_at(user, query, moment)
                     recalled.append(metrics.held(chain.slot, spellings, moment, facts))
     mode = "gold, in order"
     yield share(NAME, mode, "old value listed as_of before the change", listed, _ALWAYS)

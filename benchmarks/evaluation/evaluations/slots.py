@@ -20,7 +20,7 @@ def _told(run: Run, order: Order) -> list[Figure]:
     siblings: list[Case] = []
     ended: list[Case] = []
     for story, user in run.stories(order):
-        stored, slots = run.modelled.stored(user), run.modelled.timeline(user)
+        stored, slots = run.unjudged.stored(user), run.unjudged.timeline(user)
         for chain in story.chains:
             current.append(_of(user, metrics.current_value(chain, stored)))
             timelines.append(_of(user, metrics.timeline(chain, slots)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from benchmarks.evaluation import metrics
 from benchmarks.evaluation.figures import Aim, Case, Figure, at_least, at_most, share
 from benchmarks.evaluation.people import Person
-from benchmarks.evaluation.run import MODES, Mode, Run, Told
+from benchmarks.evaluation.run import JUDGED, MODES, Mode, Run, Told
 from benchmarks.evaluation.stored import Stored
 
 NAME = "updates"
@@ -43,7 +43,7 @@ class _Outcome:
 
 
 def _of_group(label: str, mode: Mode, people: Sequence[Told]) -> Iterator[Figure]:
-    judged = mode in {"gold, oracle judge", "gold, noise"}
+    judged = mode in JUDGED
     outcomes = [_Outcome(told, judged=judged) for told in people]
 
     def figure(name: str, looked: Looked, aim: Aim | None = None) -> Figure:
@@ -79,7 +79,8 @@ def _cost(label: str, people: Sequence[Told], *, judged: bool) -> Iterator[Figur
         most = max(told.asked.most_candidates() for told in people)
         facts = sum(len(told.asked.candidates) for told in people)
         name = "most candidates of one fact"
-        yield Figure(NAME, label, name, float(most), facts, _CANDIDATES, is_count=True)
+        value = float(most) if facts else None
+        yield Figure(NAME, label, name, value, facts, _CANDIDATES, is_count=True)
     for task in ("extract", "judge") if judged else ("extract",):
         tokens = sum(told.asked.tokens(task) for told in people) / max(messages, 1)
         name = f"tokens a user message, {task}"
