@@ -17,6 +17,7 @@ _NEAR_MISSES, _PARAPHRASES, _TRIVIAL = at_most(0.01), at_least(0.30), at_least(0
 _KINDS = (("near-misses merged", False, _NEAR_MISSES), ("paraphrases merged", True, _PARAPHRASES))
 _NOTHING = at_most(0)
 _MOST_TRIVIAL = 240
+_SESSIONS = 4
 
 TRIVIAL: dict[str, Callable[[str], str]] = {
     "the same words": lambda text: text,
@@ -96,12 +97,12 @@ def _sentences(run: Run) -> Iterator[str]:
 
 
 def _again(run: Run) -> Iterator[Figure]:
-    """Tell whole conversations a second time, with message ids and then without."""
+    """Tell a person's first and last sessions a second time, with message ids and then without."""
     for mode, tellings in _told_once(run).items():
         ids, none, messages = [0, 0], [0, 0], 0
         for memory, user, person in tellings:
             memory.play(Script.of([person]))
-            sent = conversation(user, person)
+            sent = _some_sessions(conversation(user, person))
             messages += len(sent)
             _add(ids, _added_by(memory, user, sent))
             _add(none, _added_by(memory, user, _without_ids(sent)))
@@ -124,6 +125,12 @@ def _told_once(run: Run) -> dict[str, list[tuple[GoldMemory, str, Person]]]:
         story, user = run.stories("in order")[0]
         found["gold, in order"] = [(run.unjudged, user, story.person)]
     return found
+
+
+def _some_sessions(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    sessions = list(dict.fromkeys(each["session_id"] for each in messages))
+    chosen = {*sessions[:_SESSIONS], *sessions[-_SESSIONS:]}
+    return [each for each in messages if each["session_id"] in chosen]
 
 
 def _added_by(memory: Memory, user: str, messages: list[dict[str, str]]) -> tuple[int, int]:
