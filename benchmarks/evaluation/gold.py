@@ -89,12 +89,12 @@ def _key(message: Mapping[str, Any]) -> Key:
 
 @dataclass(slots=True)
 class Asked:
-    """What the model was asked: calls, and bytes in and out, by task; candidates by new fact."""
+    """What the model was asked: calls, and bytes in and out, by task; and which pairs."""
 
     calls: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
-    candidates: dict[tuple[str, str], set[tuple[str, str]]] = field(default_factory=dict)
+    pairs: set[frozenset[tuple[str, str]]] = field(default_factory=set)
 
     def note(self, document: Mapping[str, Any], received: int, answered: int) -> None:
         task = document["task"]
@@ -102,13 +102,9 @@ class Asked:
         self.received[task] = self.received.get(task, 0) + received
         self.answered[task] = self.answered.get(task, 0) + answered
         for pair in document.get("pairs", ()):
-            new, old = ((pair[side]["content"], pair[side]["at"]) for side in ("new", "old"))
-            self.candidates.setdefault(new, set()).add(old)
+            sides = (pair["new"], pair["old"])
+            self.pairs.add(frozenset((side["content"], side["at"]) for side in sides))
 
     def tokens(self, task: str) -> int:
         """About how many tokens went in and out, at 4 bytes each."""
         return (self.received.get(task, 0) + self.answered.get(task, 0)) // 4
-
-    def most_candidates(self) -> int:
-        """Most old facts that one new fact was compared with by the judge."""
-        return max(map(len, self.candidates.values()), default=0)

@@ -141,11 +141,11 @@ def test_the_judge_knows_links_and_equals_and_nothing_else(new: str, old: str, v
     assert [(each["id"], each["verdict"]) for each in answer["verdicts"]] == [("p1", verdict)]
 
 
-def test_candidates_are_counted_once_for_each_new_fact():
+def test_a_pair_is_counted_once_whichever_way_round_and_however_often():
     asked = Asked()
     asked.note({"task": "judge", "pairs": [pair("n", "a"), pair("n", "b"), pair("m", "a")]}, 40, 8)
-    asked.note({"task": "judge", "pairs": [pair("n", "b"), pair("n", "c")]}, 40, 8)
-    assert asked.most_candidates() == 3
+    asked.note({"task": "judge", "pairs": [pair("b", "n"), pair("n", "c")]}, 40, 8)
+    assert len(asked.pairs) == 4
     assert asked.tokens("judge") == 24
     assert asked.tokens("extract") == 0
 

@@ -76,11 +76,10 @@ def _cost(label: str, people: Sequence[Told], *, judged: bool) -> Iterator[Figur
     """What the model was asked; tokens are counted at four bytes each."""
     messages = sum(_messages(told.person) for told in people)
     if judged:
-        most = max(told.asked.most_candidates() for told in people)
-        facts = sum(len(told.asked.candidates) for told in people)
-        name = "most candidates of one fact"
-        value = float(most) if facts else None
-        yield Figure(NAME, label, name, value, facts, _CANDIDATES, is_count=True)
+        asked = sum(len(told.asked.pairs) for told in people)
+        facts = sum(1 for told in people for _ in told.person.facts())
+        value = asked / facts if asked else None
+        yield Figure(NAME, label, "pairs judged a fact", value, facts, _CANDIDATES, is_count=True)
     for task in ("extract", "judge") if judged else ("extract",):
         tokens = sum(told.asked.tokens(task) for told in people) / max(messages, 1)
         name = f"tokens a user message, {task}"
