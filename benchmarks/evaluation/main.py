@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def read_data(given: Path | None) -> tuple[Data, list[str]]:
     for path in OWN:
         if path.is_file():
             found.add(load(path))
+    now = datetime.now(UTC)
+    moved = [person for person in found.people if person.in_the_past(now) != person]
+    if moved:
+        notes.append(f"moved back in time, since they end after today: {len(moved)} people")
+    found.people = [person.in_the_past(now) for person in found.people]
     return found, notes
 
 

@@ -103,8 +103,13 @@ def replacements(facts: Iterable[GoldFact]) -> dict[str, set[str]]:
 def kept(facts: Iterable[GoldFact]) -> list[str]:
     """Contents that nothing replaces: what must be believed in the end, each once."""
     told = list(facts)
-    gone = replacements(told)
-    return list(dict.fromkeys(fact.content for fact in told if fact.content not in gone))
+    gone = {_plain(old) for old in replacements(told)}
+    return list(dict.fromkeys(fact.content for fact in told if _plain(fact.content) not in gone))
+
+
+def _plain(text: str) -> str:
+    """Without what makes two sentences differ trivially: gold has them with and without a stop."""
+    return " ".join(text.casefold().split()).rstrip(".!")
 
 
 def superseded(links: Mapping[str, set[str]], stored: Stored) -> Iterator[Case]:

@@ -7,9 +7,9 @@ format it came from.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self
 
 Role = Literal["user", "assistant"]
 
@@ -60,6 +60,18 @@ class Person:
         for turn in self.turns:
             for fact in turn.facts:
                 yield turn, fact
+
+    def in_the_past(self, now: datetime) -> Self:
+        """The same, moved back by whole days where any of it would be said after now.
+
+        A memory does not believe a clock that is ahead: such messages would count as said when
+        they arrive, and their order would be lost.
+        """
+        last = max((turn.at for turn in self.turns), default=now)
+        if last < now:
+            return self
+        back = timedelta(days=(last - now).days + 1)
+        return replace(self, turns=tuple(replace(t, at=t.at - back) for t in self.turns))
 
     def updates(self) -> bool:
         """Whether any fact replaces another."""

@@ -148,6 +148,7 @@ GOLD = [GoldFact("old"), GoldFact("new", replaces=("old", "never told")), GoldFa
 def test_links_are_those_of_what_was_told():
     assert metrics.replacements(GOLD) == {"old": {"new"}}
     assert metrics.kept(GOLD) == ["new", "other"]
+    assert metrics.kept([*GOLD, GoldFact("Old.")]) == ["new", "other"]
 
 
 def test_an_update_needs_the_old_one_retired_and_linked():

@@ -160,3 +160,12 @@ def test_a_month_begins_on_its_first_day_and_changes_are_days_apart():
                     assert span.start.at.hour == 0
             for old, new in chain.changes():
                 assert old.start.at < new.start.at - timedelta(days=1)
+
+
+def test_what_would_be_said_tomorrow_is_moved_back_with_all_before_it():
+    turns = tuple(Turn("s", "user", NOON + timedelta(days=day), "x") for day in (0, 9))
+    person = Person("p", turns, exact=True)
+    assert person.in_the_past(NOON + timedelta(days=10)) is person
+    first, last = person.in_the_past(NOON + timedelta(days=2)).turns
+    assert last.at < NOON + timedelta(days=2)
+    assert last.at - first.at == timedelta(days=9)
