@@ -62,6 +62,14 @@ Follow = Annotated[bool, typer.Option(help="Go on with what happens, until Ctrl-
 DefaultUser = Annotated[str | None, typer.Option(help="user_id of lines that name none.")]
 DefaultSession = Annotated[str | None, typer.Option(help="session_id of lines that name none.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until every message has settled.")]
+Evaluations = Annotated[list[str] | None, typer.Argument(help="Names; default: all.")]
+EvalData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="A file or folder of conversations; default: ../shared/data, if it is there."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Draws the made-up people and the noise.")]
 Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names; default: all.")]
 User = Annotated[str, typer.Argument(help="Your own id of the user.")]
 Query = Annotated[str, typer.Argument(help="A question or a few words.")]
@@ -143,6 +151,29 @@ def bench(names: Benchmarks = None) -> None:
     from services.console import benching
 
     benching.bench(names or [])
+
+
+@command(
+    app,
+    "memoire eval slots history",
+    "memoire eval updates --data conversations.jsonl",
+    "memoire eval --json > figures.json",
+    panel=SERVERS,
+    name="eval",
+)
+def evaluate(
+    names: Evaluations = None, data: EvalData = None, seed: Seed = 1, as_json: AsJson = False
+) -> None:
+    """Measure how good the memory is, on an instance of its own: figures beside their aims.
+
+    Without names all of slots, history, updates, duplicates and rules, which takes some minutes.
+    Needs the project's checkout; formats of data and what the figures mean: docs/evaluation.md.
+    Exit code 1: an aim is missed.
+    """
+    from services.console import evaluating
+
+    met = evaluating.evaluate(names or [], data, seed=seed, as_json=as_json)
+    raise typer.Exit(0 if met else 1)
 
 
 # ---- what the pipeline is doing

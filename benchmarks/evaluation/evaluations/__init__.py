@@ -1,0 +1,20 @@
+"""The evaluations by name: each a module with `measure(run)`.
+
+A recall evaluation belongs here as `recall`: a module beside the others and a line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.evaluation.evaluations import duplicates, history, rules, slots, updates
+from benchmarks.evaluation.figures import Figure
+from benchmarks.evaluation.run import Run
+
+EVALUATIONS: Mapping[str, Callable[[Run], list[Figure]]] = {
+    slots.NAME: slots.measure,
+    history.NAME: history.measure,
+    updates.NAME: updates.measure,
+    duplicates.NAME: duplicates.measure,
+    rules.NAME: rules.measure,
+}
