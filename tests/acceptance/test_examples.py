@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.instance import Instance, environment, running, wait_for
+from tests.acceptance.test_replay import model_server
+from tests.fakes.chat_server import ChatServer
 from tests.unit.test_cli_help import ALL, examples
 
 pytestmark = pytest.mark.timeout(120)
 
 ENDLESS = ("memoire up", "memoire run", "memoire tail")
 """They run until Ctrl-C."""
-ELSEWHERE = ("memoire demo", "memoire bench")
-"""The demo has a test of its own; a benchmark takes minutes, and its names are checked below."""
+ELSEWHERE = ("memoire demo", "memoire bench", "memoire eval")
+"""They have tests of their own, or take minutes; the names they are given are checked below."""
 
 LINES = [line for command in ALL.values() for line in examples(command)]
 ONCE = [
@@ -38,15 +40,22 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     message = json.dumps({"user_id": "ana", "content": "I live in Lisbon and I have a dog"})
     (folder / "chats.jsonl").write_text(message + "\n")
     (folder / "old.jsonl.gz").write_bytes(gzip.compress(message.encode()))
-    with running(folder / ".memoire") as instance:
+    with running(folder / ".memoire", MEMOIRE_EXTRACTOR="rules") as instance:
         instance.say("I live in Lisbon")
         yield instance
 
 
-def shell(instance: Instance, line: str) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def model() -> Iterator[ChatServer]:
+    with model_server() as server:
+        yield server
+
+
+def shell(instance: Instance, line: str, **settings: str) -> subprocess.Popen[str]:
     """Start a line in the folder that holds the instance's data, as a user's shell would."""
     status = instance.status()
     env = environment(
+        **settings,
         MEMOIRE_DATABASE_URL=status["database_url"],
         MEMOIRE_REDIS_URL=status["redis_url"],
         PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -86,9 +95,10 @@ def _dead_letter(instance: Instance) -> str:
 
 
 @pytest.mark.parametrize("line", ONCE)
-def test_an_example_of_the_help_does_what_it_says(instance: Instance, line: str):
+def test_an_example_of_the_help_does_what_it_says(instance: Instance, model: ChatServer, line: str):
     """It ends with 0, and nothing it prints is an error."""
-    process = shell(instance, filled_in(instance, line))
+    by_model = {"MEMOIRE_LLM_BASE_URL": model.url} if "--prompt" in line else {}
+    process = shell(instance, filled_in(instance, line), **by_model)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
     assert "Traceback" not in printed
@@ -117,8 +127,11 @@ def test_an_endless_example_runs_until_ctrl_c(instance: Instance, line: str, tmp
     assert process.returncode == 0, said + rest
 
 
-def test_benchmarks_named_in_the_help_exist():
+def test_benchmarks_and_evaluations_named_in_the_help_exist():
+    from benchmarks.evaluation.main import EVALUATIONS
     from benchmarks.scenarios import SCENARIOS
 
-    named = [line.split()[2:] for line in LINES if line.startswith("memoire bench")]
-    assert {name for names in named for name in names} <= SCENARIOS.keys()
+    for command, known in (("bench", set(SCENARIOS)), ("eval", set(EVALUATIONS))):
+        lines = [line for line in LINES if line.startswith(f"memoire {command} ")]
+        words = [line.partition(" --")[0].split()[2:] for line in lines]
+        assert {name for names in words for name in names} <= known
