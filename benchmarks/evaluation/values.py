@@ -23,13 +23,23 @@ class Value:
 
 
 def changing_slots() -> list[SlotSpec]:
-    """The catalogue's slots of one whose value changes in a life and stays until it does."""
+    """The catalogue's slots of one whose value changes in a life and stays until it does.
+
+    A kind of value that `values.toml` does not list (a wedding day, yes or no) is left out.
+    """
     lasting = _document()["lasting"]
     return [
         spec
         for spec in catalogue().values()
-        if spec.cardinality == "one" and spec.lasts is None and spec.name not in lasting
+        if spec.cardinality == "one"
+        and spec.lasts is None
+        and spec.name not in lasting
+        and _has_values(spec)
     ]
+
+
+def _has_values(spec: SlotSpec) -> bool:
+    return spec.name in _document()["slot"] or spec.kind in _document()["kind"]
 
 
 def values_of(spec: SlotSpec) -> list[Value]:
