@@ -48,7 +48,7 @@ class DeduperStage(RowsStage):
         self._remembered = Remembered()
         self._read_fresh = Together(self._read_many)
         self._read_comparands = Together(self._read_comparands_of)
-        self._commit = Together(partial(store.commit, db))
+        self._commit = Together(partial(store.commit, db, at_point=at_point))
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return by_user(refs)
