@@ -74,8 +74,16 @@ def read(database_url: str, redis_url: str) -> Readings:
             return connection.execute(statement.encode()).fetchall()
 
         readings = Readings(
-            messages=rows("SELECT * FROM chat_logs"),
-            facts=rows("SELECT * FROM memory_facts"),
+            messages=rows(
+                """SELECT tenant_id, user_id, id, session_id, message_key, role, content, said_at,
+                          recorded_at, state, extraction_id, retry_at::text AS retry_at
+                     FROM chat_logs"""),
+            facts=rows(
+                """SELECT tenant_id, user_id, id, content, subject, slot, value_key, claim,
+                          temporal_state, source_message_ids, ordinal, state, standing,
+                          canonical_id, believed, planned_for, planned_since, superseded_by,
+                          evidence_count, retry_at::text AS retry_at
+                     FROM memory_facts"""),
             settled_events=_counted(rows(
                 """SELECT fact_id AS key, count(*) AS n FROM events
                     WHERE event = 'fact.settled' GROUP BY fact_id""")),

@@ -16,6 +16,7 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.broker import connect_redis
 from shared.topology import MESSAGES
 from tests.chaos.accounts import Accounts
 from tests.chaos.instance import ADMIN_KEY, Instance
@@ -54,9 +55,7 @@ class Clients:
 
     async def _work(self, way: str) -> None:
         queue = self._queues[way]
-        redis = Redis.from_url(
-            self._instance.proxied_redis_url, socket_timeout=2, socket_connect_timeout=2, retry=None
-        )
+        redis = connect_redis(self._instance.proxied_redis_url, timeout_seconds=2)
         headers = {"X-API-Key": ADMIN_KEY}
         async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUT_SECONDS) as http:
             while (said := await queue.get()) is not None:
