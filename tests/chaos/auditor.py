@@ -34,8 +34,7 @@ class Readings:
     messages: list[dict[str, Any]]
     facts: list[dict[str, Any]]
     settled_events: Counter[UUID]
-    extracted_by: Counter[str]
-    """Finished extractions whose stored answer speaks of a message."""
+    paid_extractions: int
     vectors: Counter[UUID]
     jobs: Counter[str]
     dead: list[dict[str, Any]]
@@ -80,18 +79,15 @@ def read(database_url: str, redis_url: str) -> Readings:
                      FROM chat_logs"""),
             facts=rows(
                 """SELECT tenant_id, user_id, id, content, subject, slot, value_key, claim,
-                          temporal_state, source_message_ids, ordinal, state, standing,
+                          temporal_state, source_message_ids, ordinal, extraction_id, state, standing,
                           canonical_id, believed, planned_for, planned_since, superseded_by,
                           evidence_count, retry_at::text AS retry_at
                      FROM memory_facts"""),
             settled_events=_counted(rows(
                 """SELECT fact_id AS key, count(*) AS n FROM events
                     WHERE event = 'fact.settled' GROUP BY fact_id""")),
-            extracted_by=_counted(rows(
-                """SELECT m AS key, count(DISTINCT e.id) AS n
-                     FROM extractions e, jsonb_array_elements(e.answer->'facts') AS f,
-                          jsonb_array_elements_text(f->'source_message_ids') AS m
-                    WHERE e.state = 'done' GROUP BY m""")),
+            paid_extractions=rows(
+                "SELECT count(*) AS n FROM extractions WHERE answer IS NOT NULL")[0]["n"],
             vectors=_counted(rows(
                 "SELECT fact_id AS key, count(*) AS n FROM fact_vectors GROUP BY fact_id")),
             jobs=_counted(rows("SELECT state AS key, count(*) AS n FROM jobs GROUP BY state")),
@@ -219,12 +215,20 @@ def _effects(readings: Readings, findings: Findings) -> None:
     for row in readings.facts:
         if row["state"] == "settled" and not readings.settled_events[row["id"]]:
             findings.note(findings.lost, "no settled event", row["id"])
-    for message, count in readings.extracted_by.items():
-        if count > 1:
+    for message, extractions in _extractions_of(readings.facts).items():
+        if len(extractions) > 1:
             findings.note(findings.double, "extracted twice", message)
     for fact, count in readings.vectors.items():
         if count > 1:
             findings.note(findings.double, "two vectors", fact)
+
+
+def _extractions_of(facts: Iterable[dict[str, Any]]) -> dict[UUID, set[UUID]]:
+    """The extractions that each message's facts come from: one, or it was committed twice."""
+    found: dict[UUID, set[UUID]] = {}
+    for row in facts:
+        found.setdefault(row["source_message_ids"][0], set()).add(row["extraction_id"])
+    return found
 
 
 # ---- beliefs

@@ -77,7 +77,6 @@ def run(seed: int, profile: Profile, data: Path, kinds: list[Kind] | None = None
         redriven=chaos.redriven,
         model_calls=model.calls,
         paid_calls=model.paid_calls,
-        wasted_calls=report.wasted(model.answered),
         seconds=round(time.monotonic() - begun, 1),
         settled_after=settled_after,
     )

@@ -192,7 +192,8 @@ def _repeatable(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[b
     return [
         (entry_id, fields)
         for entry_id, fields in entries
-        if b"message_id" in fields or (b"at" in fields and b"content" not in fields)
+        if {b"message_id", b"timestamp"} <= fields.keys()  # else it would be another message,
+        or (b"at" in fields and b"content" not in fields)  # or said at another time
     ]
 
 

@@ -91,6 +91,7 @@ def build(
         p99=quantile(took, 0.99),
         max=quantile(took, 1.0),
         ingest_p95_ms=quantile(accounts.ingest_ms, 0.95),
+        wasted_calls=known["paid_calls"] - readings.paid_extractions,
         fenced_commits=_logged(data, "extractor", "commits fenced", "sessions"),
         **known,
     )
@@ -116,7 +117,3 @@ def log_lines(data: Path, process: str) -> Iterator[dict[str, Any]]:
                 except ValueError:  # half a line of a process that was killed
                     continue
 
-
-def wasted(extracted: Counter[str]) -> int:
-    """Messages that a model answered for more than once."""
-    return sum(count - 1 for count in extracted.values())
