@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+RINGS = "chaos:rings"
+"""Where `counted_sweep` counts."""
+
 
 def no_claim() -> None:
     """The superseder settles what it is told to, settled already or not."""
@@ -97,6 +100,21 @@ def slow_embedder() -> None:
     _replace(EmbedderStage, "process", late)
 
 
+def counted_sweep() -> None:
+    """No sabotage: how many bells were rung again is written down in Redis."""
+    from services.maintenance.sweeper import Sweeper  # noqa: PLC0415
+
+    sweep = Sweeper.sweep
+
+    async def counted(self: Sweeper) -> int:
+        rung = await sweep(self)
+        if rung:
+            await self._redis.incrby(RINGS, rung)
+        return rung
+
+    _replace(Sweeper, "sweep", counted)
+
+
 def hangs_at_commit() -> None:
     """No sabotage: every stage stops for good where it is about to commit."""
     from services.superseder import store  # noqa: PLC0415
@@ -120,6 +138,7 @@ SABOTAGES: dict[str, Callable[[], None]] = {
         no_durable_intake,
         slow_fold,
         slow_embedder,
+        counted_sweep,
         hangs_at_commit,
     )
 }
