@@ -32,11 +32,11 @@ def main() -> int:
     kinds = [kind for kind in KINDS if not given.only or given.only in kind.name]
     data = Path(tempfile.mkdtemp(prefix="memoire-chaos-"))
     report = run(given.seed, profile, data / "data", kinds)
-    print(report.line())
+    print(report.line())  # noqa: T201
     if report.clean and report.settled_after is not None:
         shutil.rmtree(data, ignore_errors=True)
         return 0
-    print(f"kept for a look: {data}", file=sys.stderr)
+    print(f"kept for a look: {data}", file=sys.stderr)  # noqa: T201
     return 1
 
 

@@ -38,10 +38,10 @@ def stop(child: BaseProcess, within_seconds: float = 10.0) -> int | None:
 
 
 def _run(process: str, env: Mapping[str, str], sabotages: tuple[str, ...]) -> None:
-    from services.composition import run_process  # noqa: PLC0415
-    from shared.observability import configure_logging  # noqa: PLC0415
-    from shared.settings import Settings  # noqa: PLC0415
-    from tests.chaos import sabotage  # noqa: PLC0415
+    from services.composition import run_process
+    from shared.observability import configure_logging
+    from shared.settings import Settings
+    from tests.chaos import sabotage
 
     os.environ.update(env)
     for name in sabotages:

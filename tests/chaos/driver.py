@@ -108,9 +108,7 @@ class Run:
         instance.add(members())
         self._accounts.faults["clock an hour off"] = 2
         await ready(instance)
-        story = tell(
-            self._seed, profile.messages, profile.users, poison_share=profile.poison_share
-        )
+        story = tell(self._seed, profile.messages, profile.users, poison_share=profile.poison_share)
         clients = Clients(instance, self._accounts, self._seed)
         jobs = asyncio.create_task(self._ask_for_jobs())
         sending = asyncio.create_task(clients.send(story, profile.messages / profile.lasting))
@@ -188,7 +186,7 @@ async def _until_done(inject: Callable[[], Awaitable[None]]) -> None:
     for _ in range(50):
         try:
             await inject()
-        except Exception as error:  # noqa: BLE001  a server that is away is no failure of the run
+        except Exception as error:
             if "redis" not in type(error).__module__ and not isinstance(error, OSError):
                 raise
             await asyncio.sleep(0.2)
@@ -212,10 +210,10 @@ async def _backlog(instance: Instance) -> int:
 
 
 def _lengths(redis_url: str) -> list[int]:
-    from redis import Redis  # noqa: PLC0415
-    from redis.exceptions import RedisError  # noqa: PLC0415
+    from redis import Redis
+    from redis.exceptions import RedisError
 
-    from shared.topology import STAGES  # noqa: PLC0415
+    from shared.topology import STAGES
 
     try:
         with Redis.from_url(redis_url, socket_timeout=2, retry=None) as redis:

@@ -9,10 +9,9 @@ import asyncio
 import random
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from collections.abc import AsyncIterator
 
 import psycopg
 from redis.asyncio import Redis
@@ -132,11 +131,10 @@ async def redis_clients_killed(ground: Ground) -> None:
 
 async def redis_emptied(ground: Ground) -> None:
     """FLUSHALL; what was an entry and nothing else at that instant is written down."""
-    async with ground.redis() as redis:
-        async with redis.pipeline(transaction=True) as transaction:
-            transaction.xrange(MESSAGES)
-            transaction.flushall()
-            entries, _ = await transaction.execute()
+    async with ground.redis() as redis, redis.pipeline(transaction=True) as transaction:
+        transaction.xrange(MESSAGES)
+        transaction.flushall()
+        entries, _ = await transaction.execute()
     _sweep_away(ground, entries)
 
 

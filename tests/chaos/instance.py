@@ -95,7 +95,7 @@ class Instance:
     def add(self, members: Sequence[Member]) -> None:
         """Have these run too, from the next tick on."""
         for member in members:
-            taken = {label for label in (*self._children, *(x for x, _ in self._wanted))}
+            taken = {*self._children, *(label for label, _ in self._wanted)}
             numbers = (n for n in range(1, 1_000) if f"{member.process}-{n}" not in taken)
             self._wanted.append((f"{member.process}-{next(numbers)}", member))
 

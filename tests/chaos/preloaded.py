@@ -2,17 +2,4 @@
 
 import openai  # noqa: F401
 
-import services.composition
-import services.deduper.consumer
-import services.embedder.consumer
-import services.extractor.consumer
-import services.extractor.extractors
-import services.extractor.intake
-import services.extractor.session
-import services.gateway.app
-import services.maintenance.consumer
-import services.maintenance.sweeper
-import services.superseder.consumer
-import shared.embeddings
-import shared.llm
 import tests.chaos.sabotage  # noqa: F401

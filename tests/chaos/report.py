@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,4 +115,3 @@ def log_lines(data: Path, process: str) -> Iterator[dict[str, Any]]:
                     yield json.loads(text)
                 except ValueError:  # half a line of a process that was killed
                     continue
-

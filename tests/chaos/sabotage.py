@@ -17,7 +17,7 @@ RINGS = "chaos:rings"
 
 def no_claim() -> None:
     """The superseder settles what it is told to, settled already or not."""
-    from services.superseder import store  # noqa: PLC0415
+    from services.superseder import store
 
     _rewrite(
         store.queries,
@@ -28,32 +28,32 @@ def no_claim() -> None:
 
 
 def no_sweep() -> None:
-    from services.maintenance.sweeper import Sweeper  # noqa: PLC0415
+    from services.maintenance.sweeper import Sweeper
 
     _replace(Sweeper, "sweep", _nothing)
 
 
 def sweep_whatever_is_open() -> None:
     """The sweep asks no stream what it still holds."""
-    from services.maintenance.sweeper import Sweeper  # noqa: PLC0415
+    from services.maintenance.sweeper import Sweeper
 
     _replace(Sweeper, "_oldest_bell", _nothing)
 
 
 def no_claimer() -> None:
-    from shared.delivery import Delivery  # noqa: PLC0415
+    from shared.delivery import Delivery
 
     _replace(Delivery, "claim_abandoned", _nothing)
 
 
 def no_lease_renewal() -> None:
-    from services.extractor.session import SessionWork  # noqa: PLC0415
+    from services.extractor.session import SessionWork
 
     _replace(SessionWork, "keep_leases", _nothing)
 
 
 def no_user_lock() -> None:
-    from shared.ledger import store as ledger  # noqa: PLC0415
+    from shared.ledger import store as ledger
 
     async def everybody(_tx: object, _scope: str, users: Any) -> set[Any]:
         return set(users)
@@ -63,7 +63,7 @@ def no_user_lock() -> None:
 
 def no_durable_intake() -> None:
     """Messages from Redis are acknowledged before the disk has them."""
-    from services.extractor.intake import Intake  # noqa: PLC0415
+    from services.extractor.intake import Intake
 
     store = Intake._store
 
@@ -76,7 +76,7 @@ def no_durable_intake() -> None:
 
 def slow_fold() -> None:
     """No sabotage: the fold takes longer between reading and writing, so that two can meet."""
-    from shared.ledger import store as ledger  # noqa: PLC0415
+    from shared.ledger import store as ledger
 
     write = ledger._write
 
@@ -89,7 +89,7 @@ def slow_fold() -> None:
 
 def slow_embedder() -> None:
     """No sabotage: a consumer that is slower than what it is sent."""
-    from services.embedder.consumer import EmbedderStage  # noqa: PLC0415
+    from services.embedder.consumer import EmbedderStage
 
     process = EmbedderStage.process
 
@@ -102,7 +102,7 @@ def slow_embedder() -> None:
 
 def counted_sweep() -> None:
     """No sabotage: how many bells were rung again is written down in Redis."""
-    from services.maintenance.sweeper import Sweeper  # noqa: PLC0415
+    from services.maintenance.sweeper import Sweeper
 
     sweep = Sweeper.sweep
 
@@ -117,7 +117,7 @@ def counted_sweep() -> None:
 
 def hangs_at_commit() -> None:
     """No sabotage: every stage stops for good where it is about to commit."""
-    from services.superseder import store  # noqa: PLC0415
+    from services.superseder import store
 
     async def never(*_: Any, **__: Any) -> None:
         with suppress(asyncio.CancelledError):

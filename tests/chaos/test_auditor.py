@@ -104,7 +104,9 @@ def arrivals(*contents: str) -> list[Arrival]:
 
 
 def test_the_oracle_believes_what_was_said_last() -> None:
-    facts = expected_facts(arrivals("home_city=Oslo holds current", "home_city=Quito holds current"))
+    facts = expected_facts(
+        arrivals("home_city=Oslo holds current", "home_city=Quito holds current")
+    )
     standings = expected_standings(facts)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     believed = [facts[f].observation.value for f, s in standings.items() if is_believed(s, now)]

@@ -71,7 +71,9 @@ async def test_a_slow_consumer_is_not_rung_at(bench: Workbench, off: tuple[str, 
 
 
 @switched_off("no_claimer")
-async def test_what_a_dead_worker_held_is_taken_over(bench: Workbench, off: tuple[str, ...]) -> None:
+async def test_what_a_dead_worker_held_is_taken_over(
+    bench: Workbench, off: tuple[str, ...]
+) -> None:
     bench.start_all(without=["superseder"])
     doomed = bench.start("superseder", "hangs_at_commit")
     await bench.store(story(8, 6))
