@@ -10,7 +10,7 @@ import asyncio
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class Provider:
     """Where it listens, what it does wrong just now, and what it was paid for."""
 
     delay_seconds: float = 0.0
-    delay_of: Callable[[dict[str, Any]], float] = lambda _document: 0.0
+    embedding_delay_seconds: float = 0.0
     fault: Fault | None = None
     calls: int = 0
     answered: Counter[str] = field(default_factory=Counter)
@@ -80,7 +80,7 @@ class Provider:
         self.calls += 1
         self.under_way += 1
         try:
-            await asyncio.sleep(self.delay_seconds + self.delay_of(document))
+            await asyncio.sleep(self.delay_seconds)
             if self.fault and self.fault != "drip":
                 return await self._misbehave(self.fault, _completion(document), writer)
             if self.fault == "drip":
@@ -95,6 +95,7 @@ class Provider:
         return True
 
     async def _embeddings(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(self.embedding_delay_seconds)
         if self.fault:
             return await self._misbehave(self.fault, _embedded(body), writer)
         await _send(writer, 200, _embedded(body))
