@@ -1,7 +1,7 @@
 """Time as the rest of the code sees it: injected, always in UTC, always aware.
 
-A test hook: with `MEMOIRE_CLOCK_AHEAD_SECONDS` a process lives that far in the future, or in the past.
-No time of a row and no order of events depends on it: PostgreSQL's clock says when.
+A test hook: `MEMOIRE_CLOCK_AHEAD_SECONDS` lets a process live that far in the future, or in the
+past. No time of a row and no order of events depends on it: PostgreSQL's clock says when.
 """
 
 from __future__ import annotations
