@@ -59,8 +59,8 @@ async def test_a_lost_bell_is_rung_again(bench: Workbench, off: tuple[str, ...])
 @switched_off("sweep_whatever_is_open")
 async def test_a_slow_consumer_is_not_rung_at(bench: Workbench, off: tuple[str, ...]) -> None:
     """Two sweepers watch a backlog that is older than their patience, and ring nothing again."""
-    patient = {"MEMOIRE_LOST_AFTER_SECONDS": "1.5"}
-    bench.start_all("slow_embedder", without=["sweeper"], MEMOIRE_READ_BATCH="1")
+    patient = {"MEMOIRE_LOST_AFTER_SECONDS": "3", "MEMOIRE_LEASE_SECONDS": "20"}
+    bench.start_all("slow_embedder", without=["sweeper"], MEMOIRE_READ_BATCH="1", **patient)
     for _ in range(2):
         bench.start("sweeper", "counted_sweep", *off, **patient)
     await bench.store(story(7, 24, users=24))
