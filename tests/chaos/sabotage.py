@@ -81,7 +81,7 @@ def slow_fold() -> None:
     write = ledger._write
 
     async def late(tx: Any, changes: Any) -> None:
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.1)
         await write(tx, changes)
 
     _replace(ledger, "_write", late)
