@@ -22,7 +22,7 @@ from tests.chaos.sabotage import RINGS
 from tests.chaos.workbench import Workbench, story, until
 from tests.chaos.world import Said
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(120)]
 
 
 def switched_off(sabotage: str) -> Any:
