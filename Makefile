@@ -34,6 +34,9 @@ up: setup  ## Run everything on this machine, until Ctrl-C
 test: setup  ## Run all tests (ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
 
+chaos: setup  ## Kill, stop, empty and cut everything, and count what it cost (some minutes)
+	$(BIN)/python -m pytest tests/chaos -m "not nightly" $(ARGS)
+
 lint: setup  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -52,4 +55,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test lint types check format clean
+.PHONY: help setup demo up test chaos lint types check format clean

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from faststream import AckPolicy, Context
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import BatchStreamMessage, RedisBatchStreamMessage
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -27,9 +28,24 @@ RawEntry = tuple[str, dict[bytes, bytes]]
 SOCKET_TIMEOUT_SECONDS = 5.0  # without one, a half-open connection hangs for hours
 
 
+class _Connection(Connection):
+    """A connection whose end is always a ConnectionError.
+
+    Writing to one that was reset a moment ago, uvloop raises RuntimeError, which nobody who expects
+    an outage catches: it ended the gateway's bell ringer and whole stages.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            raise RedisConnectionError(str(error)) from error
+
+
 def connect_redis(url: str, *, timeout_seconds: float = SOCKET_TIMEOUT_SECONDS) -> Redis:
+    ours: Any = {"connection_class": _Connection} if urlsplit(url).scheme == "redis" else {}
     return Redis.from_url(
-        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, **ours
     )
 
 

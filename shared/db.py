@@ -7,20 +7,27 @@ rings again. What an outsider was told must be durable.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import select
+import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection, OperationalError, sql
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+log = structlog.get_logger()
+
 Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 
+_GRACE_SECONDS = 2.0
 _WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_mergejoin")
 
 
@@ -37,7 +44,9 @@ class Database:
         statement_timeout_ms: int = 30_000,
         name: str = "memoire",
     ) -> None:
-        """`by_key`: every statement finds its rows by key, so no plan may read a whole table.
+        """A server that says nothing for longer than any statement may take has gone.
+
+        `by_key`: every statement finds its rows by key, so no plan may read a whole table.
 
         Statements are planned while tables are small and kept; without this a stage that starts on
         an empty database reads all of it for every batch until statistics are gathered.
@@ -50,6 +59,7 @@ class Database:
             "idle_in_transaction_session_timeout": "15000",
             "timezone": "UTC",
         }
+        self._silence_seconds = statement_timeout_ms / 1000 + _GRACE_SECONDS
         if by_key:
             self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
@@ -75,8 +85,23 @@ class Database:
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in self._settings.items()
         )
-        await connection.execute(settings)
-        await register_vector_async(connection)
+        async with self._watched(connection):
+            await connection.execute(settings)
+            await register_vector_async(connection)
+
+    @asynccontextmanager
+    async def _watched(self, connection: AsyncConnection[TupleRow]) -> AsyncIterator[None]:
+        """Hang up when a block takes longer than the server's own timeouts allow.
+
+        They end what is slow; only a network that swallows everything, or a server that was
+        stopped, outlasts them, and then nothing else would ever wake who waits.
+        """
+        loop = asyncio.get_running_loop()
+        watch = loop.call_later(self._silence_seconds, _hang_up, connection)
+        try:
+            yield
+        finally:
+            watch.cancel()
 
     @asynccontextmanager
     async def transaction(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
@@ -84,14 +109,28 @@ class Database:
 
         Raises psycopg.OperationalError (PoolTimeout) when no connection comes in time.
         """
-        async with self._pool.connection(timeout_seconds) as connection, connection.transaction():
+        async with (
+            self._pool.connection(timeout_seconds) as connection,
+            self._watched(connection),
+            connection.transaction(),
+        ):
             yield Transaction(connection)
 
     @asynccontextmanager
     async def autocommit(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
         """Run statements that each are a transaction: one round trip instead of three."""
-        async with self._pool.connection(timeout_seconds) as connection:
+        async with self._pool.connection(timeout_seconds) as connection, self._watched(connection):
             yield Transaction(connection)
+
+
+def _hang_up(connection: AsyncConnection[TupleRow]) -> None:
+    """Shut the socket: who waits for an answer gets an OperationalError at once."""
+    log.warning("PostgreSQL says nothing any more: hanging up")
+    with (
+        suppress(OSError, OperationalError),
+        socket.socket(fileno=os.dup(connection.fileno())) as end,
+    ):
+        end.shutdown(socket.SHUT_RDWR)
 
 
 async def _still_open(connection: AsyncConnection[TupleRow]) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from uuid import UUID, uuid5
+
+from shared.clock import now_ns
 
 _NAMESPACE = UUID("6d656d6f-6972-4e00-8000-000000000000")
 _SEPARATOR = "\x1f"  # no identifier of a caller may contain a control character
@@ -23,7 +24,7 @@ class _Ticks:
 
     def next(self) -> int:
         with self._lock:
-            self._last = max(self._last + 1, time.time_ns() * 4096 // 1_000_000)
+            self._last = max(self._last + 1, now_ns() * 4096 // 1_000_000)
             return self._last
 
 

@@ -125,4 +125,8 @@ class StageProcess:
                 log.info("consumer group created", stream=stream)
             if not subscriber.running and not self.delivery.stopping:
                 await self._broker.connect()
+                # Should Redis be emptied since then, FastStream creates the group: at the end,
+                # unless told otherwise. What waits would be skipped, and since its bells are still
+                # there, the sweep would never call its rows lost.
+                subscriber.last_id = "0"
                 await subscriber.start()

@@ -64,7 +64,7 @@ class DeduperStage(RowsStage):
         self._remembered = Remembered()
         self._read_fresh = Together(self._read_many)
         self._read_comparands = Together(self._read_comparands_of)
-        self._commit = Together(partial(store.commit, db))
+        self._commit = Together(partial(store.commit, db, at_point=at_point))
 
     def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
         """Part a batch by user where a model is asked: nobody waits for another's answer."""

@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row
 from shared.events import Announcement, bells_for
 from shared.failures.store import RowRef, keys_of
@@ -76,7 +77,9 @@ async def read_comparands(
     return {user: found.get(user, NOTHING) for user in users}
 
 
-async def commit(db: Database, compared: Sequence[Compared]) -> list[list[Announcement] | None]:
+async def commit(
+    db: Database, compared: Sequence[Compared], at_point: AtPoint = ignore_point
+) -> list[list[Announcement] | None]:
     """Move facts on and store the verdicts, in one transaction under each user's lock.
 
     Answers with one list of announcements per user; None for a user who is somebody else's just
@@ -84,6 +87,7 @@ async def commit(db: Database, compared: Sequence[Compared]) -> list[list[Announ
     """
     keys = [one.snapshot.user for one in compared]
     async with db.transaction() as tx:
+        at_point("begin")
         locked = await try_lock_users(tx, _LOCK, keys)
         ours = [one for one in compared if one.snapshot.user in locked]
         versions = [one.snapshot.version for one in ours]
@@ -95,8 +99,11 @@ async def commit(db: Database, compared: Sequence[Compared]) -> list[list[Announ
         ours = [one for one in ours if one.snapshot.user in grown]
         refs = [ref for one in ours for ref in one.snapshot.refs]
         moved = await tx.rows(queries["claim"], keys_of(refs))
+        at_point("moved")
         if any(one.verdicts for one in ours):
             await tx.execute(queries["save_verdicts"], _verdict_columns(ours))
+        at_point("written")
+    at_point("committed")
     bells = _by_user(moved)
     return [
         [(COMPARED, bell) for bell in bells_for(bells.get(key, ()))] if key in grown else None

@@ -89,6 +89,7 @@ class SessionWork:
         """Work until nothing waits in the session, or another worker holds it."""
         announcements: list[Announcement] = []
         while True:
+            self._at_point("reserve")
             held = await self._reserve(bell)
             if held is None:
                 return announcements
@@ -169,7 +170,7 @@ class SessionWork:
     async def _commit_many(self, finished: Sequence[Finished]) -> Sequence[list[Announcement]]:
         """Commit durably what was paid for; what rules found costs nothing to find again."""
         db = self._durable if self._extractor.paid else self._db
-        return await store.commit(db, finished, self._extractor.provenance)
+        return await store.commit(db, finished, self._extractor.provenance, self._at_point)
 
     # ---- time
 

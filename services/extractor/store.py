@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from psycopg.types.json import Jsonb
 
 from services.extractor.facts import SourceMessage, Validated, in_generation
 from services.extractor.turns import ChatTurn, KnownFact
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, SessionBell
 from shared.facts.store import insert_facts
@@ -23,6 +25,7 @@ from shared.ids import time_ordered_id
 from shared.sql import Queries
 
 queries = Queries("services.extractor")
+log = structlog.get_logger()
 
 STAGE = "extractor"
 _CONTEXT_MESSAGES = 6
@@ -183,16 +186,21 @@ def _surroundings_of(row: Row) -> Surroundings:
 
 
 async def commit(
-    db: Database, finished: Sequence[Finished], provenance: Provenance
+    db: Database,
+    finished: Sequence[Finished],
+    provenance: Provenance,
+    at_point: AtPoint = ignore_point,
 ) -> list[list[Announcement]]:
     """Insert the facts of messages that are still their reservation's, and close these.
 
     The first to commit wins: a reservation that somebody closed in the meantime writes nothing.
     """
     async with db.transaction() as tx:
+        at_point("begin")
         open_ids = await _lock_open(tx, [one.held for one in finished], any_worker=True)
         ours = [one for one in finished if one.held.id in open_ids]
         moved = await _finish_messages(tx, ours)
+        at_point("moved")
         facts = [
             in_generation(fact, moved[fact.source_message_ids[0]])
             for one in ours
@@ -200,7 +208,12 @@ async def commit(
             if moved.keys() >= set(fact.source_message_ids)
         ]
         announcements = await insert_facts(tx, facts)
+        at_point("written")
         await _close(tx, ours, "done", provenance)
+        at_point("saved")
+    at_point("committed")
+    if fenced := len(finished) - len(ours):
+        log.info("commits fenced: somebody else was first", sessions=fenced)
     return [announcements if index == 0 else [] for index in range(len(finished))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from services.maintenance import store
@@ -44,4 +45,5 @@ class MaintenanceStage(RowsStage):
     async def _run(self, tenant: str, user: str, job: UUID, kind: JobKind) -> list[Announcement]:
         if kind != "consolidate":
             raise PoisonError(f"this version does not know the job {kind!r}")
-        return await when_free(lambda: store.consolidate(self._db, tenant, user, job), user)
+        run = partial(store.consolidate, self._db, tenant, user, job, self._at_point)
+        return await when_free(run, user)

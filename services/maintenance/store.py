@@ -11,6 +11,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from services.maintenance.profile import KnownFact, write_profile
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for, session_bells_for
 from shared.ledger import store as ledger
@@ -111,7 +112,9 @@ async def requested_jobs(
     return [(row["id"], row["kind"]) for row in rows]
 
 
-async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[Announcement] | None:
+async def consolidate(
+    db: Database, tenant: str, user: str, job: UUID, at_point: AtPoint = ignore_point
+) -> list[Announcement] | None:
     """Fold everything of a user anew, and write their profile.
 
     What the cache says is again what the law says. None when another transaction is rewriting the
@@ -119,18 +122,24 @@ async def consolidate(db: Database, tenant: str, user: str, job: UUID) -> list[A
     """
     params: dict[str, Any] = {"tenant": tenant, "user": user, "id": job}
     async with db.transaction() as tx:
+        at_point("begin")
         if not await ledger.try_lock_users(tx, ledger.BELIEFS, [(tenant, user)]):
             return None
         if await tx.row(queries["finish_job"], {**params, "result": None}) is None:
             return []
+        at_point("moved")
         attributes = [((tenant, user), a) for a in await ledger.attributes_of(tx, tenant, user)]
         free_text = await ledger.free_text_of(tx, tenant, user)
         changes = await ledger.refold(tx, attributes, free_text)
         written = await _write_profile(tx, tenant, user)
         result = Jsonb({"changed": len(changes), "profile": written})
         await tx.execute(queries["write_result"], {**params, "result": result})
+        at_point("written")
         occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
-        return await ledger.record_events(tx, occurrences)
+        announcements = await ledger.record_events(tx, occurrences)
+        at_point("saved")
+    at_point("committed")
+    return announcements
 
 
 async def _write_profile(tx: Transaction, tenant: str, user: str) -> str:

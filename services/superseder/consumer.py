@@ -28,7 +28,8 @@ class SupersederStage(RowsStage):
     ) -> None:
         super().__init__(durable, policy)
         self._at_point = at_point
-        self._settle = Together(partial(store.settle, durable), _USERS_A_TRANSACTION)
+        settle = partial(store.settle, durable, at_point=at_point)
+        self._settle = Together(settle, _USERS_A_TRANSACTION)
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return by_user(refs)

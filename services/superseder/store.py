@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row
 from shared.events import Announcement
 from shared.failures.store import RowRef, keys_of
@@ -14,7 +15,7 @@ queries = Queries("services.superseder")
 
 
 async def settle(
-    db: Database, users: Sequence[Sequence[RowRef]]
+    db: Database, users: Sequence[Sequence[RowRef]], at_point: AtPoint = ignore_point
 ) -> list[list[Announcement] | None]:
     """Settle facts and fold everything they touch: one transaction, under each user's lock.
 
@@ -23,13 +24,18 @@ async def settle(
     """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
     async with db.transaction() as tx:
+        at_point("begin")
         free = await ledger.try_lock_users(tx, ledger.BELIEFS, keys)
         refs = [ref for key, mine in zip(keys, users, strict=True) if key in free for ref in mine]
         claimed = await tx.rows(queries["claim"], keys_of(refs))
+        at_point("moved")
         changes = await ledger.refold(tx, _attributes(claimed), _free_text(claimed))
+        at_point("written")
         news = [row for row in claimed if row["counts"]]
         occurrences = [*map(_settled, news), *filter(None, map(ledger.occurrence_of, changes))]
         announcements = await ledger.record_events(tx, occurrences)
+        at_point("saved")
+    at_point("committed")
     answers: list[list[Announcement] | None] = [[] if key in free else None for key in keys]
     first_free = next((index for index, key in enumerate(keys) if key in free), None)
     if first_free is not None:

@@ -1,0 +1,70 @@
+"""A process dies before and after each step of each stage: every message takes effect once."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.topology import STAGES
+from tests.chaos.crashing import DIED
+from tests.chaos.workbench import Workbench, story
+
+pytestmark = pytest.mark.timeout(240)
+
+_ROOT = Path(__file__).parents[2]
+_DELIVERY = ("read", "announce", "acknowledge", "acknowledged")
+POINTS = {
+    "extractor": (
+        *("reserve", "claim", "think", "commit"),
+        *("begin", "moved", "written", "saved", "committed"),
+    ),
+    "embedder": ("think", "commit"),
+    "deduper": ("think", "commit", "begin", "moved", "written", "committed"),
+    "superseder": ("commit", "begin", "moved", "written", "saved", "committed"),
+    "maintenance": ("commit", "begin", "moved", "written", "saved", "committed"),
+}
+"""Each is after one step and before the next. The embedder writes in one statement."""
+
+EVERY_POINT = [
+    (stage, point) for stage, points in POINTS.items() for point in (*_DELIVERY, *points)
+] + [("intake", point) for point in _DELIVERY]
+SEEDS = range(1, 1 + int(os.environ.get("CHAOS_SEEDS", "1")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("stage", "point"), EVERY_POINT)
+async def test_a_process_that_dies_there_loses_and_doubles_nothing(
+    bench: Workbench, stage: str, point: str, seed: int
+) -> None:
+    """Of several messages, some are in its hands when it dies; its successor has them all."""
+    process = "extractor" if stage == "intake" else stage
+    messages = story(seed, 4 + seed % 5)
+    bench.start_all(without=[process])
+    doomed = bench.start(process, crash_at=point)
+    if stage == "intake":
+        bench.add(messages)
+    else:
+        await bench.store(messages)
+    if stage == "maintenance":
+        bench.ask_for_a_job(messages[0].user)
+    assert await bench.died(doomed) == DIED, "it never came to that point"
+    bench.start(process)
+    assert await bench.settled(), bench.audit().examples
+    findings = bench.audit()
+    assert findings.clean, findings.examples
+
+
+def test_every_point_of_the_product_is_one_to_die_at() -> None:
+    """A point that is added to the product and not to the list above would not be tried."""
+    shared = _points_in(_ROOT / "shared")
+    assert shared == set(_DELIVERY)
+    for stage in STAGES:
+        assert _points_in(_ROOT / "services" / stage) == set(POINTS[stage]), stage
+
+
+def _points_in(folder: Path) -> set[str]:
+    found = (re.findall(r'at_point\("(\w+)"\)', p.read_text()) for p in folder.rglob("*.py"))
+    return {point for points in found for point in points}
