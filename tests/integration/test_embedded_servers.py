@@ -233,7 +233,7 @@ def test_under_root_programs_out_of_the_accounts_reach_are_copied_once(
     monkeypatch.setattr(
         binaries_module, "_copy", lambda *paths: (copies.append(paths[1]), copy(*paths))
     )
-    for parent in (tmp_path, *tmp_path.parents[:2]):
+    for parent in (tmp_path, *tmp_path.parents[:3]):
         parent.chmod(0o711)
     for _ in range(2):
         server = EmbeddedPostgres(tmp_path / "data", durable=False)
