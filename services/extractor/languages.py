@@ -27,7 +27,7 @@ _Kind = Literal["past", "participle", "gerund"]
 class Rule:
     """One way to say something about an attribute; the keys are explained in `en.toml`.
 
-    `mine` is read off the pattern: it begins with "my" or "our", and half of them do.
+    `mine` is read off the pattern: it needs a "my" or "our", and half of them do.
     """
 
     slot: str
@@ -221,7 +221,7 @@ def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
     values["when"] = shapes.compiled(entry["when"])
     if "needs" in entry:
         values["needs"] = shapes.compiled(entry["needs"])
-    values["mine"] = bool(_MINE.match(entry["when"]))
+    values["mine"] = bool(_MINE.match(entry["when"])) or "{NAME}, (?:my|our) " in entry["when"]
     values["only"] = frozenset(entry.get("only", ()))
     return Rule(**values)
 
