@@ -35,6 +35,7 @@ _SECOND_VERB = re.compile(
     r"(?=\w+ (?:my|our|their|the|an?|to|at|in|on|for|with|from)\b))"
     r"(?P<verb>[a-z]+)\b"
 )
+_SPELT_OUT = re.compile(r"[AEFHILMNORSX](?:[A-Z]{1,2}\b|Sc\b|\.)")  # an MBA, an HR manager
 _HELPING = {"can", "cannot", "will", "do", "am", "are", "have", "would", "want", "used"}
 _PLURAL: Mapping[str, str] = {"mice": "mouse", "children": "child", "fish": "fish", "boss": "boss"}
 
@@ -148,7 +149,8 @@ def with_article(noun: str) -> str:
     """`a designer`, `an actor`; what has an article or is a proper title keeps it."""
     if re.match(r"(?:an?|the|my|our|their|one|two|three)\b", noun, re.IGNORECASE):
         return noun
-    return f"{'an' if re.match(r'(?!uni|use|eu|one)[aeiou]', noun, re.IGNORECASE) else 'a'} {noun}"
+    vowel = re.match(r"(?!uni|use|eu|one)[aeiou]", noun, re.IGNORECASE) or _SPELT_OUT.match(noun)
+    return f"{'an' if vowel else 'a'} {noun}"
 
 
 def singular(noun: str) -> str:
