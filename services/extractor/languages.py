@@ -70,6 +70,7 @@ class FreeRule:
     notable: bool = False
     every: bool = False
     lasting: bool = False
+    lengthy: bool = False
     min_words: int = 3
 
 

@@ -70,7 +70,7 @@ def phrase(
 
 def sentence(words: str) -> str:
     """One line that starts with a capital and ends without a stop."""
-    plain = " ".join(words.split()).strip(" ,;:-–—.!")
+    plain = " ".join(words.replace("can not ", "cannot ").split()).strip(" ,;:-–—.!")
     return plain[:1].upper() + plain[1:]
 
 
