@@ -164,10 +164,14 @@ def singular(noun: str) -> str:
 
 
 def they(words: str) -> str:
-    """`my` becomes `their`, `me` becomes `them`."""
+    """`my` becomes `their`, `me` becomes `them`; the capital of "My Neighbor Totoro" stays."""
     return _FIRST_PERSON.sub(
-        lambda found: found[0] if found[0] == "US" else _ME_TO_THEM[found[0].lower()], words
+        lambda found: found[0] if _is_title(found[0]) else _ME_TO_THEM[found[0].lower()], words
     )
+
+
+def _is_title(word: str) -> bool:
+    return word == "US" or (word.istitle() and not word.startswith("I"))
 
 
 def _ended(infinitive: str) -> str:
