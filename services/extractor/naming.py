@@ -9,14 +9,19 @@ import re
 
 from services.extractor.languages import Language
 
+_SEVERAL = re.compile(r"(?:children|mice|[^s]s)$(?<!\bsis)", re.IGNORECASE)
 _NAMING_WORD = re.compile(r"\bname|\bcall", re.IGNORECASE)
 
 
 def with_name(sentence: str, following: str, language: Language) -> str | None:
     """The sentence with the name put where its bearer is mentioned; None if none is given."""
-    if _NAMING_WORD.search(sentence) and (inside := language.patterns["named_inside"].search(sentence)):
+    if _NAMING_WORD.search(sentence) and (
+        inside := language.patterns["named_inside"].search(sentence)
+    ):
         return _joined(sentence[: inside.start()], inside, sentence[inside.end() :], language)
-    if _NAMING_WORD.search(following) and (after := language.patterns["named_after"].match(following)):
+    if _NAMING_WORD.search(following) and (
+        after := language.patterns["named_after"].match(following)
+    ):
         return _joined(sentence, after, "", language)
     return None
 
@@ -34,8 +39,7 @@ def _joined(told: str, naming: re.Match[str], rest: str, language: Language) -> 
 
 def _fits(bearer: str, naming: re.Match[str], language: Language) -> bool:
     pronoun = (naming["whose"] or naming["who"] or naming["whom"]).lower()
-    if pronoun in ("his", "he", "him"):
-        return not language.words["WOMEN"].fullmatch(bearer)
-    if pronoun in ("her", "she"):
-        return not language.words["MEN"].fullmatch(bearer)
-    return (pronoun in ("their", "they", "them")) == bearer.lower().endswith(("s", "children"))
+    if (pronoun in ("their", "they", "them")) != bool(_SEVERAL.search(bearer)):
+        return False
+    unfit = {"his": "WOMEN", "he": "WOMEN", "him": "WOMEN", "her": "MEN", "she": "MEN"}.get(pronoun)
+    return unfit is None or not language.words[unfit].fullmatch(bearer)
