@@ -167,7 +167,7 @@ class Match:
         subject = self._subject()
         return Draft(
             slot=slot or None,
-            value=value if value and slot else None,
+            value=wording.they(value) if value and slot else None,
             content=content if subject == "user" else wording.of_other(subject, content),
             claim=claim,
             state=reading.state,

@@ -18,8 +18,8 @@ Forms = Mapping[str, tuple[str, Literal["past", "participle", "gerund"]]]
 
 _USED_TO = re.compile(r"^(?:did )?used? to (?P<rest>.+)", re.IGNORECASE)
 _AHEAD = re.compile(
-    r"^(?:will|shall|am going to|are going to|gonna|am gonna|am about to|am (?:planning|set|due) to"
-    r"|plan to|will be) (?P<rest>.+)",
+    r"^(?:will be(?= \w+ing\b)|will|shall|am going to|are going to|gonna|am gonna|am about to"
+    r"|am (?:planning|set|due) to|plan to) (?P<rest>.+)",
     re.IGNORECASE,
 )
 _ANYMORE = re.compile(r"[, ]*\b(?:any ?more|any longer|no more)\b", re.IGNORECASE)

@@ -66,7 +66,14 @@ def _is_durable(rule: FreeRule, told: str, timing: Timing, language: Language) -
         return False
     if rule.every and timing.first("every") is None:
         return False
+    if rule.lengthy and _is_one_day(timing):
+        return False
     return not rule.dated or _is_dated(timing, language)
+
+
+def _is_one_day(timing: Timing) -> bool:
+    said = timing.first("at")
+    return said is not None and len(said.begins or "") == len("2025-11-22")
 
 
 def _is_dated(timing: Timing, language: Language) -> bool:

@@ -7,7 +7,7 @@ one is written at the top of `patterns/en.toml`.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Literal
@@ -20,6 +20,9 @@ _MONTHS = (
     "|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 )
 _MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
+_BEGINS = re.compile(
+    r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z]+[\w -]*(?:\|[a-z]+[\w -]*)*)\) )"
+)
 _Kind = Literal["past", "participle", "gerund"]
 
 
@@ -27,7 +30,7 @@ _Kind = Literal["past", "participle", "gerund"]
 class Rule:
     """One way to say something about an attribute; the keys are explained in `en.toml`.
 
-    `mine` is read off the pattern: it begins with "my" or "our", and half of them do.
+    `mine` is read off the pattern: it needs a "my" or "our", and half of them do.
     """
 
     slot: str
@@ -70,6 +73,7 @@ class FreeRule:
     notable: bool = False
     every: bool = False
     lasting: bool = False
+    lengthy: bool = False
     min_words: int = 3
 
 
@@ -81,6 +85,8 @@ class Language:
     detect: re.Pattern[str] | None
     rewrites: tuple[tuple[re.Pattern[str], str], ...]
     rules: tuple[Rule, ...]
+    text_rules: tuple[Rule, ...]
+    verbs: Mapping[str, tuple[Rule, ...]]
     free: tuple[FreeRule, ...]
     forms: Forms
     relations: tuple[tuple[re.Pattern[str], str], ...]
@@ -90,6 +96,10 @@ class Language:
     missing: tuple[tuple[re.Pattern[str], str], ...]
     secrets: tuple[re.Pattern[str], ...]
     words: Mapping[str, re.Pattern[str]]
+
+    def rules_of(self, base: str) -> tuple[Rule, ...]:
+        """The rules that a clause with this verb can fit, in their order."""
+        return self.verbs.get(base.split(" ", 1)[0].lower(), self.verbs[""])
 
     @property
     def pretending(self) -> re.Pattern[str]:
@@ -173,11 +183,14 @@ def load(code: str) -> Language:
     data: dict[str, Any] = tomllib.loads(text)
     expand = _Shapes(data)
     sentences = data.get("sentences", {})
+    rules = tuple(_rule(entry, expand) for entry in data.get("rule", ()))
     return Language(
         code=code,
         detect=expand.compiled(data["detect"]) if "detect" in data else None,
         rewrites=tuple((expand.compiled(a), b) for a, b in data.get("rewrite", ())),
-        rules=tuple(_rule(entry, expand) for entry in data.get("rule", ())),
+        rules=rules,
+        text_rules=tuple(rule for rule in rules if rule.scope == "text"),
+        verbs=_by_verb([rule for rule in rules if rule.scope == "base"]),
         free=tuple(_free(entry, expand) for entry in data.get("free", ())),
         forms=_verb_forms(data.get("verbs", {})),
         relations=tuple(
@@ -221,9 +234,26 @@ def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
     values["when"] = shapes.compiled(entry["when"])
     if "needs" in entry:
         values["needs"] = shapes.compiled(entry["needs"])
-    values["mine"] = bool(_MINE.match(entry["when"]))
+    values["mine"] = bool(_MINE.match(entry["when"])) or "{NAME}, (?:my|our) " in entry["when"]
     values["only"] = frozenset(entry.get("only", ()))
     return Rule(**values)
+
+
+def _by_verb(rules: Sequence[Rule]) -> dict[str, tuple[Rule, ...]]:
+    """The rules each verb can fit; under "" those that may fit any."""
+    begins = [(rule, _verbs_of(rule.when.pattern)) for rule in rules]
+    known = {""}.union(*(verbs for _, verbs in begins))
+    return {
+        verb: tuple(rule for rule, verbs in begins if not verbs or verb in verbs) for verb in known
+    }
+
+
+def _verbs_of(pattern: str) -> set[str]:
+    """The verbs a pattern can begin with, where that can be read off it; empty: it cannot."""
+    found = _BEGINS.match(pattern)
+    if found is None:
+        return set()
+    return {each.split(" ")[0] for each in (found["one"] or found["several"]).split("|")}
 
 
 def _free(entry: Mapping[str, Any], shapes: _Shapes) -> FreeRule:

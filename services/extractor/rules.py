@@ -94,8 +94,8 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     said = language.plain(timing.original) if timing.mentions else bare
     written = language.plain(timing.dated) if timing.mentions else bare
     of_mine = _MINE.search(said) is not None
-    for rule in language.rules:
-        if rule.scope == "text" and (of_mine or not rule.mine):
+    for rule in language.text_rules:
+        if of_mine or not rule.mine:
             text = said if rule.times else written if rule.written else bare
             for hit in rule.when.finditer(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
@@ -105,8 +105,8 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
 
 def _by_frame(frame: Frame, timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
-    for rule in language.rules:
-        if rule.scope == "base" and (hit := rule.when.search(frame.base)):
+    for rule in language.rules_of(frame.base):
+        if hit := rule.when.search(frame.base):
             match = Match(rule, frame.base, _caught(rule, hit), frame, timing, language)
             found.extend(match.drafts(memory))
     return _without_ended(found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from services.extractor.languages import Language
+from services.extractor.naming import with_name
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|^[ \t]*>.*$", re.DOTALL | re.MULTILINE)
 _QUOTED = re.compile(
@@ -38,8 +39,15 @@ def statements(content: str, languages: tuple[Language, ...]) -> Iterator[Statem
     masked = _blank_out(content.translate(_APOSTROPHES), default)
     if masked is None:
         return
-    for start, end in _sentences(masked, default):
+    spans = list(_sentences(masked, default))
+    following = [*spans[1:], (len(masked), len(masked))]
+    for (start, end), (after, last) in zip(spans, following, strict=False):
         sentence = masked[start:end]
+        if named := with_name(sentence, masked[after:last], default):
+            quote = content[start:last].strip(_EDGES)
+            for found in _statements(named, None, default):
+                yield Statement(found.text, quote)
+            continue
         composed = normalize("NFC", sentence)
         language = next((each for each in languages[1:] if each.speaks(composed)), default)
         if language is default:

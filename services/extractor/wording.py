@@ -35,6 +35,7 @@ _SECOND_VERB = re.compile(
     r"(?=\w+ (?:my|our|their|the|an?|to|at|in|on|for|with|from)\b))"
     r"(?P<verb>[a-z]+)\b"
 )
+_SPELT_OUT = re.compile(r"[AEFHILMNORSX](?:[A-Z]{1,2}\b|Sc\b|\.)")  # an MBA, an HR manager
 _HELPING = {"can", "cannot", "will", "do", "am", "are", "have", "would", "want", "used"}
 _PLURAL: Mapping[str, str] = {"mice": "mouse", "children": "child", "fish": "fish", "boss": "boss"}
 
@@ -69,7 +70,7 @@ def phrase(
 
 def sentence(words: str) -> str:
     """One line that starts with a capital and ends without a stop."""
-    plain = " ".join(words.split()).strip(" ,;:-–—.!")
+    plain = " ".join(words.replace("can not ", "cannot ").split()).strip(" ,;:-–—.!")
     return plain[:1].upper() + plain[1:]
 
 
@@ -148,7 +149,8 @@ def with_article(noun: str) -> str:
     """`a designer`, `an actor`; what has an article or is a proper title keeps it."""
     if re.match(r"(?:an?|the|my|our|their|one|two|three)\b", noun, re.IGNORECASE):
         return noun
-    return f"{'an' if re.match(r'(?!uni|use|eu|one)[aeiou]', noun, re.IGNORECASE) else 'a'} {noun}"
+    vowel = re.match(r"(?!uni|use|eu|one)[aeiou]", noun, re.IGNORECASE) or _SPELT_OUT.match(noun)
+    return f"{'an' if vowel else 'a'} {noun}"
 
 
 def singular(noun: str) -> str:
@@ -162,10 +164,14 @@ def singular(noun: str) -> str:
 
 
 def they(words: str) -> str:
-    """`my` becomes `their`, `me` becomes `them`."""
+    """`my` becomes `their`, `me` becomes `them`; the capital of "My Neighbor Totoro" stays."""
     return _FIRST_PERSON.sub(
-        lambda found: found[0] if found[0] == "US" else _ME_TO_THEM[found[0].lower()], words
+        lambda found: found[0] if _is_title(found[0]) else _ME_TO_THEM[found[0].lower()], words
     )
+
+
+def _is_title(word: str) -> bool:
+    return word == "US" or (word.istitle() and not word.startswith("I"))
 
 
 def _ended(infinitive: str) -> str:

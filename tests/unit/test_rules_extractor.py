@@ -345,11 +345,18 @@ def test_a_bare_correction_belongs_to_what_is_known():
             "Is planning a trip to Japan in spring 2026",
         ),
         ("I run marathons", "Runs marathons"),
-        ("I went to a support group yesterday", "Went to a support group on 21 November 2025"),
+        (
+            "I ran the city marathon last week",
+            "Ran the city marathon in the week of 15 November 2025",
+        ),
         ("I broke my leg last month", "Broke their leg in October 2025"),
         ("I've never been to Japan", "Has never been to Japan"),
         ("Every morning I run before work", "Runs before work every morning"),
-        ("I went hiking last week", "Went hiking in the week of 15 November 2025"),
+        ("I recently had surgery on my knee", "Had surgery on their knee around November 2025"),
+        (
+            "I struggled with mental health, and support I got helped",
+            "Struggled with mental health",
+        ),
     ],
 )
 def test_what_fits_no_slot_is_kept_in_third_person(said: str, content: str):

@@ -173,3 +173,17 @@ def test_every_pattern_file_is_a_language_and_english_is_the_skeleton():
     assert codes()[0] == "en"
     assert {"en", "es", "fr"} <= set(codes())
     assert all(load(code).detect for code in codes() if code != "en")
+
+
+def test_a_clause_meets_every_rule_it_can_fit():
+    english = load("en")
+    clauses = [
+        "be vegan", "be at Shopify", "work as a nurse at Mercy", "start as a cook", "retire, finally",
+        "retire", "join Meta as an analyst", "have twin boys, Arlo and Finn", "play the cello",
+        "Move to Leeds", "love hiking", "switch jobs to working for Bosch", "speak Dutch", "zip it",
+    ]  # fmt: skip
+    for clause in clauses:
+        fitting = [
+            rule for rule in english.rules if rule.scope == "base" and rule.when.search(clause)
+        ]
+        assert [each for each in english.rules_of(clause) if each.when.search(clause)] == fitting
