@@ -159,18 +159,25 @@ SELECT DISTINCT f.id, f.subject, f.slot, f.state
                       ELSE f.source_message_ids <@ a.source_message_ids END END
  ORDER BY f.id;
 
--- name: hide_open_facts
--- Shows facts that are still on their way as forgotten; when they settle, the law says the same.
-UPDATE memory_facts
-   SET standing = 'forgotten', canonical_id = id, evidence_count = 0
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled';
+-- name: hide_unfolded_facts
+-- Shows facts that no fold reaches now, those on their way and those of generations not in use, as
+-- forgotten; when they settle, or count again, the law says the same.
+UPDATE memory_facts f
+   SET standing = 'forgotten', canonical_id = f.id, evidence_count = 0
+  FROM users u
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
+   AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation));
 
--- name: show_open_facts
--- Shows facts that are still on their way again.
-UPDATE memory_facts
-   SET standing = NULL, canonical_id = NULL, evidence_count = 1
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled'
-   AND standing = 'forgotten';
+-- name: show_unfolded_facts
+-- Shows such facts again; those of a generation not in use hold nowhere.
+UPDATE memory_facts f
+   SET standing = CASE WHEN f.state = 'settled' THEN 'retired' END,
+       canonical_id = CASE WHEN f.state = 'settled' THEN f.id END, evidence_count = 1
+  FROM users u
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
+   AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation)) AND f.standing = 'forgotten';
 
 -- name: session_exists
 -- Tells whether a user ever had this session.

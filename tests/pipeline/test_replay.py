@@ -496,6 +496,33 @@ async def test_deletions_and_corrections_hold_in_every_generation(
     assert ("", "I really like tea") in await world.held()
 
 
+async def test_a_deletion_forgets_the_copies_of_generations_not_in_use(
+    world: World, database_url: str
+) -> None:
+    """Nobody reads in an old generation what was deleted since; an undo lets it be read again."""
+    await told(world)
+    old = await world.pipeline.rows("SELECT id, content FROM memory_facts ORDER BY content")
+    await world.replay(world.replayer("better"))
+    async with serve(database_url, world.pipeline.redis) as api:
+        in_use = await world.pipeline.rows("SELECT id FROM memory_facts WHERE generation = 2")
+        for fact in in_use:
+            await api.client.delete(f"/v1/facts/{fact['id']}")
+        for fact in old:
+            shown = (await api.get(f"/v1/facts/{fact['id']}")).json()
+            assert (shown["content"], shown["status"]) == ("", "forgotten")
+        for fact in in_use:
+            assert (await api.client.post(f"/v1/facts/{fact['id']}/undo")).status_code == 200
+        for fact in old:
+            shown = (await api.get(f"/v1/facts/{fact['id']}")).json()
+            assert (shown["content"], shown["status"]) == (fact["content"], "past")
+        deleted = await api.client.delete(f"/v1/facts/{old[0]['id']}")
+        assert deleted.json()["status"] == "forgotten"
+    await world.replayer().promote(ANA, 1)
+    assert sorted(content for _, content in await world.held()) == [
+        fact["content"] for fact in old[1:]
+    ]
+
+
 class KilledError(Exception):
     """Stands for the end of the process."""
 
