@@ -87,11 +87,18 @@ SELECT id FROM memory_facts
  ORDER BY said_at, id;
 
 -- name: verdicts_of_fact
--- Reads what was decided about a fact and its neighbours.
-SELECT CASE WHEN first_id = %(id)s THEN second_id ELSE first_id END AS fact_id, verdict, judge, reason
-  FROM verdicts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND (first_id = %(id)s OR second_id = %(id)s)
- ORDER BY recorded_at, first_id, second_id;
+-- Reads what was decided about a fact and its neighbours; a model's reason may say again what was
+-- forgotten, and is withheld then.
+SELECT CASE WHEN v.first_id = %(id)s THEN v.second_id ELSE v.first_id END AS fact_id, v.verdict, v.judge,
+       CASE WHEN EXISTS (SELECT FROM memory_facts f
+                          WHERE f.tenant_id = v.tenant_id AND f.user_id = v.user_id
+                            AND f.id IN (v.first_id, v.second_id) AND f.standing = 'forgotten')
+            THEN '' ELSE v.reason END AS reason,
+       v.recorded_at AS at
+  FROM verdicts v
+ WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s
+   AND (v.first_id = %(id)s OR v.second_id = %(id)s)
+ ORDER BY v.recorded_at, v.first_id, v.second_id;
 
 -- name: acts_of_fact
 -- Lists what operators did about a fact, last first, one row a deed: corrections it was part of, what

@@ -138,6 +138,7 @@ async def test_what_a_model_retires_is_linked_and_kept_in_history(
             "verdict": "supersedes",
             "judge": "oracle",
             "reason": "by rule",
+            "at": verdict["recorded_at"],
         }
     ]
     [document] = server.documents
