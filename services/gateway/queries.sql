@@ -229,13 +229,15 @@ UPDATE chat_logs SET extraction_id = NULL, announced_at = now(), rings = 0
 RETURNING tenant_id, user_id, session_id, announced_at;
 
 -- name: scrub_answers
--- Takes out of what models answered, and of why their calls failed, whatever rests on these messages.
+-- Takes out of what models answered, replays' calls included, and of why their calls failed, whatever
+-- rests on these messages.
 WITH answers AS (
     UPDATE extractions e
        SET answer = jsonb_build_object('facts', coalesce(
                (SELECT jsonb_agg(fact) FROM jsonb_array_elements(e.answer -> 'facts') AS fact
                  WHERE NOT coalesce(fact -> 'source_message_ids' ?| %(texts)s::text[], true)), '[]'))
-     WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = ANY(%(ids)s)
+     WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
+       AND (e.id = ANY(%(ids)s) OR e.message_ids && %(texts)s::text[]::uuid[])
        AND jsonb_typeof(e.answer -> 'facts') = 'array'
 )
 DELETE FROM failures WHERE tenant_id = %(tenant)s AND subject_id = ANY(%(texts)s);

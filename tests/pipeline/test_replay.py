@@ -523,6 +523,46 @@ async def test_a_deletion_forgets_the_copies_of_generations_not_in_use(
     ]
 
 
+async def test_a_message_erased_after_its_replay_leaves_no_words_in_any_answer(
+    world: World, database_url: str
+) -> None:
+    await told(world)
+    await world.replay(world.replayer("better"))
+    async with serve(database_url, world.pipeline.redis) as api:
+        for session in SENTENCES:
+            erased = await api.client.delete(f"/v1/users/ana/sessions/{session}/messages")
+            assert erased.json() == {"messages": 1, "facts": 2}
+    assert await _words_left(world) == []
+
+
+async def test_a_message_erased_while_it_is_read_again_leaves_nothing(
+    world: World, database_url: str
+) -> None:
+    """The answer comes after the words are gone: of it the rest alone is kept."""
+    await world.pipeline.say("I like tea", "I like jazz", session_id="s")
+    await world.pipeline.settled()
+    async with serve(database_url, world.pipeline.redis) as api:
+
+        async def erasing(document: Document) -> dict[str, Any]:
+            [tea] = [m["id"] for m in document["messages"] if "tea" in m["content"]]
+            await api.client.delete(f"/v1/users/ana/sessions/s/messages/{tea}")
+            return first_prompt(document)
+
+        world.server.script = erasing
+        await world.replay(world.replayer("better"))
+    assert await world.held() == [("", "I like jazz")]
+    left = str(await _words_left(world))
+    assert "jazz" in left and "tea" not in left
+
+
+async def _words_left(world: World) -> list[Any]:
+    rows = await world.pipeline.rows(
+        """SELECT answer #>> '{facts}' AS words FROM extractions WHERE answer -> 'facts' <> '[]'
+           UNION ALL SELECT content FROM memory_facts WHERE content <> ''"""
+    )
+    return [row["words"] for row in rows]
+
+
 class KilledError(Exception):
     """Stands for the end of the process."""
 
