@@ -15,6 +15,7 @@ import numpy.typing as npt
 from shared import minilm
 from shared.errors import ConfigurationError, RetryableError
 from shared.providers import classify
+from shared.redaction import redact
 
 Vectors = npt.NDArray[np.float32]
 Mode = Literal["auto", "local", "openai"]
@@ -75,7 +76,8 @@ class OpenAIEmbedder:
     """Any server that speaks OpenAI's `POST /embeddings`.
 
     `dimensions` is sent only when it is set (many servers refuse the field); otherwise it is
-    learnt from the first answer and 0 until then. From then on it must not change.
+    learnt from the first answer and 0 until then. From then on it must not change. Secrets in a
+    text, which may be anybody's query, are blanked.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class OpenAIEmbedder:
         await self._client.close()
 
     async def _request(self, texts: Sequence[str]) -> Vectors:
-        body: dict[str, Any] = {"model": self.model, "input": list(texts)}
+        body: dict[str, Any] = {"model": self.model, "input": [redact(text) for text in texts]}
         body |= {"encoding_format": "float"}
         if self._asked:
             body |= {"dimensions": self._asked}

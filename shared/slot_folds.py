@@ -70,13 +70,15 @@ def _read(stored: Observation, slot: str, spec: SlotSpec | None) -> Observation:
 def _correction(
     act: Correction, catalogue: Catalogue, keys: dict[tuple[str | None, str | None], str | None]
 ) -> Correction:
-    if act.slot is None or act.value is None:
+    if act.slot is None:
         return act  # about free text
     name = catalogue.name_of(act.slot)
+    spec, said = catalogue.resolve(name), act.cardinality
     return replace(
         act,
         slot=name,
-        value_key=catalogue.value_key(name, act.value),
+        value_key=act.value_key if act.value is None else catalogue.value_key(name, act.value),
+        cardinality=cast("Cardinality", spec.cardinality_of(said) if spec else said),
         old_value_key=keys.get((act.slot, act.old_value_key), act.old_value_key),
     )
 

@@ -1,12 +1,14 @@
 """Which pairs of free-text facts are worth judging (pure): those near in meaning or in words.
 
 One matrix product compares a batch's vectors with all that a user has. Guards decide what needs no
-model; with one, at most `MOST_CANDIDATES` undecided pairs of each new fact are proposed to it.
+model; with one, at most `MOST_CANDIDATES` undecided pairs of each new fact are proposed to it,
+however often the fact is thought over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -30,6 +32,8 @@ _BLOCK = 512  # rows of one product: 512 × 10,000 similarities are 20 MB
 
 Vectors = NDArray[np.float32]
 PairKey: TypeAlias = tuple[UUID, UUID]
+AskedBefore: TypeAlias = Mapping[UUID, AbstractSet[UUID]]
+"""With which others each fact was put to a model before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +112,21 @@ class Proposal:
     doubtful: list[Pair]
 
 
-def propose(fresh: Collection, others: Collection, floors: Floors, *, with_model: bool) -> Proposal:
+def propose(
+    fresh: Collection,
+    others: Collection,
+    floors: Floors,
+    *,
+    with_model: bool,
+    asked: AskedBefore | None = None,
+) -> Proposal:
     """Decide every new fact's pairs, old and new, as far as wording goes.
 
     A pair is proposed to a model for what its two facts are, never for which came first; only for
     a fact with more candidates than a model may be asked about does it matter what else is there.
     """
     everything = others.plus(fresh)
-    resembling = Resembling(everything, floors) if with_model else None
+    resembling = Resembling(everything, floors, asked or {}) if with_model else None
     decided: dict[PairKey, PairVerdict] = {}
     doubtful: dict[PairKey, Pair] = {}
     for row, cosines in _compared(fresh, everything):
@@ -173,9 +184,10 @@ def _comparable(a: FreeText, b: FreeText) -> bool:
 class Resembling:
     """What of a user's facts a model should compare a fact with."""
 
-    def __init__(self, everything: Collection, floors: Floors) -> None:
+    def __init__(self, everything: Collection, floors: Floors, asked: AskedBefore) -> None:
         self._facts = everything.facts
         self._floors = floors
+        self._asked = asked
         self._wordings = Wordings([fact.content for fact in everything.facts])
         codes: dict[str, int] = {}
         self._subjects = np.array(
@@ -186,9 +198,12 @@ class Resembling:
     def pairs(self, row: int, cosines: Vectors, same: Sequence[int]) -> list[Pair]:
         """The likeliest pairs of the fact in this row, but for those already known to be `same`.
 
-        Likeliest by min-max fusion of cosine and BM25, as recall ranks.
+        Likeliest by min-max fusion of cosine and BM25, as recall ranks. Those put to a model before
+        are not among them, and leave so much less room.
         """
         fact = self._facts[row]
+        asked = self._asked.get(fact.id, frozenset())
+        room = max(0, MOST_CANDIDATES - len(asked))
         overlap = self._wordings.overlap(fact.content)
         eligible = (cosines >= self._floors.related) | (overlap >= _RELATED_OVERLAP)
         eligible &= self._subjects == self._subjects[row]
@@ -196,9 +211,11 @@ class Resembling:
             eligible &= (self._generations == fact.generation) | (self._generations == 0)
         eligible[[row, *same]] = False
         rows = np.flatnonzero(eligible)
-        if len(rows) > MOST_CANDIDATES:
+        if asked:
+            rows = np.array([r for r in rows if self._facts[r].id not in asked], dtype=np.intp)
+        if len(rows) > room:
             likely = _spread(cosines[rows]) + _spread(self._wordings.bm25(fact.content)[rows])
-            rows = rows[np.argsort(-likely, kind="stable")[:MOST_CANDIDATES]]
+            rows = rows[np.argsort(-likely, kind="stable")[:room]]
         return [
             pair_of(fact, self._facts[other], float(cosines[other]), self._floors) for other in rows
         ]

@@ -12,8 +12,15 @@ from functools import partial
 from uuid import UUID
 
 from services.deduper import store
-from services.deduper.candidates import Collection, Pair, PairVerdict, Proposal, propose
-from services.deduper.judging.store import attempts_at
+from services.deduper.candidates import (
+    AskedBefore,
+    Collection,
+    Pair,
+    PairVerdict,
+    Proposal,
+    propose,
+)
+from services.deduper.judging.store import asked_before, attempts_at
 from services.deduper.judging.verdicts import UNDECIDED
 from services.deduper.judging.work import Asked, CatchingUp, Judging
 from services.deduper.memory import Remembered
@@ -99,7 +106,7 @@ class DeduperStage(RowsStage):
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        proposal = await self._propose(snapshot.fresh, others)
+        proposal = await self._propose(snapshot, others)
         asked = await self._ask(snapshot.user, proposal)
         told += asked.announcements
         waiting = await self._set_aside(snapshot, asked)
@@ -114,11 +121,14 @@ class DeduperStage(RowsStage):
             self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
         return announcements
 
-    async def _propose(self, fresh: Collection, others: Collection) -> Proposal:
+    async def _propose(self, snapshot: Snapshot, others: Collection) -> Proposal:
         """Compare in a thread what may take long: what is held must beat on."""
-        compare = partial(
-            propose, fresh, others, self._floors, with_model=self._judging is not None
-        )
+        fresh, with_model = snapshot.fresh, self._judging is not None
+        asked: AskedBefore = {}
+        if with_model and fresh.facts:
+            ids = [fact.id for fact in fresh.facts]
+            asked = await asked_before(self._db, snapshot.user, ids)
+        compare = partial(propose, fresh, others, self._floors, with_model=with_model, asked=asked)
         if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
             return compare()
         return await asyncio.to_thread(compare)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from services.extractor.grounding import folded
 
@@ -39,10 +39,23 @@ _NEGATED = re.compile(
     r"|(?:['’]ve| have) never | (?:haven['’]t|have not) )",
     re.IGNORECASE,
 )
+_ONLY_NOW = re.compile(r"\b(?:don['’]t|do not|no longer)\b|(?:'m|\bam|'re|\bare) ", re.IGNORECASE)
 _CLAUSE_ENDS = re.compile(
     r"[,;:()–—]|\b(?:but|and|because|since|so|although|though|unless|until|yet)\b"
 )
 _SENTENCE_ENDS = re.compile(r"[.!?…](?:\s|$)|\n")
+
+
+class Denial(NamedTuple):
+    """A denied clause: the stem of its verb, its words, and whether the past is denied too."""
+
+    verb: str
+    clause: str
+    ever: bool
+
+    @property
+    def stems(self) -> set[str]:
+        return stems(self.clause)
 
 
 class Evidence:
@@ -77,13 +90,8 @@ class Evidence:
         }
 
     @cached_property
-    def _denials(self) -> list[tuple[str, str]]:
+    def denied(self) -> list[Denial]:
         return list(islice(_denied(self.text), _MAX_PARTS))
-
-    @cached_property
-    def denied(self) -> list[tuple[str, set[str]]]:
-        """Each denied clause: the stem of its verb, and those of its words."""
-        return [(verb, stems(clause)) for verb, clause in self._denials]
 
     @cached_property
     def unasserted_stems(self) -> dict[Reason, set[str]]:
@@ -95,7 +103,7 @@ class Evidence:
     def without(self, reason: Reason | Literal["denial"]) -> Rest:
         """What the message says besides its parts of this kind."""
         if reason not in self._rests:
-            denied = [clause for _, clause in self._denials]
+            denied = [each.clause for each in self.denied]
             parts = denied if reason == "denial" else self.unasserted[reason]
             rest = self.text
             for part in dict.fromkeys(parts):
@@ -156,13 +164,14 @@ def _scopes(name: str, message: str) -> list[str]:
     return [part for part in found if part and part.strip()]
 
 
-def _denied(message: str) -> Iterator[tuple[str, str]]:
+def _denied(message: str) -> Iterator[Denial]:
     for found in _NEGATED.finditer(message):
         ends = _SENTENCE_ENDS.search(message, found.end())
         sentence = message[found.end() : ends.start() if ends else None]
         clause = _CLAUSE_ENDS.split(sentence[:_LONGEST_CLAUSE], maxsplit=1)[0]
         if said := words_of(clause):
-            yield stem("be" if found["be"] else said[0]), clause
+            verb = stem("be" if found["be"] else said[0])
+            yield Denial(verb, clause, ever=not _ONLY_NOW.search(found[0]))
 
 
 # ---- the words

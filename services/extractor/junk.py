@@ -7,11 +7,13 @@ part of its messages that asserts nothing, and on nothing else. The words are `j
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import get_args
 
 from services.extractor.evidence import (
+    Denial,
     Evidence,
     Reason,
     patterns,
@@ -22,6 +24,7 @@ from services.extractor.evidence import (
 )
 from services.extractor.grounding import folded
 
+_NO_MORE = frozenset(map(stem, ("anymore", "more", "either", "longer", "now", "all")))
 _VERBS = {"has": "have", "had": "have", "is": "be", "was": "be", "does": "do"}
 
 
@@ -82,19 +85,34 @@ def _rests_on(saying: Saying, quote: str | None, reason: Reason, said: Sequence[
 
 def _negation_lost(saying: Saying, quote: str | None, said: Sequence[Evidence]) -> bool:
     """Whether "I don't live in Paris" became "Lives in Paris"."""
-    if saying.claim != "holds" or saying.temporal_state not in {"current", "recurring"}:
+    if saying.claim != "holds" or saying.temporal_state == "future":
         return False
-    denied = [each for message in said for each in message.denied]
-    content = words_of(saying.content)
-    if not denied or not content or saying.subject != "user":
+    past = saying.temporal_state == "past"
+    denied = [each for one in said for each in one.denied if each.ever or not past]
+    if not denied or saying.subject != "user" or words("denying").search(saying.content):
         return False
-    if words("denying").search(saying.content):
-        return False
-    verb = stem(_VERBS.get(content[0], content[0]))
-    told = stems(" ".join(content[1:]))
     rests = [each.without("denial") for each in said]
-    if not told or any(told & rest.stems for rest in rests):
-        return False
     if quote and any(folded(quote) in rest.folded for rest in rests):
         return False
-    return any(verb == denied_verb and told <= clause for denied_verb, clause in denied)
+    return any(
+        _is_denied(verb, told, denied) and not any((told or {verb}) & rest.stems for rest in rests)
+        for verb, told in _predicates(saying.content)
+    )
+
+
+def _predicates(content: str) -> Iterator[tuple[str, set[str]]]:
+    """The verb a fact begins with, and the stems of the rest; behind an auxiliary the next one."""
+    said = words_of(content)
+    first = _VERBS.get(said[0], said[0]) if said else ""
+    for verb, rest in ((first, said[1:]), *([(said[1], said[2:])] if said[1:] else [])):
+        yield stem(verb), stems(" ".join(rest))
+        if first != "have":
+            return
+
+
+def _is_denied(verb: str, told: AbstractSet[str], denied: Sequence[Denial]) -> bool:
+    """Whether a denial is of this verb and all that is told; for a bare verb, of nothing more."""
+    return any(
+        verb == each.verb and (told <= each.stems if told else each.stems <= {verb, *_NO_MORE})
+        for each in denied
+    )

@@ -165,12 +165,12 @@ async def facts_of_deed(tx: Transaction, deed: Deed, of: UUID) -> list[Row]:
     return await tx.rows(queries["facts_of_deed"], deed.params(deed=of))
 
 
-async def hide_open_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]) -> None:
-    await tx.execute(queries["hide_open_facts"], deed.params(ids=list(facts)))
+async def hide_unfolded_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]) -> None:
+    await tx.execute(queries["hide_unfolded_facts"], deed.params(ids=list(facts)))
 
 
-async def show_open_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]) -> None:
-    await tx.execute(queries["show_open_facts"], deed.params(ids=list(facts)))
+async def show_unfolded_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]) -> None:
+    await tx.execute(queries["show_unfolded_facts"], deed.params(ids=list(facts)))
 
 
 # ---- forgetting messages

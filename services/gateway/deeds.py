@@ -70,7 +70,7 @@ async def forget(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     spent = await act_store.spent_messages(tx, deed, messages, facts)
     await act_store.record_tombstones(tx, deed, fact["id"], _named(like, spent))
     gone = await act_store.facts_of_deed(tx, deed, deed.id)
-    await act_store.hide_open_facts(tx, deed, [row["id"] for row in gone])
+    await act_store.hide_unfolded_facts(tx, deed, [row["id"] for row in gone])
     return await _refolded(tx, deed, gone, "fact.forgotten", [fact])
 
 
@@ -102,7 +102,7 @@ async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     about = [fact]
     if last["kind"] == "tombstone":
         back = await act_store.facts_of_deed(tx, deed, last["deed"])
-        await act_store.show_open_facts(tx, deed, [row["id"] for row in back])
+        await act_store.show_unfolded_facts(tx, deed, [row["id"] for row in back])
     else:
         ids = [last["id"], last["fact_id"]]
         back = await store.facts_by_ids(tx, deed.tenant, deed.user, ids)

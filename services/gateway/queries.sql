@@ -87,11 +87,18 @@ SELECT id FROM memory_facts
  ORDER BY said_at, id;
 
 -- name: verdicts_of_fact
--- Reads what was decided about a fact and its neighbours.
-SELECT CASE WHEN first_id = %(id)s THEN second_id ELSE first_id END AS fact_id, verdict, judge, reason
-  FROM verdicts
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND (first_id = %(id)s OR second_id = %(id)s)
- ORDER BY recorded_at, first_id, second_id;
+-- Reads what was decided about a fact and its neighbours; a model's reason may say again what was
+-- forgotten, and is withheld then.
+SELECT CASE WHEN v.first_id = %(id)s THEN v.second_id ELSE v.first_id END AS fact_id, v.verdict, v.judge,
+       CASE WHEN EXISTS (SELECT FROM memory_facts f
+                          WHERE f.tenant_id = v.tenant_id AND f.user_id = v.user_id
+                            AND f.id IN (v.first_id, v.second_id) AND f.standing = 'forgotten')
+            THEN '' ELSE v.reason END AS reason,
+       v.recorded_at AS at
+  FROM verdicts v
+ WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s
+   AND (v.first_id = %(id)s OR v.second_id = %(id)s)
+ ORDER BY v.recorded_at, v.first_id, v.second_id;
 
 -- name: acts_of_fact
 -- Lists what operators did about a fact, last first, one row a deed: corrections it was part of, what
@@ -159,18 +166,25 @@ SELECT DISTINCT f.id, f.subject, f.slot, f.state
                       ELSE f.source_message_ids <@ a.source_message_ids END END
  ORDER BY f.id;
 
--- name: hide_open_facts
--- Shows facts that are still on their way as forgotten; when they settle, the law says the same.
-UPDATE memory_facts
-   SET standing = 'forgotten', canonical_id = id, evidence_count = 0
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled';
+-- name: hide_unfolded_facts
+-- Shows facts that no fold reaches now, those on their way and those of generations not in use, as
+-- forgotten; when they settle, or count again, the law says the same.
+UPDATE memory_facts f
+   SET standing = 'forgotten', canonical_id = f.id, evidence_count = 0
+  FROM users u
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
+   AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation));
 
--- name: show_open_facts
--- Shows facts that are still on their way again.
-UPDATE memory_facts
-   SET standing = NULL, canonical_id = NULL, evidence_count = 1
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND state <> 'settled'
-   AND standing = 'forgotten';
+-- name: show_unfolded_facts
+-- Shows such facts again; those of a generation not in use hold nowhere.
+UPDATE memory_facts f
+   SET standing = CASE WHEN f.state = 'settled' THEN 'retired' END,
+       canonical_id = CASE WHEN f.state = 'settled' THEN f.id END, evidence_count = 1
+  FROM users u
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
+   AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation)) AND f.standing = 'forgotten';
 
 -- name: session_exists
 -- Tells whether a user ever had this session.
@@ -215,13 +229,15 @@ UPDATE chat_logs SET extraction_id = NULL, announced_at = now(), rings = 0
 RETURNING tenant_id, user_id, session_id, announced_at;
 
 -- name: scrub_answers
--- Takes out of what models answered, and of why their calls failed, whatever rests on these messages.
+-- Takes out of what models answered, replays' calls included, and of why their calls failed, whatever
+-- rests on these messages.
 WITH answers AS (
     UPDATE extractions e
        SET answer = jsonb_build_object('facts', coalesce(
                (SELECT jsonb_agg(fact) FROM jsonb_array_elements(e.answer -> 'facts') AS fact
                  WHERE NOT coalesce(fact -> 'source_message_ids' ?| %(texts)s::text[], true)), '[]'))
-     WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = ANY(%(ids)s)
+     WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
+       AND (e.id = ANY(%(ids)s) OR e.message_ids && %(texts)s::text[]::uuid[])
        AND jsonb_typeof(e.answer -> 'facts') = 'array'
 )
 DELETE FROM failures WHERE tenant_id = %(tenant)s AND subject_id = ANY(%(texts)s);

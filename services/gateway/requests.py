@@ -22,6 +22,7 @@ from shared.intake.messages import (
     Text,
     storable,
 )
+from shared.redaction import is_secret
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
@@ -70,6 +71,13 @@ class Batch(_Body):
     messages: list[IncomingMessage] = Field(min_length=1, description="1 to 500, in order.")
 
 
+def _without_secret(value: str) -> str:
+    """Refuse what no model may be shown and no fact may hold."""
+    if is_secret(value):
+        raise ValueError("holds a secret (a password, key or card number), which is never a fact")
+    return value
+
+
 class RecallRequest(_Body):
     """What is known about a user that matters for a query."""
 
@@ -113,6 +121,8 @@ class StatedFact(Statement):
     message_id: Identifier | None = Field(None, description="Your own id: makes a retry safe.")
     metadata: Metadata | None = None
 
+    _no_secret = field_validator("content", "value", "subject")(_without_secret)
+
     @field_validator("confidence", mode="before")
     @classmethod
     def _no_text(cls, value: object) -> object:
@@ -135,6 +145,8 @@ class FactCorrection(_Body):
     category: ShortText | None = None
     metadata: Metadata | None = Field(None, description="Takes the place of all the old labels.")
     reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
+
+    _no_secret = field_validator("value", "content")(_without_secret)
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -220,10 +220,13 @@ class HistoryEvent(BaseModel):
 
 
 class FactVerdict(BaseModel):
+    """What was decided about a fact and another one: by whom, when and why."""
+
     fact_id: UUID
     verdict: str
-    judge: str
+    judge: str = Field(description="`guards`, or the model that was asked.")
     reason: str
+    at: datetime
 
 
 class Act(BaseModel):

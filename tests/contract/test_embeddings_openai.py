@@ -51,6 +51,12 @@ async def test_dimensions_that_are_set_are_asked_for(server):
     await embedder.close()
 
 
+async def test_a_server_is_shown_no_secret(server, embedder):
+    await embedder.embed(["my password is hunter2x9", "likes tea"])
+
+    assert server.requests[0]["input"] == ["my password is [redacted:password]", "likes tea"]
+
+
 async def test_no_texts_cost_no_request(server, embedder):
     assert (await embedder.embed([])).shape == (0, 0)
     assert server.requests == []

@@ -230,6 +230,8 @@ async def test_words_that_contradict_the_value_are_refused(api: Api) -> None:
         (city, {"value": "\x00"}, "value"),
         (city, {"value": None}, "body"),
         (city, {"slot": "employer"}, "slot"),
+        (tea, {"content": "My password is hunter2x9"}, "content"),
+        (city, {"value": "4111 1111 1111 1111"}, "value"),
         (city, {"metadata": {"a": "x" * 5000}}, "metadata"),
         (city, {"content": "x" * 2001, "value": "x"}, "content"),
         (city, {"value": "Oslo", "reason": "x" * 2001}, "reason"),

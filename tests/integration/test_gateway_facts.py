@@ -248,6 +248,8 @@ STRANGE = [
     {"message_id": "a/b"},
     {"subject": ""},
     {"category": "\x00"},
+    {"content": "My password is hunter2x9"},
+    {"value": "4111 1111 1111 1111"},
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +34,25 @@ async def api(database_url: str) -> AsyncIterator[Api]:
 
 
 # ---- deletions
+
+
+async def test_why_a_model_decided_does_not_tell_what_was_forgotten(api: Api) -> None:
+    """Its reason may repeat the sentence: the neighbour's history keeps the verdict alone."""
+    gone, kept = sorted([await api.fact("Loves jazz"), await api.fact("Hates jazz")])
+    await api.sql(
+        "INSERT INTO verdicts (tenant_id, user_id, first_id, second_id, verdict, judge, reason) "
+        "VALUES ('default', 'ana', %(a)s, %(b)s, 'independent', 'm', 'jazz') RETURNING 1 AS one",
+        a=gone,
+        b=kept,
+    )
+    [told] = (await history(api, kept))["verdicts"]
+    assert (told["reason"], datetime.fromisoformat(told["at"]) <= utc_now()) == ("jazz", True)
+    await delete(api, gone)
+    [told] = (await history(api, kept))["verdicts"]
+    assert (told["verdict"], told["judge"], told["reason"]) == ("independent", "m", "")
+    await undone(api, gone)
+    [told] = (await history(api, kept))["verdicts"]
+    assert told["reason"] == "jazz"
 
 
 async def test_what_was_deleted_is_gone_everywhere_at_once(api: Api) -> None:

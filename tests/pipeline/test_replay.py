@@ -496,6 +496,73 @@ async def test_deletions_and_corrections_hold_in_every_generation(
     assert ("", "I really like tea") in await world.held()
 
 
+async def test_a_deletion_forgets_the_copies_of_generations_not_in_use(
+    world: World, database_url: str
+) -> None:
+    """Nobody reads in an old generation what was deleted since; an undo lets it be read again."""
+    await told(world)
+    old = await world.pipeline.rows("SELECT id, content FROM memory_facts ORDER BY content")
+    await world.replay(world.replayer("better"))
+    async with serve(database_url, world.pipeline.redis) as api:
+        in_use = await world.pipeline.rows("SELECT id FROM memory_facts WHERE generation = 2")
+        for fact in in_use:
+            await api.client.delete(f"/v1/facts/{fact['id']}")
+        for fact in old:
+            shown = (await api.get(f"/v1/facts/{fact['id']}")).json()
+            assert (shown["content"], shown["status"]) == ("", "forgotten")
+        for fact in in_use:
+            assert (await api.client.post(f"/v1/facts/{fact['id']}/undo")).status_code == 200
+        for fact in old:
+            shown = (await api.get(f"/v1/facts/{fact['id']}")).json()
+            assert (shown["content"], shown["status"]) == (fact["content"], "past")
+        deleted = await api.client.delete(f"/v1/facts/{old[0]['id']}")
+        assert deleted.json()["status"] == "forgotten"
+    await world.replayer().promote(ANA, 1)
+    assert sorted(content for _, content in await world.held()) == [
+        fact["content"] for fact in old[1:]
+    ]
+
+
+async def test_a_message_erased_after_its_replay_leaves_no_words_in_any_answer(
+    world: World, database_url: str
+) -> None:
+    await told(world)
+    await world.replay(world.replayer("better"))
+    async with serve(database_url, world.pipeline.redis) as api:
+        for session in SENTENCES:
+            erased = await api.client.delete(f"/v1/users/ana/sessions/{session}/messages")
+            assert erased.json() == {"messages": 1, "facts": 2}
+    assert await _words_left(world) == []
+
+
+async def test_a_message_erased_while_it_is_read_again_leaves_nothing(
+    world: World, database_url: str
+) -> None:
+    """The answer comes after the words are gone: of it the rest alone is kept."""
+    await world.pipeline.say("I like tea", "I like jazz", session_id="s")
+    await world.pipeline.settled()
+    async with serve(database_url, world.pipeline.redis) as api:
+
+        async def erasing(document: Document) -> dict[str, Any]:
+            [tea] = [m["id"] for m in document["messages"] if "tea" in m["content"]]
+            await api.client.delete(f"/v1/users/ana/sessions/s/messages/{tea}")
+            return first_prompt(document)
+
+        world.server.script = erasing
+        await world.replay(world.replayer("better"))
+    assert await world.held() == [("", "I like jazz")]
+    left = str(await _words_left(world))
+    assert "jazz" in left and "tea" not in left
+
+
+async def _words_left(world: World) -> list[Any]:
+    rows = await world.pipeline.rows(
+        """SELECT answer #>> '{facts}' AS words FROM extractions WHERE answer -> 'facts' <> '[]'
+           UNION ALL SELECT content FROM memory_facts WHERE content <> ''"""
+    )
+    return [row["words"] for row in rows]
+
+
 class KilledError(Exception):
     """Stands for the end of the process."""
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.beliefs import Observation, SlotTimeline, believed_at
+from shared.beliefs import Correction, Observation, SlotTimeline, believed_at
 from shared.facts.statements import Statement, observed
 from shared.ids import derived_id
 from shared.slot_folds import fold_under, one_birth
@@ -120,6 +120,42 @@ def test_a_tenants_slot_counts_the_same_before_and_after_it_is_made(seed: int, r
     results = [fold_under(ours, "kept", rows) for rows in (before, after, mixed)]
     assert results[0] == results[1] == results[2]
     assert {result.cardinality for result in results} == {own.cardinality}
+
+
+def test_a_correction_has_as_many_values_as_the_catalogue_says():
+    """Stored while a tenant's home_city had many, it takes part in a home_city of one again."""
+    at = datetime(2026, 5, 4, tzinfo=UTC)
+    said = [
+        observation(n, at.replace(year=2020 + n), Statement(content=city, slot="city", value=city))
+        for n, city in enumerate(("Rome", "Oslo"))
+    ]
+    act = Correction(
+        id=derived_id("act"), at=at, fact_id=said[1].fact_id, subject="user", slot="home_city",
+        value="Bergen", value_key="bergen", cardinality="many", old_value_key="oslo",
+    )  # fmt: skip
+    timeline = fold_under(built_in(), "home_city", said, [act])
+    assert timeline.cardinality == "one"
+    assert [interval.value for interval in believed_at(timeline, at)] == ["Bergen"]
+
+
+def test_a_correction_without_a_value_is_found_under_the_slots_new_name():
+    """What only ends, put into other words, is folded with them although the slot was renamed."""
+    at = datetime(2026, 5, 4, tzinfo=UTC)
+    ended = Statement(content="Gave up the parking space", slot="parking_space", claim="ends")
+    ours = built_in().with_own(
+        [
+            SlotSpec(
+                "parking_spot", "biographical", "one", "text", ("parking_space",), source="tenant"
+            )
+        ]
+    )
+    told = observation(1, at, ended)
+    act = Correction(
+        id=derived_id("act"), at=at, fact_id=told.fact_id, subject="user", slot="parking_space",
+        value=None, value_key=None,
+    )  # fmt: skip
+    timeline = fold_under(ours, "parking_spot", [told], [act])
+    assert timeline.standings.keys() == {told.fact_id, act.id}
 
 
 @pytest.mark.parametrize("seed", [7])

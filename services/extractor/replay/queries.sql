@@ -107,6 +107,13 @@ SELECT id, role, said_at, content FROM chat_logs
  ORDER BY said_at DESC
  LIMIT %(limit)s;
 
+-- name: erased_among
+-- Tells which of these messages are erased; the others are not until this transaction ends.
+SELECT id FROM (SELECT id, erased_at FROM chat_logs
+                 WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s)
+                 ORDER BY id FOR SHARE) AS read
+ WHERE erased_at IS NOT NULL;
+
 -- name: save_answer
 -- Keeps a replay's call, with what was paid for, as the extractor keeps its own.
 INSERT INTO extractions (tenant_id, user_id, id, session_id, state, lease_until, worker, extractor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from services.extractor.facts import SourceMessage, Validated
+from services.extractor.leniency import source_ids
 from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.plan import Heard, StoredAnswer
 from services.extractor.store import Provenance
@@ -75,6 +76,30 @@ class Read:
     asked: bool = False
     answer: dict[str, Any] | None = None
     tokens: tuple[int, int] = (0, 0)
+
+    @property
+    def rests_on(self) -> set[UUID]:
+        return {*self.messages, *(m for f in self.validated.facts for m in f.source_message_ids)}
+
+    def without(self, erased: Collection[UUID]) -> Read:
+        """The same, but for whatever rests on messages that were erased meanwhile."""
+        if not erased:
+            return self
+        words = {str(message) for message in erased}
+        facts = [f for f in self.validated.facts if not set(f.source_message_ids) & set(erased)]
+        given = self.answer["facts"] if self.answer is not None else []
+        kept = [raw for raw in given if isinstance(raw, dict) and _spares(raw, words)]
+        return replace(
+            self,
+            validated=Validated(facts, self.validated.dropped),
+            answer=None if self.answer is None else {"facts": kept},
+        )
+
+
+def _spares(raw: Mapping[str, Any], messages: Collection[str]) -> bool:
+    """Whether what a model answered names its messages, and none of these."""
+    named = source_ids(raw)
+    return bool(named) and not set(named) & set(messages)
 
 
 @asynccontextmanager
@@ -192,6 +217,8 @@ async def save(
 ) -> list[Announcement]:
     """Store what was read, once: the answer, its facts, and which messages it accounts for."""
     async with db.transaction() as tx:
+        erased = await tx.rows(queries["erased_among"], scope.params(ids=list(read.rests_on)))
+        read = read.without([row["id"] for row in erased])
         if read.asked:
             await tx.execute(
                 queries["save_answer"],
