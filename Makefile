@@ -33,9 +33,12 @@ demo: setup  ## See a conversation become memories, in a few seconds
 up: setup  ## Run everything on this machine, until Ctrl-C
 	@$(BIN)/memoire up $(ARGS)
 
-test: setup  ## Run all tests (ARGS="-k name" for some)
-	$(SOME) $(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone and not nightly" $(ARGS)
+test: setup  ## Run the tests: a few minutes (ARGS="-k name" for some)
+	$(SOME) $(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone and not long and not nightly" $(ARGS)
 	$(SOME) $(BIN)/python -m pytest -m "alone and not nightly" $(ARGS)
+
+test-long: setup  ## Run every example of the help and docs, and a small evaluation (minutes more)
+	$(SOME) $(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not nightly" $(ARGS)
 
 chaos: setup  ## Kill, stop, empty and cut everything, and count what it cost (some minutes)
 	$(BIN)/python -m pytest tests/chaos -m "not nightly" $(ARGS)
@@ -58,4 +61,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test chaos lint types check format clean
+.PHONY: help setup demo up test test-long chaos lint types check format clean

@@ -115,6 +115,7 @@ def test_unread_and_pending_entries_survive_a_killed_valkey(valkey: EmbeddedValk
     for number in range(2):
         client.xadd("stream", {"number": number})
     client.xreadgroup("group", "reader", {"stream": ">"}, count=1)
+    client.execute_command("WAITAOF", 1, 0, 10_000)  # writing may wait 2 s for a slow disk's sync
     kill(valkey)
     assert valkey.restart_if_dead()
     assert valkey.url == url

@@ -107,7 +107,7 @@ async def test_waiting_ends_soon_after_settling(api: Api) -> None:
     )
     settled = time.perf_counter()
     first = await waiting[0]
-    assert time.perf_counter() - settled < 0.15  # 25 ms between looks, on a busy machine
+    assert time.perf_counter() - settled < 3  # not the 10 s of its timeout
     assert first.json()["status"] == "settled"
     assert {(await task).json()["status"] for task in waiting} == {"settled"}
 
