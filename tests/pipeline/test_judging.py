@@ -22,10 +22,9 @@ from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
 from shared.ids import derived_id
-from shared.llm import ChatModel
 from tests.fakes.chat_server import Reply, chat_server
 from tests.fakes.judge import judging, pairs_asked, same_topic_supersedes
-from tests.pipeline.harness import Pipeline
+from tests.pipeline.harness import Pipeline, quick_model
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 STAGES = ("embedder", "deduper", "superseder")
@@ -65,7 +64,7 @@ async def deliver(pipeline: Pipeline, *facts: NewFact) -> None:
 async def asking(db: Database, redis: Redis, redis_url: str, script: Any):
     """A pipeline that has its doubtful pairs judged by a scripted server; nothing runs yet."""
     async with chat_server(script) as server:
-        model = ChatModel(base_url=server.url, api_key="k", model="oracle", timeout_seconds=5)
+        model = quick_model(server.url, "oracle", timeout_seconds=5)
         yield Pipeline(db, redis, redis_url, judge=ByModel(model)), server
         await model.close()
 
