@@ -19,7 +19,7 @@ import structlog
 from shared.answers import Shape, complete_items, read_object, text_of_cut_body
 from shared.breaker import Breaker
 from shared.completions import Completion, read_body, read_completion, tokens_of
-from shared.errors import MemoireError, NotNowError, PoisonError, RetryableError
+from shared.errors import AwayError, MemoireError, NotNowError, PoisonError, RetryableError
 from shared.gate import Gate
 from shared.providers import classify, host_of
 from shared.redaction import redact_all
@@ -161,7 +161,8 @@ class ChatModel:
             except Exception as error:
                 failure = classify(error)
                 status = getattr(error, "status_code", None)
-                if not self._may_be_the_format(status, str(error)):
+                away = isinstance(failure, AwayError)
+                if away or not self._may_be_the_format(status, str(error)):
                     raise failure from error
                 refusal = refusal or failure
                 stumbled = stumbled or status == 500

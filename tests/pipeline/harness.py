@@ -55,8 +55,8 @@ QUICK = {
 """Settings that make the machinery of minutes work in tenths of seconds."""
 
 
-def quick_model(url: str, model: str = "fake", **more: Any) -> ChatModel:
-    """A model whose breaker pauses for tenths of seconds; `more` are its till and caps."""
+def quick_gate(url: str, model: str = "fake", records: Any = None) -> Gate:
+    """A gate whose breaker pauses for tenths of seconds."""
     s = Settings(**QUICK)
     pace = BreakerPace(
         s.provider_failures,
@@ -64,7 +64,12 @@ def quick_model(url: str, model: str = "fake", **more: Any) -> ChatModel:
         s.provider_pause_cap_seconds,
         s.configuration_pause_seconds,
     )
-    gate = more.pop("gate", None) or Gate(Breaker(pace), Asked("extraction", host_of(url), model))
+    return Gate(Breaker(pace), Asked("extraction", host_of(url), model), records=records)
+
+
+def quick_model(url: str, model: str = "fake", **more: Any) -> ChatModel:
+    """A model behind a quick gate; `more` are its till, its caps, or another gate."""
+    gate = more.pop("gate", None) or quick_gate(url, model)
     given = {"base_url": url, "api_key": "k", "model": model, "timeout_seconds": 10, **more}
     return ChatModel(gate=gate, **given)
 
