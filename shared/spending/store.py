@@ -53,6 +53,12 @@ class Limits:
         """Limits as settings say them: 0 is none."""
         return cls(tokens_per_day or None, Decimal(str(money_per_day)) if money_per_day else None)
 
+    def overridden(self, tokens_per_day: int | None, money_per_day: Decimal | None) -> Limits:
+        """These limits, where a tenant has none of its own; its own 0 lifts one."""
+        tokens = self.tokens_per_day if tokens_per_day is None else tokens_per_day
+        money = self.money_per_day if money_per_day is None else money_per_day
+        return Limits(tokens or None, money or None)
+
     def __bool__(self) -> bool:
         return bool(self.tokens_per_day or self.money_per_day)
 
