@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from services.models import Models
 from shared.crash import crash_hook
 from shared.db import Database
 from shared.delivery import Stage
@@ -25,19 +27,9 @@ from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
-    from shared.breaker import Breaker
-    from shared.embeddings import Embedder
-    from shared.gate import Gate
-    from shared.llm import ChatModel
-    from shared.spending.books import Books
-    from shared.spending.budgets import Budgets
-    from shared.spending.prices import Prices
-    from shared.spending.till import Till
 
 log = structlog.get_logger()
 
@@ -50,8 +42,7 @@ class Adapters:
         self.process = process
         self.policy = RetryPolicy.of(settings)
         self._stack = stack
-        self._breakers: dict[tuple[str | None, str], Breaker] = {}
-        self._accounts: tuple[Books, Budgets] | None = None
+        self.models = Models(settings, partial(self.database, durable=True), stack)
 
     @property
     def database_url(self) -> str:
@@ -74,86 +65,6 @@ class Adapters:
         self._stack.push_async_callback(db.close)
         return db
 
-    async def embedder(self, purpose: str = "embedding") -> Embedder:
-        from shared.embeddings import OPENAI_BASE_URL, build_embedder
-
-        settings = self.settings
-        gate, till = None, None
-        if settings.embeds_remotely:
-            from shared.spending.prices import Prices
-
-            url = settings.embed_base_url or OPENAI_BASE_URL
-            prices = Prices.of(settings.embed_price)
-            gate, till = await self.paid_calls(purpose, url, settings.embed_model, prices)
-        return build_embedder(
-            mode=settings.embeddings,
-            base_url=settings.embed_base_url,
-            api_key=_secret(settings.embed_api_key),
-            model=settings.embed_model,
-            dimensions=settings.embed_dimensions,
-            gate=gate,
-            till=till,
-        )
-
-    async def chat_model(self, purpose: str, model: str, prices: Prices) -> ChatModel:
-        from shared.llm import ChatModel
-
-        settings = self.settings
-        gate, till = await self.paid_calls(purpose, settings.llm_base_url, model, prices)
-        return ChatModel(
-            base_url=settings.llm_base_url,
-            api_key=_secret(settings.llm_api_key),
-            model=model,
-            timeout_seconds=settings.llm_timeout_seconds,
-            gate=gate,
-            till=till,
-            max_output_tokens=settings.llm_max_output_tokens,
-        )
-
-    async def paid_calls(
-        self, purpose: str, base_url: str | None, model: str, prices: Prices
-    ) -> tuple[Gate, Till]:
-        """What stands before every call of one model: its breaker, budgets, and the books."""
-        from shared.gate import Gate
-        from shared.providers import host_of
-        from shared.spending.books import Asked
-        from shared.spending.till import Till
-
-        asked = Asked(purpose, host_of(base_url), model)
-        books, budgets = await self._spending()
-        gate = Gate(self._breaker(base_url, model), asked, records=books)
-        return gate, Till(asked, records=books, budgets=budgets, prices=prices)
-
-    def _breaker(self, base_url: str | None, model: str) -> Breaker:
-        """One a provider and model, whoever asks it."""
-        from shared.breaker import Breaker, BreakerPace
-
-        settings = self.settings
-        pace = BreakerPace(
-            failures=settings.provider_failures,
-            first_seconds=settings.provider_pause_seconds,
-            longest_seconds=max(
-                settings.provider_pause_seconds, settings.provider_pause_cap_seconds
-            ),
-            configuration_seconds=settings.configuration_pause_seconds,
-        )
-        return self._breakers.setdefault((base_url, model), Breaker(pace))
-
-    async def _spending(self) -> tuple[Books, Budgets]:
-        """Where this process' calls are counted and reserved; written to its end."""
-        if self._accounts is None:
-            from shared.spending.books import Books
-            from shared.spending.budgets import Budgets
-            from shared.spending.store import Limits
-
-            limits = Limits.of(
-                self.settings.tenant_tokens_per_day, self.settings.tenant_money_per_day
-            )
-            books = Books(await self.database(durable=False, max_connections=1))
-            self._accounts = books, Budgets(await self.database(durable=True), limits)
-            self._stack.push_async_callback(books.close)
-        return self._accounts
-
 
 def _required(url: str | None, name: str) -> str:
     if url is None:
@@ -162,10 +73,6 @@ def _required(url: str | None, name: str) -> str:
             "which brings its own"
         )
     return url
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
 
 
 # ---- the stages
@@ -209,13 +116,10 @@ async def _extractor(adapters: Adapters) -> Stage:
 
 async def _llm_or_rules(adapters: Adapters) -> Extractor:
     from services.extractor.extractors import ByModel, ByRules
-    from shared.spending.prices import Prices
 
-    settings = adapters.settings
-    if not settings.uses_model:
+    if not adapters.settings.uses_model:
         return ByRules()
-    prices = Prices.of(settings.llm_price_input, settings.llm_price_output)
-    return ByModel(await adapters.chat_model("extraction", settings.llm_model, prices))
+    return ByModel(await adapters.models.extracting())
 
 
 async def _embedder(adapters: Adapters) -> Stage:
@@ -224,7 +128,7 @@ async def _embedder(adapters: Adapters) -> Stage:
     return EmbedderStage(
         db=await adapters.database(durable=False),
         durable=await adapters.database(durable=True),
-        embedder=await adapters.embedder(),
+        embedder=await adapters.models.embedder("embedding"),
         policy=adapters.policy,
         at_point=crash_hook("embedder"),
     )
@@ -235,7 +139,7 @@ async def _deduper(adapters: Adapters) -> Stage:
 
     db = await adapters.database(durable=False)
     durable = await adapters.database(durable=True)
-    model = (await adapters.embedder()).model
+    model = adapters.models.embedding_model
     judging, catching_up = await _judge(adapters, db, durable, model)
     return DeduperStage(
         db=db,
@@ -259,11 +163,10 @@ async def _judge(
     from services.deduper.thresholds import floors_for
     from shared.broker import Announcer, connect_redis
 
-    judge_model = settings.judge_model or settings.llm_model
     judging = Judging(
         db=db,
         durable=durable,
-        judge=ByModel(await adapters.chat_model("judging", judge_model, _judge_prices(settings))),
+        judge=ByModel(await adapters.models.judging()),
         worker=consumer_name(),
         pace=JudgePace(
             calls=settings.llm_concurrency,
@@ -272,16 +175,6 @@ async def _judge(
     )
     announcer = Announcer(connect_redis(adapters.redis_url))
     return judging, CatchingUp(db, judging, floors_for(model), announcer.announce)
-
-
-def _judge_prices(settings: Settings) -> Prices:
-    from shared.spending.prices import Prices
-
-    own_input, own_output = settings.judge_price_input, settings.judge_price_output
-    return Prices.of(
-        settings.llm_price_input if own_input is None else own_input,
-        settings.llm_price_output if own_output is None else own_output,
-    )
 
 
 async def _superseder(adapters: Adapters) -> Stage:
@@ -343,7 +236,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         settings,
         db=await adapters.database(durable=True, max_connections=10),
         redis=redis,
-        embedder=await adapters.embedder("recall"),
+        embedder=await adapters.models.embedder("recall"),
         stopping=stopping,
     )
     config = uvicorn.Config(
@@ -433,14 +326,11 @@ async def _extractor_at(
     """Build extractors as of a day, and say how long their prompt is."""
     from services.extractor.extractors import ByModel, ByRules
     from services.extractor.replay.prompts import size_of
-    from shared.spending.prices import Prices
 
-    settings = adapters.settings
-    if not settings.uses_model:
+    if not adapters.settings.uses_model:
         rules = ByRules()
         return lambda _: rules, 0
-    prices = Prices.of(settings.llm_price_input, settings.llm_price_output)
-    model = await adapters.chat_model("replay", settings.llm_model, prices)
+    model = await adapters.models.extracting("replay")
     return lambda at: ByModel(model, prompt=prompt, clock=lambda: at), size_of(prompt)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,13 +18,14 @@ import psycopg
 import structlog
 
 from shared.db import Database
-from shared.errors import BudgetSpentError
+from shared.errors import BudgetSpentError, PausedError
 from shared.spending import store
 from shared.spending.prices import Amount
 from shared.spending.store import Limits
 
 log = structlog.get_logger()
 
+_OUTAGE_SECONDS = 1.0
 _LIMITS_KNOWN_SECONDS = 10.0
 _LOOK_AGAIN_SECONDS = (
     60.0  # a budget may be raised, and other calls give back what they did not use
@@ -64,7 +66,8 @@ class Budgets:
             return True
         if self._now() >= self._known_until:
             async with self._asking:
-                await self._read_own()
+                with _or_wait():
+                    await self._read_own()
         return any(self._own.get(tenant) for tenant in tenants) if self._own else False
 
     def wait_seconds(self, tenant: str) -> float:
@@ -78,15 +81,13 @@ class Budgets:
     async def reserve(self, most: Mapping[str, Amount]) -> Reservation:
         """Take the most a call may cost from its tenants' budgets.
 
-        Raises BudgetSpentError, and takes nothing, where one of them has no room.
+        Raises BudgetSpentError, and takes nothing, where one of them has no room; PausedError where
+        PostgreSQL cannot say: without it nothing is spent.
         """
-        try:
-            async with self._db.transaction() as tx:
-                day, refused = await store.reserve(tx, most, self._default)
-                if refused:
-                    raise BudgetSpentError("", 0.0, refused)  # noqa: TRY301  and take nothing
-        except BudgetSpentError as error:
-            raise await self._refused(most, error.tenants) from None
+        with _or_wait():
+            day, refused = await self._take(most)
+            if refused:
+                raise await self._refused(most, refused)
         assert day is not None
         for tenant in most:
             self._spent_until.pop(tenant, None)
@@ -110,6 +111,14 @@ class Budgets:
         except psycopg.Error as error:
             log.warning("a reservation stays counted", error=str(error).strip())
 
+    async def _take(self, most: Mapping[str, Amount]) -> tuple[date | None, frozenset[str]]:
+        """Take all amounts or, where some tenant has no room, none."""
+        async with self._db.transaction() as tx:
+            day, refused = await store.reserve(tx, most, self._default)
+            if refused:
+                raise psycopg.Rollback
+        return day, refused
+
     async def _read_own(self) -> None:
         if self._now() < self._known_until:
             return
@@ -131,3 +140,13 @@ class Budgets:
         return BudgetSpentError(
             f"today's budget has no room for this call ({asked} at most)", wait, tenants
         )
+
+
+@contextmanager
+def _or_wait() -> Iterator[None]:
+    """Let a call wait while PostgreSQL is away; no item is to blame for that."""
+    try:
+        yield
+    except psycopg.Error as error:
+        log.warning("budgets cannot be read", error=str(error).strip())
+        raise PausedError("budgets cannot be read", _OUTAGE_SECONDS) from error

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
 from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
+from shared.errors import PausedError
 from shared.spending import store
 from shared.spending.books import Asked, Books
 from shared.spending.budgets import Budgets
@@ -197,7 +201,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
 
     def script(document: dict[str, Any]) -> Any:
         answer = one_fact_each(document)
-        return Reply(content=_json(answer), usage=used)
+        return Reply(content=json.dumps(answer), usage=used)
 
     async with chat_server(script) as server:
         async with db.autocommit() as tx:
@@ -259,6 +263,25 @@ async def test_a_tenant_over_its_budget_has_its_facts_embedded_the_next_day(
             await pipeline.settled(10)
         await books.close()
     assert await pipeline.rows("SELECT * FROM failures") == []
+
+
+async def test_without_postgres_to_ask_nothing_is_spent(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget that cannot be read is a call that waits; no item is to blame."""
+
+    async def away(*_: Any) -> None:
+        raise psycopg.OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(store, "reserve", away)
+    till, _ = paying(db, Limits(10**6))
+    async with chat_server(one_fact_each) as server:
+        model = quick_model(server.url, till=till)
+        with pytest.raises(PausedError):
+            await model.ask("", {"task": "extract", "messages": []}, {"type": "object"})
+        assert server.documents == []
+        assert model.wait_seconds("default") == 0, "the provider is not to blame either"
+        await model.close()
 
 
 async def test_failed_and_poisoned_calls_are_counted(
@@ -377,12 +400,4 @@ async def _quiet(server: Any) -> None:
 
 
 def _of_tenant(message: Any, tenant: str) -> Any:
-    from dataclasses import replace
-
     return replace(message, tenant=tenant)
-
-
-def _json(answer: Any) -> str:
-    import json
-
-    return json.dumps(answer)
