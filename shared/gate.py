@@ -60,7 +60,9 @@ class Gate:
             self._answered(permit)
             raise
         except MemoireError as error:
-            raise self._failed(permit, error) from error
+            if (suffered := self._failed(permit, error)) is error:
+                raise
+            raise suffered from error
         except BaseException:
             self._breaker.cancelled(permit)
             raise

@@ -61,15 +61,44 @@ async def test_an_outage_costs_time_and_few_calls_and_no_message(
             await asyncio.sleep(3)
             assert 5 <= len(server.documents) <= 30, "it probes, it does not hammer"
             assert await dead(pipeline) == []
-            assert (
-                await pipeline.rows("SELECT 1 AS one FROM extractions WHERE state = 'open'") == []
-            )
             away = False
             await pipeline.settled(6)
         assert await dead(pipeline) == []
         attempts = await pipeline.rows("SELECT attempts FROM failures")
         assert all(row["attempts"] == 1 for row in attempts)
     assert len(await pipeline.rows("SELECT 1 AS one FROM memory_facts")) == 60
+
+
+@pytest.mark.parametrize("others_answered", [True, False])
+async def test_retry_after_is_a_minimum(
+    db: Database, redis: Redis, redis_url: str, others_answered: bool
+) -> None:
+    """A message whose call was answered 429 is not asked about earlier, whoever is to blame."""
+    asked: list[float] = []
+
+    def script(document: dict[str, Any]) -> Any:
+        if document["messages"][0]["content"] == "I live in Oslo":
+            return one_fact_each(document)
+        asked.append(asyncio.get_running_loop().time())
+        return (
+            Reply(status=429, headers={"retry-after": "1.2"})
+            if len(asked) == 1
+            else one_fact_each(document)
+        )
+
+    async with chat_server(script) as server:
+        extractor = ByModel(quick_model(server.url))
+        pipeline = Pipeline(db, redis, redis_url, extractor=extractor, **SOON)
+        async with pipeline.running():
+            if others_answered:
+                await pipeline.say("I live in Oslo", session_id="another")
+                await pipeline.settled()
+            await pipeline.say("I live in Lisbon")
+            await pipeline.settled()
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 1.2
+    failed = await pipeline.rows("SELECT attempts FROM failures")
+    assert [row["attempts"] for row in failed] == ([1] if others_answered else [])
 
 
 async def test_a_provider_that_is_not_there_at_all_is_waited_for(
