@@ -92,6 +92,11 @@ class Models:
         from shared.llm import ChatModel
 
         settings = self._settings
+        if settings.tenant_money_per_day and not (prices.input or prices.output):
+            raise ConfigurationError(
+                f"MEMOIRE_TENANT_MONEY_PER_DAY is set, but {model} has no price: set "
+                "MEMOIRE_LLM_PRICE_INPUT and MEMOIRE_LLM_PRICE_OUTPUT"
+            )
         gate, till = await self._paid(purpose, settings.llm_base_url, model, prices)
         return ChatModel(
             base_url=settings.llm_base_url,
@@ -110,15 +115,8 @@ class Models:
         from shared.gate import Gate
         from shared.providers import host_of
         from shared.spending.books import Asked
-        from shared.spending.prices import Prices
         from shared.spending.till import Till
 
-        if self._settings.tenant_money_per_day and prices == Prices():
-            raise ConfigurationError(
-                f"MEMOIRE_TENANT_MONEY_PER_DAY is set, but {model} has no price: set "
-                "MEMOIRE_LLM_PRICE_INPUT and MEMOIRE_LLM_PRICE_OUTPUT, for embeddings "
-                "MEMOIRE_EMBED_PRICE"
-            )
         asked = Asked(purpose, host_of(base_url), model)
         books, budgets = await self._spending()
         gate = Gate(self._breaker(base_url, model), asked, records=books)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from services.gateway.errors import invalid
 from services.gateway.requests import UsageParams
 from services.gateway.routes.documented import READS
-from services.gateway.schemas import Usage
+from services.gateway.spending_schemas import Usage
 from services.gateway.state import Admin, Parts
 from shared.spending import store
 from shared.spending.store import Limits
