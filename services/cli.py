@@ -16,6 +16,7 @@ import typer
 from services.console.commands import (
     AsJson,
     Data,
+    budget,
     command,
     dead,
     group,
@@ -82,6 +83,8 @@ KnownAt = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="What was believed then: only what had been heard."),
 ]
+FromDay = Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day.")]
+ToDay = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day; default: today.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what made each score.")]
 
 
@@ -283,6 +286,26 @@ def recall(
         screen.print_recall(answer, explain=explain)
 
 
+@command(
+    app,
+    "memoire usage",
+    "memoire usage --from 2026-11-01 --to 2026-11-30 --json",
+    panel=MEMORY,
+)
+def usage(
+    since: FromDay = None, until: ToDay = None, data: Data = None, as_json: AsJson = False
+) -> None:
+    """Show what calls of models cost: tokens and money by day, purpose and model.
+
+    Days are UTC; without --from the last thirty.
+    """
+    from services.console import screen, spending
+
+    found = spending.usage(data, since, until)
+    (screen.print_json if as_json else spending.print_usage)(found)
+
+
+app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 replay.add_to(app, panel=MEMORY)

@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from services.models import Models
 from shared.crash import crash_hook
 from shared.db import Database
 from shared.delivery import Stage
@@ -25,13 +27,9 @@ from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
-
     from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
-    from shared.embeddings import Embedder
-    from shared.llm import ChatModel
 
 log = structlog.get_logger()
 
@@ -44,6 +42,7 @@ class Adapters:
         self.process = process
         self.policy = RetryPolicy.of(settings)
         self._stack = stack
+        self.models = Models(settings, partial(self.database, durable=True), stack)
 
     @property
     def database_url(self) -> str:
@@ -66,18 +65,6 @@ class Adapters:
         self._stack.push_async_callback(db.close)
         return db
 
-    def embedder(self) -> Embedder:
-        from shared.embeddings import build_embedder
-
-        settings = self.settings
-        return build_embedder(
-            mode=settings.embeddings,
-            base_url=settings.embed_base_url,
-            api_key=_secret(settings.embed_api_key),
-            model=settings.embed_model,
-            dimensions=settings.embed_dimensions,
-        )
-
 
 def _required(url: str | None, name: str) -> str:
     if url is None:
@@ -86,10 +73,6 @@ def _required(url: str | None, name: str) -> str:
             "which brings its own"
         )
     return url
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
 
 
 # ---- the stages
@@ -115,7 +98,7 @@ async def _extractor(adapters: Adapters) -> Stage:
     sessions = SessionWork(
         db=await adapters.database(durable=False),
         durable=durable,
-        extractor=_llm_or_rules(settings),
+        extractor=await _llm_or_rules(adapters),
         pace=Pace(
             lease_seconds=settings.lease_seconds,
             quiet_seconds=settings.extract_after_seconds,
@@ -131,23 +114,12 @@ async def _extractor(adapters: Adapters) -> Stage:
     return ExtractorStage(intake, sessions)
 
 
-def _llm_or_rules(settings: Settings) -> Extractor:
+async def _llm_or_rules(adapters: Adapters) -> Extractor:
     from services.extractor.extractors import ByModel, ByRules
 
-    if not settings.uses_model:
+    if not adapters.settings.uses_model:
         return ByRules()
-    return ByModel(_chat_model(settings, settings.llm_model))
-
-
-def _chat_model(settings: Settings, model: str) -> ChatModel:
-    from shared.llm import ChatModel
-
-    return ChatModel(
-        base_url=settings.llm_base_url,
-        api_key=_secret(settings.llm_api_key),
-        model=model,
-        timeout_seconds=settings.llm_timeout_seconds,
-    )
+    return ByModel(await adapters.models.extracting())
 
 
 async def _embedder(adapters: Adapters) -> Stage:
@@ -156,7 +128,7 @@ async def _embedder(adapters: Adapters) -> Stage:
     return EmbedderStage(
         db=await adapters.database(durable=False),
         durable=await adapters.database(durable=True),
-        embedder=adapters.embedder(),
+        embedder=await adapters.models.embedder("embedding"),
         policy=adapters.policy,
         at_point=crash_hook("embedder"),
     )
@@ -167,8 +139,8 @@ async def _deduper(adapters: Adapters) -> Stage:
 
     db = await adapters.database(durable=False)
     durable = await adapters.database(durable=True)
-    model = adapters.embedder().model
-    judging, catching_up = _judge(adapters, db, durable, model)
+    model = adapters.models.embedding_model
+    judging, catching_up = await _judge(adapters, db, durable, model)
     return DeduperStage(
         db=db,
         durable=durable,
@@ -180,7 +152,7 @@ async def _deduper(adapters: Adapters) -> Stage:
     )
 
 
-def _judge(
+async def _judge(
     adapters: Adapters, db: Database, durable: Database, model: str
 ) -> tuple[Judging | None, CatchingUp | None]:
     settings = adapters.settings
@@ -194,12 +166,11 @@ def _judge(
     judging = Judging(
         db=db,
         durable=durable,
-        judge=ByModel(_chat_model(settings, settings.judge_model or settings.llm_model)),
+        judge=ByModel(await adapters.models.judging()),
         worker=consumer_name(),
         pace=JudgePace(
             calls=settings.llm_concurrency,
             lease_seconds=settings.lease_seconds,
-            pause_seconds=settings.configuration_pause_seconds,
         ),
     )
     announcer = Announcer(connect_redis(adapters.redis_url))
@@ -265,7 +236,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         settings,
         db=await adapters.database(durable=True, max_connections=10),
         redis=redis,
-        embedder=adapters.embedder(),
+        embedder=await adapters.models.embedder("recall"),
         stopping=stopping,
     )
     config = uvicorn.Config(
@@ -332,7 +303,7 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
         stack.push_async_callback(db.close)
         redis = connect_redis(adapters.redis_url)
         stack.push_async_callback(redis.aclose)
-        extractor_at, prompt_bytes = _extractor_at(settings, prompt)
+        extractor_at, prompt_bytes = await _extractor_at(adapters, prompt)
         means = Means(
             extractor_at, prompt_bytes, settings.llm_max_input_tokens, settings.llm_concurrency
         )
@@ -349,21 +320,17 @@ _REPLAY_CONNECTIONS = 6  # four users held at once, and their other statements
 _REPLAY_STATEMENT_MS = 120_000  # a user's whole generation in one
 
 
-def _extractor_at(settings: Settings, prompt: str) -> tuple[Callable[[datetime], Extractor], int]:
+async def _extractor_at(
+    adapters: Adapters, prompt: str
+) -> tuple[Callable[[datetime], Extractor], int]:
     """Build extractors as of a day, and say how long their prompt is."""
     from services.extractor.extractors import ByModel, ByRules
     from services.extractor.replay.prompts import size_of
-    from shared.llm import ChatModel
 
-    if not settings.uses_model:
+    if not adapters.settings.uses_model:
         rules = ByRules()
         return lambda _: rules, 0
-    model = ChatModel(
-        base_url=settings.llm_base_url,
-        api_key=_secret(settings.llm_api_key),
-        model=settings.llm_model,
-        timeout_seconds=settings.llm_timeout_seconds,
-    )
+    model = await adapters.models.extracting("replay")
     return lambda at: ByModel(model, prompt=prompt, clock=lambda: at), size_of(prompt)
 
 

@@ -30,6 +30,8 @@ class Completion:
     text: str
     tokens: tuple[int, int]
     cut: bool = False
+    counted: bool = True
+    """Whether the server said what it cost."""
 
 
 async def read_body(client: AsyncOpenAI, body: Mapping[str, Any]) -> tuple[str, bool]:
@@ -69,7 +71,17 @@ def read_completion(body: str) -> Completion:
         raise PoisonError(f"the model refused: {str(refusal)[:300]}")
     if choice.get("finish_reason") == "content_filter":
         raise PoisonError("the server's content filter withheld the answer")
-    return Completion(text, _tokens(completion.get("usage")), cut=cut)
+    usage = completion.get("usage")
+    return Completion(text, _tokens(usage), cut=cut, counted=_is_usage(usage))
+
+
+def tokens_of(body: str) -> tuple[int, int] | None:
+    """The tokens of an answer that could not be used; None where it does not say."""
+    try:
+        usage = json.loads(body).get("usage")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return _tokens(usage) if _is_usage(usage) else None
 
 
 def _text(message: Mapping[str, Any]) -> str:
@@ -90,6 +102,10 @@ def _joined(content: Any) -> str:
     parts = content if isinstance(content, list) else [content]
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _is_usage(usage: Any) -> bool:
+    return isinstance(usage, Mapping) and isinstance(usage.get("prompt_tokens"), int | float)
 
 
 def _tokens(usage: Any) -> tuple[int, int]:

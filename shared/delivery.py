@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from shared.broker import Announcer, RawEntry
 from shared.crash import AtPoint, ignore_point
-from shared.errors import ConfigurationError, CrashLoopError, PoisonError
+from shared.errors import ConfigurationError, CrashLoopError, NotNowError, PoisonError
 from shared.events import Announcement
 from shared.isolation import is_conflict, is_outage
 from shared.together import Together
@@ -31,6 +31,7 @@ DEAD_AFTER = 5
 _CLAIM_BATCH = 100
 _LONG_ABANDONED_MS = 86_400_000
 _LARGE_BATCH = 50  # entries; beyond, a pause gains nothing
+_LONGEST_WAIT_SECONDS = 60.0
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -68,8 +69,8 @@ class Stage(Protocol):
     async def work(self, entries: Sequence[Entry]) -> Sequence[Announcement]:
         """Think, commit, and return what to announce. Fenced: a second delivery writes nothing.
 
-        Raises only when a server is away or on ConfigurationError; what is wrong with an item is
-        recorded by the stage itself.
+        Raises only when a server is away, on ConfigurationError and on NotNowError; what is wrong
+        with an item is recorded by the stage itself.
         """
 
     async def refuse(self, entry: Entry, error: Exception) -> None:
@@ -159,6 +160,8 @@ class Delivery:
             except ConfigurationError as error:
                 log.error("stage paused: an operator must act", error=str(error))
                 await self._pause(self._pause_seconds)
+            except NotNowError as error:  # nothing more is read meanwhile: the backlog stays
+                await self._pause(min(error.wait_seconds, _LONGEST_WAIT_SECONDS))
             except Exception as error:
                 if not (is_outage(error) or is_conflict(error)):
                     log.exception("entries refused", entries=len(entries))

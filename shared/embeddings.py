@@ -6,16 +6,21 @@ the gateway the second. Errors are the three kinds of `shared.errors`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from shared import minilm
+from shared.breaker import Breaker
 from shared.errors import ConfigurationError, RetryableError
-from shared.providers import classify
+from shared.gate import Gate
+from shared.providers import classify, host_of, is_broken_connection
 from shared.redaction import redact
+from shared.spending.books import Asked
+from shared.spending.prices import Tokens
+from shared.spending.till import Till
 
 Vectors = npt.NDArray[np.float32]
 Mode = Literal["auto", "local", "openai"]
@@ -25,6 +30,8 @@ OPENAI_BASE_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "text-embedding-3-small"
 
 _LARGEST_REQUEST = 256
+_LONGEST_CONNECT_SECONDS = 5.0
+_TOKENS_A_TEXT = 8  # beginnings and ends that a server may add
 
 
 class Embedder(Protocol):
@@ -38,8 +45,12 @@ class Embedder(Protocol):
     async def warm(self) -> None:
         """Get ready for the first text, where that takes time."""
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Array (len(texts), dimensions), float32, each row of length 1."""
+    async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> Vectors:
+        """Array (len(texts), dimensions), float32, each row of length 1.
+
+        `payers` are the tenants whose texts they are, one each. Raises NotNowError where it may
+        not be asked now.
+        """
         ...
 
 
@@ -61,8 +72,9 @@ class LocalEmbedder:
         """Load the model: 0.3 to 0.6 s."""
         await self.embed(["warm"])
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> Vectors:
         """Array (len(texts), 384); computed in a worker thread, texts beyond 256 tokens are cut."""
+        del payers  # it costs nothing
         if not texts:
             return np.empty((0, self.dimensions), dtype=np.float32)
         return _normalize(await asyncio.to_thread(self._minilm.pool, list(texts)))
@@ -87,6 +99,9 @@ class OpenAIEmbedder:
         model: str,
         dimensions: int | None,
         timeout_seconds: float,
+        *,
+        gate: Gate | None = None,
+        till: Till | None = None,
     ) -> None:
         import openai  # noqa: PLC0415  # 0.5 s of start-up that local mode never pays
 
@@ -94,40 +109,67 @@ class OpenAIEmbedder:
         self.dimensions = dimensions or 0
         self.batch = _LARGEST_REQUEST
         self._asked = dimensions
+        asked = Asked("embedding", host_of(base_url), model)
+        self._gate = gate or Gate(Breaker(), asked)
+        self._till = till or Till(asked)
         self._failures = (openai.OpenAIError, ValueError)  # ValueError: a body that is no JSON
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",  # servers without keys ignore it; the client insists on one
-            timeout=timeout_seconds,
+            timeout=openai.Timeout(
+                timeout_seconds, connect=min(timeout_seconds, _LONGEST_CONNECT_SECONDS)
+            ),
             max_retries=0,
         )
 
     async def warm(self) -> None:
         """Ask nothing: a server's answers cost money."""
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> Vectors:
         """Array (len(texts), dimensions), asked for in requests of at most 256 texts."""
+        tenants = payers or ["default"] * len(texts)
         starts = range(0, len(texts), _LARGEST_REQUEST)
-        parts = [await self._request(texts[at : at + _LARGEST_REQUEST]) for at in starts]
+        ends = [start + _LARGEST_REQUEST for start in starts]
+        parts = [
+            await self._request(texts[start:end], tenants[start:end])
+            for start, end in zip(starts, ends, strict=True)
+        ]
         return np.concatenate(parts) if parts else np.empty((0, self.dimensions), dtype=np.float32)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _request(self, texts: Sequence[str]) -> Vectors:
+    async def _request(self, texts: Sequence[str], tenants: Sequence[str]) -> Vectors:
         body: dict[str, Any] = {"model": self.model, "input": [redact(text) for text in texts]}
         body |= {"encoding_format": "float"}
         if self._asked:
             body |= {"dimensions": self._asked}
-        try:
-            # The client's typed call builds models for 1 ms a vector, ten times the JSON's price.
-            answer = await self._client.post("/embeddings", cast_to=object, body=body)
-        except self._failures as error:
-            raise classify(error) from error
-        vectors = _normalize(_matrix(_in_order(answer, len(texts))))
-        self._agree(vectors.shape[1])
+        weights: dict[str, int] = {}
+        for text, tenant in zip(texts, tenants, strict=True):
+            weights[tenant] = weights.get(tenant, 0) + len(text.encode()) + _TOKENS_A_TEXT
+        reserving = await self._till.must_reserve(weights)
+        most = Tokens(sum(weights.values())) if reserving else None
+        async with self._gate.passing():
+            answer = await self._paid(body, weights, most)
+            vectors = _normalize(_matrix(_in_order(answer, len(texts))))
+            self._agree(vectors.shape[1])
         return vectors
+
+    async def _paid(
+        self, body: dict[str, Any], weights: Mapping[str, int], most: Tokens | None
+    ) -> object:
+        """Ask, and tell what it cost each tenant."""
+        try:
+            async with self._till.paying(weights, most) as bill:
+                # The client's typed call builds models for 1 ms a vector, ten times the JSON's.
+                answer = await self._client.post("/embeddings", cast_to=object, body=body)
+                bill.tokens = _tokens(answer)
+        except Exception as error:
+            if not (isinstance(error, self._failures) or is_broken_connection(error)):
+                raise
+            raise classify(error) from error
+        return answer
 
     def _agree(self, dimensions: int) -> None:
         self.dimensions = self.dimensions or dimensions
@@ -147,13 +189,30 @@ def build_embedder(
     *,
     timeout_seconds: float = 30.0,
     intra_op_num_threads: int = 1,
+    gate: Gate | None = None,
+    till: Till | None = None,
 ) -> LocalEmbedder | OpenAIEmbedder:
     """The embedder the settings ask for; `auto` is a server where a base URL or a key is given."""
     if mode == "openai" or (mode == "auto" and (base_url or api_key)):
         return OpenAIEmbedder(
-            base_url or OPENAI_BASE_URL, api_key, model or OPENAI_MODEL, dimensions, timeout_seconds
+            base_url or OPENAI_BASE_URL,
+            api_key,
+            model or OPENAI_MODEL,
+            dimensions,
+            timeout_seconds,
+            gate=gate,
+            till=till,
         )
     return LocalEmbedder(intra_op_num_threads)
+
+
+def _tokens(answer: Any) -> Tokens | None:
+    """What the server says it read; None where it does not."""
+    try:
+        said = answer["usage"]["prompt_tokens"]
+    except (TypeError, LookupError):
+        return None
+    return Tokens(max(0, int(said))) if isinstance(said, int | float) else None
 
 
 def _in_order(answer: object, expected: int) -> list[Any]:

@@ -9,7 +9,7 @@ import psycopg
 import psycopg.errors
 import redis.exceptions
 
-from shared.errors import ConfigurationError, RetryableError
+from shared.errors import ConfigurationError, NotNowError, RetryableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,14 +49,15 @@ async def isolate(
     """Attempt all items at once; on failure halve them until the culprit stands alone.
 
     `refuse` records what failed: the culprit alone, or all of them when the world failed rather
-    than an item. Outages and configuration errors pass through: they say nothing about items.
+    than an item. Outages, configuration errors and calls that may not be made just now pass
+    through: they say nothing about items.
     """
     if not items:
         return []
     try:
         return await attempt(items)
     except Exception as error:
-        if is_outage(error) or isinstance(error, ConfigurationError):
+        if is_outage(error) or isinstance(error, ConfigurationError | NotNowError):
             raise
         if len(items) == 1 or isinstance(error, RetryableError):
             await refuse(items, error)

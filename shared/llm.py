@@ -2,7 +2,8 @@
 
 Every request is a system turn and one user turn that is one JSON document, without its secrets. The
 best answer format the server takes is found once and remembered: `json_schema`, `json_object` with
-the schema, `json_object`, then none. How an answer is read is `shared.answers`.
+the schema, `json_object`, then none. How an answer is read is `shared.answers`; when the server may
+be asked is `shared.gate`; what a request costs is told to `shared.spending`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from typing import Any
 import structlog
 
 from shared.answers import Shape, complete_items, read_object, text_of_cut_body
-from shared.completions import Completion, read_body, read_completion
-from shared.errors import MemoireError, PoisonError, RetryableError
-from shared.providers import classify
+from shared.breaker import Breaker
+from shared.completions import Completion, read_body, read_completion, tokens_of
+from shared.errors import AwayError, MemoireError, NotNowError, PoisonError, RetryableError
+from shared.gate import Gate
+from shared.providers import classify, host_of
 from shared.redaction import redact_all
+from shared.spending.books import Asked
+from shared.spending.prices import Tokens
+from shared.spending.till import Till
 
 log = structlog.get_logger()
 
@@ -28,6 +34,9 @@ _FORMAT_REFUSALS = (400, 415, 422, 501)
 _FORMAT_WORDS = ("response_format", "json_schema", "json_object", "schema")
 _STUMBLES = 3  # after so many times a server that falls over a format is taken at its word
 _REPAIRED_CHARACTERS = 20_000
+_CAP_NAMES = ("max_tokens", "max_completion_tokens")  # newer models of OpenAI take only the second
+_LONGEST_CONNECT_SECONDS = 5.0
+MAX_OUTPUT_TOKENS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +61,73 @@ class ChatModel:
     """One model of one server. Raises the three kinds of error of `shared.errors`."""
 
     def __init__(
-        self, *, base_url: str | None, api_key: str | None, model: str, timeout_seconds: float
+        self,
+        *,
+        base_url: str | None,
+        api_key: str | None,
+        model: str,
+        timeout_seconds: float,
+        gate: Gate | None = None,
+        till: Till | None = None,
+        max_output_tokens: int = MAX_OUTPUT_TOKENS,
     ) -> None:
-        from openai import AsyncOpenAI  # noqa: PLC0415  0.7 s, paid only where a model is used
+        """`max_output_tokens` is asked for only where a tenant has a budget."""
+        from openai import AsyncOpenAI, Timeout  # noqa: PLC0415  0.7 s, paid only where a model is used
 
         self.model = model
+        asked = Asked("extraction", host_of(base_url), model)
+        self._gate = gate or Gate(Breaker(), asked)
+        self._till = till or Till(asked)
+        self._max_output_tokens = max_output_tokens
+        self._cap_name = _CAP_NAMES[0]
         self._timeout_seconds = timeout_seconds
         self._client = AsyncOpenAI(
             base_url=base_url,
             api_key=api_key or "none",
-            timeout=timeout_seconds,
+            timeout=Timeout(
+                timeout_seconds, connect=min(timeout_seconds, _LONGEST_CONNECT_SECONDS)
+            ),
             max_retries=0,  # the pipeline retries, visibly
         )
         self._format = 0
         self._format_found = False
         self._stumbles = 0
 
+    def wait_seconds(self, payer: str | None = None) -> float:
+        """How long nobody may ask, or nobody for this tenant; 0 where one may."""
+        spent = self._till.wait_seconds(payer) if payer is not None else 0.0
+        return max(self._gate.wait_seconds(), spent)
+
+    def spent(self) -> list[str]:
+        """The tenants whose budget of today is spent."""
+        return self._till.spent()
+
     async def ask(
-        self, system: str, document: Mapping[str, Any], schema: Mapping[str, Any]
+        self,
+        system: str,
+        document: Mapping[str, Any],
+        schema: Mapping[str, Any],
+        *,
+        payer: str = "default",
     ) -> Answer:
         """Ask once, and once more to repair an answer that is not what was asked for.
 
-        Raises CutAnswerError when a token limit cut the answer; PoisonError when it is none.
+        `payer` is the tenant it is asked for. Raises CutAnswerError when a token limit cut the
+        answer; PoisonError when it is none; NotNowError where it may not be asked now.
         """
         shape = Shape.of(schema)
         shown = json.dumps(redact_all(document), ensure_ascii=False)
         turns = [{"role": "system", "content": system}, {"role": "user", "content": shown}]
-        first = await self._complete(turns, schema)
+        async with self._gate.passing():
+            first = await self._complete(turns, schema, payer)
         try:
             return self._answer(first, shape)
         except CutAnswerError:
             raise
         except PoisonError as error:
-            second = await self._complete([*turns, *_repair(first.text, error)], schema)
+            repair = [*turns, *_repair(first.text, error)]
+            async with self._gate.passing():
+                second = await self._complete(repair, schema, payer)
             return self._answer(replace(second, tokens=_sum(first.tokens, second.tokens)), shape)
 
     async def close(self) -> None:
@@ -103,17 +146,23 @@ class ChatModel:
 
     # ---- the format
 
-    async def _complete(self, turns: list[dict[str, str]], schema: Mapping[str, Any]) -> Completion:
+    async def _complete(
+        self, turns: list[dict[str, str]], schema: Mapping[str, Any], payer: str
+    ) -> Completion:
         """Complete in the best format the server takes."""
         refusal: MemoireError | None = None
         stumbled = False
         for index in range(self._format, len(_FORMATS)):
             try:
-                completion = await self._request(turns, _FORMATS[index], schema)
+                body = self._body(turns, _FORMATS[index], schema)
+                completion = await self._capped(body, payer)
+            except NotNowError:
+                raise
             except Exception as error:
                 failure = classify(error)
                 status = getattr(error, "status_code", None)
-                if not self._may_be_the_format(status, str(error)):
+                away = isinstance(failure, AwayError)
+                if away or not self._may_be_the_format(status, str(error)):
                     raise failure from error
                 refusal = refusal or failure
                 stumbled = stumbled or status == 500
@@ -138,20 +187,57 @@ class ChatModel:
             self._format, self._format_found = index, True
             log.info("the model's answer format was found", format=_FORMATS[index])
 
-    async def _request(
+    def _body(
         self, turns: list[dict[str, str]], answer_format: str, schema: Mapping[str, Any]
-    ) -> Completion:
+    ) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "messages": turns}
         if (asked := response_format(answer_format, schema)) is not None:
             body["response_format"] = asked
+        return body
+
+    # ---- the request
+
+    async def _capped(self, body: dict[str, Any], payer: str) -> Completion:
+        """Ask; where the tenant has a budget with a bound of the cost, under the name it takes."""
+        if not await self._till.must_reserve([payer]):
+            return await self._request(body, payer)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                text, whole = await read_body(self._client, body)
-        except TimeoutError as error:  # a server that answers drop by drop
-            raise RetryableError("the model server did not answer in time") from error
-        if not whole:
-            return Completion(text_of_cut_body(text), (0, 0), cut=True)
-        return read_completion(text)
+            return await self._request(body, payer, self._cap_name)
+        except Exception as error:
+            other = _CAP_NAMES[1 - _CAP_NAMES.index(self._cap_name)]
+            refused = getattr(error, "status_code", None) in _FORMAT_REFUSALS
+            if not (refused and self._cap_name in str(error)):
+                raise
+            completion = await self._request(body, payer, other)
+            self._cap_name = other
+            return completion
+
+    async def _request(
+        self, body: dict[str, Any], payer: str, cap_name: str | None = None
+    ) -> Completion:
+        most: Tokens | None = None
+        if cap_name is not None:
+            body = {**body, cap_name: self._max_output_tokens}
+            # No tokenizer makes more tokens than bytes.
+            sent = len(json.dumps(body, ensure_ascii=False).encode())
+            most = Tokens(sent, self._max_output_tokens)
+        async with self._till.paying({payer: 1}, most) as bill:
+            try:
+                async with asyncio.timeout(self._timeout_seconds):
+                    text, whole = await read_body(self._client, body)
+            except TimeoutError as error:  # a server that answers drop by drop
+                raise RetryableError("the model server did not answer in time") from error
+            if not whole:
+                return Completion(text_of_cut_body(text), (0, 0), cut=True, counted=False)
+            try:
+                completion = read_completion(text)
+            except MemoireError:
+                if (tokens := tokens_of(text)) is not None:
+                    bill.tokens = Tokens(*tokens)
+                raise
+            if completion.counted:
+                bill.tokens = Tokens(*completion.tokens)
+            return completion
 
 
 def response_format(answer_format: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:

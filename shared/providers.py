@@ -9,14 +9,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from shared.errors import ConfigurationError, MemoireError, PoisonError, RetryableError
+from shared.errors import (
+    AwayError,
+    ConfigurationError,
+    MemoireError,
+    PoisonError,
+    RetryableError,
+)
 
 _LONGEST_WAIT_SECONDS = 86_400.0
 _LONGEST_DETAIL = 300
 
 _POISON_STATUSES = frozenset({400, 413, 422})
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
+_AWAY_STATUSES = frozenset({429, 502, 503, 504, 529})
 # Said with 400, 403, 404 or 429, depending on the server; waiting cures none of them.
 _CONFIGURATION_CODES = frozenset(
     {
@@ -44,16 +52,46 @@ def classify(exception: Exception) -> MemoireError:
         return exception
     if isinstance(exception, openai.APIStatusError):
         return _from_status(exception)
-    if isinstance(exception, openai.APITimeoutError):
+    if isinstance(exception, openai.APITimeoutError) and not was_never_sent(exception):
         return RetryableError("the model server did not answer in time")
-    if isinstance(exception, openai.APIConnectionError):
+    if _is_named(exception, "TimeoutException"):
+        return RetryableError("the model server broke off its answer")
+    if isinstance(exception, openai.APIConnectionError) or is_broken_connection(exception):
         cause = exception.__cause__ or exception
-        return RetryableError(f"the model server cannot be reached: {_brief(cause)}")
+        return AwayError(f"the model server cannot be reached: {_brief(cause)}")
     if isinstance(
         exception, (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError)
     ):
         return PoisonError(f"the model broke off its answer: {_brief(exception)}")
     return RetryableError(f"the model server's answer makes no sense: {_brief(exception)}")
+
+
+def was_never_sent(exception: BaseException) -> bool:
+    """Say whether no connection came about: then nothing was asked and nothing is paid."""
+    cause = exception.__cause__
+    return cause is not None and _is_named(cause, "ConnectError", "ConnectTimeout", "PoolTimeout")
+
+
+def is_broken_connection(exception: BaseException) -> bool:
+    """Say whether the connection broke while an answer was read."""
+    return _is_named(exception, "TransportError")
+
+
+def _is_named(exception: BaseException, *names: str) -> bool:
+    """By name: which HTTP library raises it depends on the version of `openai`."""
+    return any(kind.__name__ in names for kind in type(exception).__mro__)
+
+
+def is_free(exception: BaseException) -> bool:
+    """Say whether a failed request certainly cost nothing: refused by status, or never sent."""
+    return getattr(exception, "status_code", None) is not None or was_never_sent(exception)
+
+
+def host_of(base_url: str | None) -> str:
+    """Name a server as people see it: its host and port, without a path or secrets."""
+    parts = urlsplit(base_url or "https://api.openai.com/v1")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.hostname or 'unknown'}{port}"
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -80,7 +118,9 @@ def _from_status(error: Any) -> MemoireError:
         return ConfigurationError(detail)
     if status in _PASSING_STATUSES or (status >= 500 and status != 501):
         wait = retry_after_seconds(error.response.headers, datetime.now(UTC))
-        return RetryableError(detail, retry_after_seconds=wait)
+        away = status in _AWAY_STATUSES or wait is not None
+        kind = AwayError if away else RetryableError
+        return kind(detail, retry_after_seconds=wait)
     return PoisonError(detail) if status in _POISON_STATUSES else ConfigurationError(detail)
 
 

@@ -40,6 +40,25 @@ CREATE TABLE belief_acts (
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
 
+CREATE TABLE budget_days (
+    tenant_id text NOT NULL,
+    day date NOT NULL,
+    tokens bigint DEFAULT 0 NOT NULL,
+    money numeric(20,6) DEFAULT 0 NOT NULL,
+    refused_at timestamp with time zone,
+    CONSTRAINT budget_days_pkey PRIMARY KEY (tenant_id, day)
+);
+
+CREATE TABLE budgets (
+    tenant_id text NOT NULL,
+    tokens_per_day bigint,
+    money_per_day numeric(20,6),
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT budgets_pkey PRIMARY KEY (tenant_id),
+    CONSTRAINT budgets_money_per_day_check CHECK ((money_per_day >= (0)::numeric)),
+    CONSTRAINT budgets_tokens_per_day_check CHECK ((tokens_per_day >= 0))
+);
+
 CREATE TABLE chat_logs (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -62,6 +81,7 @@ CREATE TABLE chat_logs (
     extracted_at timestamp with time zone,
     erased_at timestamp with time zone,
     generation integer,
+    postponed_until timestamp with time zone,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
@@ -261,6 +281,18 @@ CREATE TABLE profiles (
     CONSTRAINT profiles_pkey PRIMARY KEY (tenant_id, user_id)
 );
 
+CREATE TABLE provider_pauses (
+    purpose text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    kind text NOT NULL,
+    reason text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    CONSTRAINT provider_pauses_pkey PRIMARY KEY (purpose, provider, model),
+    CONSTRAINT provider_pauses_kind_check CHECK ((kind = ANY (ARRAY['away'::text, 'configuration'::text])))
+);
+
 CREATE TABLE replay_messages (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -327,6 +359,20 @@ CREATE TABLE slots (
     CONSTRAINT slots_pkey PRIMARY KEY (tenant_id, name),
     CONSTRAINT slots_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT slots_lasts_days_check CHECK ((lasts_days > (0)::double precision))
+);
+
+CREATE TABLE spending (
+    tenant_id text NOT NULL,
+    day date NOT NULL,
+    purpose text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    input_tokens bigint DEFAULT 0 NOT NULL,
+    output_tokens bigint DEFAULT 0 NOT NULL,
+    money numeric(20,6) DEFAULT 0 NOT NULL,
+    CONSTRAINT spending_pkey PRIMARY KEY (tenant_id, day, purpose, provider, model)
 );
 
 CREATE TABLE tenants (

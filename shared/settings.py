@@ -101,6 +101,50 @@ class Settings(BaseSettings):
         gt=0.5,
     )
 
+    # A provider that fails, and what its calls cost
+    provider_failures: int = Field(
+        5, description="Failed calls in a row after which a model is left alone.", ge=1
+    )
+    provider_pause_seconds: float = Field(
+        1.0,
+        description="First pause of a model that is left alone; it doubles up to "
+        "PROVIDER_PAUSE_CAP_SECONDS, and is never shorter than a Retry-After.",
+        gt=0,
+    )
+    provider_pause_cap_seconds: float = Field(
+        15.0,
+        description="Longest such pause: one probe per process and model so often, and how long "
+        "after an outage work goes on at the latest.",
+        gt=0,
+    )
+    llm_max_output_tokens: int = Field(
+        4_096,
+        description="Most tokens of an answer, asked for and reserved where a tenant has a budget.",
+        ge=16,
+    )
+    llm_price_input: float = Field(
+        0.0, description="Money per million input tokens of LLM_MODEL, in your currency.", ge=0
+    )
+    llm_price_output: float = Field(0.0, description="The same for output tokens.", ge=0)
+    judge_price_input: float | None = Field(
+        None, description="The same for JUDGE_MODEL; unset: LLM_PRICE_INPUT.", ge=0
+    )
+    judge_price_output: float | None = Field(
+        None, description="The same for JUDGE_MODEL; unset: LLM_PRICE_OUTPUT.", ge=0
+    )
+    embed_price: float = Field(
+        0.0, description="Money per million tokens of EMBED_MODEL, over HTTP.", ge=0
+    )
+    tenant_tokens_per_day: int = Field(
+        0,
+        description="Tokens a tenant's calls may cost a day (UTC), unless it has a budget of its "
+        "own; 0: no limit. What would exceed it waits for the next day.",
+        ge=0,
+    )
+    tenant_money_per_day: float = Field(
+        0.0, description="The same in money, by the prices above; 0: no limit.", ge=0
+    )
+
     # Embeddings
     embeddings: Literal["auto", "local", "openai"] = Field(
         "auto", description="`auto` is `openai` when EMBED_BASE_URL or EMBED_API_KEY is set."
@@ -185,6 +229,12 @@ class Settings(BaseSettings):
         if self.extractor == "auto":
             return self.llm_base_url is not None or self.llm_api_key is not None
         return self.extractor == "llm"
+
+    @property
+    def embeds_remotely(self) -> bool:
+        """Say whether embeddings come from a server (else from the bundled model)."""
+        named = self.embed_base_url is not None or self.embed_api_key is not None
+        return self.embeddings == "openai" or (self.embeddings == "auto" and named)
 
     @property
     def uses_judge(self) -> bool:

@@ -20,6 +20,7 @@ from services.console.ready import is_ready
 from services.console.servers import Servers, find_servers
 from shared.broker import connect_redis
 from shared.dead_letters.store import count_by_stage
+from shared.spending import store as spending
 from shared.topology import PROCESSES, STAGES
 
 STUCK_AFTER_SECONDS = 60.0
@@ -62,6 +63,7 @@ async def _read(servers: Servers) -> Status:
         }
         for stage, streams in STAGES.items()
     }
+    problems += await _spending(servers.database_url)
     problems += _stuck(stages) + _missing(servers) + await _silent_gateway(servers)
     return Status(_report(servers, stages, problems), problems)
 
@@ -92,6 +94,22 @@ async def _rows(
     except psycopg.Error as error:
         problems.append(f"PostgreSQL does not answer: {str(error).strip().splitlines()[0]}")
         return None, None
+
+
+async def _spending(url: str) -> list[str]:
+    """Which models are left alone and why, and whose budget is spent."""
+    try:
+        async with store.transaction(url) as tx:
+            paused = await spending.pauses(tx)
+            spent = await spending.over_budget(tx)
+    except psycopg.Error:  # that PostgreSQL is away has been said
+        return []
+    found = [
+        f"{row['purpose']} paused since {row['since']:%H:%M:%S} UTC: {row['model']} at "
+        f"{row['provider']}: {row['reason']}"
+        for row in paused
+    ]
+    return [*found, *(f"today's budget of tenant {tenant} is spent" for tenant in spent)]
 
 
 async def _streams(url: str | None, problems: list[str]) -> dict[str, dict[str, int | None]]:

@@ -9,6 +9,7 @@ from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import Entry
 from shared.embeddings import Embedder
+from shared.errors import BudgetSpentError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
 from shared.rows import RowsStage
@@ -59,6 +60,20 @@ class EmbedderStage(RowsStage):
         if not texts:
             return []
         self._at_point("think")
-        vectors = await self._embedder.embed([text.content for text in texts])
+        try:
+            vectors = await self._embedder.embed(
+                [text.content for text in texts], [text.ref.tenant for text in texts]
+            )
+        except BudgetSpentError as error:
+            return await self._without_spent(refs, error)
         self._at_point("commit")
         return await store.save_vectors(self._db, self._embedder.model, texts, vectors)
+
+    async def _without_spent(
+        self, refs: Sequence[RowRef], error: BudgetSpentError
+    ) -> list[Announcement]:
+        """Leave the facts of tenants whose budget is spent alone for a while; go on with others."""
+        waiting = [ref for ref in refs if ref.tenant in error.tenants]
+        await store.postpone(self._db, waiting, error.wait_seconds)
+        others = [ref for ref in refs if ref.tenant not in error.tenants]
+        return await self.process(others) if others else []

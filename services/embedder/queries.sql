@@ -32,3 +32,9 @@ WITH incoming AS (
     ON CONFLICT DO NOTHING
 )
 SELECT tenant_id, user_id, id, announced_at FROM moved;
+
+-- name: postpone
+-- Leaves facts alone for a while, without counting an attempt.
+UPDATE memory_facts f SET retry_at = now() + %(seconds)s * interval '1 second', rings = 0
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id AND f.id = t.id AND f.state = 'extracted';

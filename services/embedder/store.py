@@ -46,3 +46,9 @@ async def save_vectors(
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["save_vectors"], params)
     return [(EMBEDDED, bell) for bell in bells_for(rows)]
+
+
+async def postpone(db: Database, refs: Sequence[RowRef], seconds: float) -> None:
+    """Leave facts alone for these many seconds; nobody's attempt is counted."""
+    async with db.autocommit() as tx:
+        await tx.execute(queries["postpone"], {"seconds": seconds, **keys_of(refs)})

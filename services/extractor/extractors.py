@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, Protocol
 
@@ -44,9 +44,20 @@ class Extractor(Protocol):
     paid: bool
     """Whether a pass costs money: then its answer is kept before anything is made of it."""
 
+    def wait_seconds(self, payer: str) -> float:
+        """How long nothing may be asked for this tenant; 0 where it may."""
+        ...
+
     async def extract(
-        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
-    ) -> Extraction: ...
+        self,
+        messages: Sequence[ChatTurn],
+        context: Sequence[ChatTurn],
+        known: Sequence[KnownFact],
+        *,
+        payer: str,
+    ) -> Extraction:
+        """Find facts; `payer` is the tenant whose messages they are."""
+        ...
 
 
 class ByRules:
@@ -58,11 +69,30 @@ class ByRules:
     def __init__(self) -> None:
         self._rules = RulesExtractor()
 
+    def wait_seconds(self, payer: str) -> float:
+        del payer
+        return 0.0
+
     async def extract(
-        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
+        self,
+        messages: Sequence[ChatTurn],
+        context: Sequence[ChatTurn],
+        known: Sequence[KnownFact],
+        *,
+        payer: str,
     ) -> Extraction:
-        del context
+        del context, payer
         return Extraction(list(self._rules.extract(messages, known)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What one call is about, and for whom."""
+
+    messages: Sequence[ChatTurn]
+    context: Sequence[ChatTurn]
+    known: Sequence[KnownFact]
+    payer: str
 
 
 class ByModel:
@@ -77,8 +107,16 @@ class ByModel:
         folder = resources.files("services.extractor.prompts")
         self._system = folder.joinpath(f"{prompt}.md").read_text("utf-8")
 
+    def wait_seconds(self, payer: str) -> float:
+        return self._model.wait_seconds(payer)
+
     async def extract(
-        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
+        self,
+        messages: Sequence[ChatTurn],
+        context: Sequence[ChatTurn],
+        known: Sequence[KnownFact],
+        *,
+        payer: str,
     ) -> Extraction:
         """Ask once; a message that gives orders is asked about by itself.
 
@@ -86,44 +124,41 @@ class ByModel:
         """
         harmless = [turn for turn in context if not (turn.role == "user" and injects(turn.content))]
         groups = list(_groups(messages))
-        found = [await self._in_parts(group, harmless, known) for group in groups]
+        found = [await self._in_parts(_Asking(group, harmless, known, payer)) for group in groups]
         if len(groups) > 1:
             found = [
                 _its_own(each, group, messages) for each, group in zip(found, groups, strict=True)
             ]
         return sum(found[1:], start=found[0])
 
-    async def _in_parts(
-        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
-    ) -> Extraction:
+    async def _in_parts(self, asking: _Asking) -> Extraction:
         """Ask; where the answer is cut, ask about each half, and of one message take what is whole.
 
         Raises CutAnswerError when the answer to a single message holds nothing that is whole.
         """
         try:
-            return _extraction(await self._ask(messages, context, known))
+            return _extraction(await self._ask(asking))
         except CutAnswerError as error:
-            if len(messages) == 1:
+            if len(asking.messages) == 1:
                 if not error.complete.content:
                     raise
                 return _extraction(error.complete) + Extraction([], dropped={"cut_off": 1})
             spent = Extraction([], (error.complete.input_tokens, error.complete.output_tokens))
-        first, second = messages[: len(messages) // 2], messages[len(messages) // 2 :]
-        begun = spent + await self._in_parts(first, context, known)
-        around = [*context, *first][-_CONTEXT_TURNS:]
-        return begun + await self._in_parts(second, around, known)
+        middle = len(asking.messages) // 2
+        first, second = asking.messages[:middle], asking.messages[middle:]
+        begun = spent + await self._in_parts(replace(asking, messages=first))
+        around = [*asking.context, *first][-_CONTEXT_TURNS:]
+        return begun + await self._in_parts(replace(asking, messages=second, context=around))
 
-    async def _ask(
-        self, messages: Sequence[ChatTurn], context: Sequence[ChatTurn], known: Sequence[KnownFact]
-    ) -> Answer:
+    async def _ask(self, asking: _Asking) -> Answer:
         document = {
             "task": "extract",
             "today": self._clock().date().isoformat(),
-            "known": list(known),
-            "context": [_as_json(turn) for turn in context],
-            "messages": [_as_json(turn) for turn in messages],
+            "known": list(asking.known),
+            "context": [_as_json(turn) for turn in asking.context],
+            "messages": [_as_json(turn) for turn in asking.messages],
         }
-        return await self._model.ask(self._system, document, ANSWER_SCHEMA)
+        return await self._model.ask(self._system, document, ANSWER_SCHEMA, payer=asking.payer)
 
 
 def _extraction(answer: Answer) -> Extraction:

@@ -174,15 +174,27 @@ UPDATE chat_logs c SET extraction_id = NULL
                   AND e.worker = %(worker)s);
 
 -- name: postpone
--- Leaves a session's messages alone for a while, without counting an attempt.
+-- Gives a session's messages back and leaves those announced alone for a while; no attempt is counted.
 UPDATE chat_logs
-   SET retry_at = now() + %(seconds)s * interval '1 second', extraction_id = NULL
+   SET retry_at = now() + %(seconds)s * interval '1 second', rings = 0, extraction_id = NULL,
+       postponed_until = now() + %(seconds)s * interval '1 second'
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
    AND state IN ('received', 'extracting') AND (retry_at IS NULL OR retry_at <= now())
-   AND (extraction_id IS NULL OR extraction_id = %(id)s)
+   AND (extraction_id = %(id)s OR (extraction_id IS NULL AND announced_at IS NOT NULL))
    AND EXISTS (SELECT FROM extractions e
                 WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s AND e.id = %(id)s
                   AND e.worker = %(worker)s);
+
+-- name: postpone_sessions
+-- Leaves what is announced in sessions alone for a while, unless somebody is at work on it.
+UPDATE chat_logs c
+   SET retry_at = now() + t.seconds * interval '1 second', rings = 0,
+       postponed_until = now() + t.seconds * interval '1 second'
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(seconds)s::float8[])
+       AS t(tenant_id, user_id, session_id, seconds)
+ WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.session_id = t.session_id
+   AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+   AND c.announced_at IS NOT NULL AND (c.retry_at IS NULL OR c.retry_at <= now());
 
 -- name: abandon_if_empty
 -- Removes reservations that hold nothing.

@@ -7,6 +7,7 @@ committed once, from the first answer that came to be committed.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from services.extractor.store import Finished, Reservation
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
-from shared.errors import ConfigurationError, CrashLoopError, RetryableError
+from shared.errors import ConfigurationError, CrashLoopError, NotNowError, RetryableError
 from shared.events import Announcement, SessionBell
 from shared.failures.store import RetryPolicy
 from shared.isolation import is_conflict, is_outage
@@ -76,28 +77,34 @@ class SessionWork:
         self._worker = worker
         self._calls = asyncio.Semaphore(calls)
         self._at_point = at_point
-        self._paused_until = 0.0
         self._catalogues = RecentCatalogues(db)
         self._held: dict[UUID, Reservation] = {}
         self._reserve = Together(self._reserve_many)
         self._newest = Together(partial(store.seconds_since_newest, db))
         self._claim = Together(self._claim_many)
+        self._postpone = Together(partial(store.postpone_sessions, db))
         self._surroundings = Together(partial(store.surroundings, db))
         self._commit = Together(self._commit_many, pause_seconds=_COMMIT_PAUSE_SECONDS)
 
     async def extract(self, bell: SessionBell) -> list[Announcement]:
-        """Work until nothing waits in the session, or another worker holds it."""
+        """Work until nothing waits in the session, another worker holds it, or nobody may ask."""
         announcements: list[Announcement] = []
         while True:
+            if wait := self._extractor.wait_seconds(bell.tenant):
+                await self._postpone((bell, _spread(wait)))
+                return announcements
             self._at_point("reserve")
             held = await self._reserve(bell)
             if held is None:
                 return announcements
             self._held[held.id] = held
             try:
-                announcements += await self._extract_held(held)
+                found = await self._extract_held(held)
             finally:
                 self._held.pop(held.id, None)
+            if found is None:
+                return announcements
+            announcements += found
 
     async def keep_leases(self) -> None:
         """Renew what is held: a living call is never doubled. Called every third of a lease."""
@@ -107,10 +114,8 @@ class SessionWork:
         for lost in self._held.keys() - ours:
             self._held.pop(lost, None)
 
-    async def _extract_held(self, held: Reservation) -> list[Announcement]:
-        if time.monotonic() < self._paused_until:
-            await store.postpone(self._db, held, self._paused_until - time.monotonic())
-            return []
+    async def _extract_held(self, held: Reservation) -> list[Announcement] | None:
+        """Extract what is held; None when it was given back for a while."""
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
         messages = await self._suspect_crash_loop(held, await self._claim(held))
@@ -120,6 +125,9 @@ class SessionWork:
             except Exception as error:
                 if is_outage(error) or is_conflict(error):
                     raise
+                if (wait := self._wait_after(error)) is not None:
+                    await store.postpone(self._db, held, _spread(wait))
+                    return None
                 messages = await self._after_failure(held, messages, error)
         return []
 
@@ -147,7 +155,9 @@ class SessionWork:
         if not talk.spoken:
             return Finished(held, messages, Validated([], {}))
         async with self._calls:
-            found = await self._extractor.extract(talk.spoken, talk.context, around.known)
+            found = await self._extractor.extract(
+                talk.spoken, talk.context, around.known, payer=held.tenant
+            )
         validated = validate(
             found.facts,
             talk.messages,
@@ -191,15 +201,16 @@ class SessionWork:
 
     # ---- failures
 
+    def _wait_after(self, error: Exception) -> float | None:
+        """How long to wait where no message is to blame; None where one may be."""
+        if isinstance(error, NotNowError):
+            return error.wait_seconds
+        return self._pace.pause_seconds if isinstance(error, ConfigurationError) else None
+
     async def _after_failure(
         self, held: Reservation, messages: list[SourceMessage], error: Exception
     ) -> list[SourceMessage]:
         """Decide what to go on with: the first half, to find what poisons the call, or nothing."""
-        if isinstance(error, ConfigurationError):
-            log.error("extraction paused: an operator must act", error=str(error))
-            self._paused_until = time.monotonic() + self._pace.pause_seconds
-            await store.postpone(self._db, held, self._pace.pause_seconds)
-            return []
         if len(messages) == 1 or isinstance(error, RetryableError):
             await self._fail(held, messages, error)
             return []
@@ -227,3 +238,8 @@ class SessionWork:
         failed = Finished(held, messages, Validated([], {}))
         provenance = self._extractor.provenance
         await store.fail(self._durable, failed, error, self._policy, provenance)
+
+
+def _spread(seconds: float) -> float:
+    """A little longer, so that sessions that wait for the same do not come back all at once."""
+    return seconds * random.uniform(1.0, 1.25)

@@ -259,6 +259,19 @@ async def postpone(db: Database, held: Reservation, seconds: float) -> None:
         await tx.execute(queries["abandon_if_empty"], _keys([held]))
 
 
+async def postpone_sessions(db: Database, asked: Sequence[tuple[SessionBell, float]]) -> list[None]:
+    """Leave sessions that nobody holds alone for these many seconds."""
+    params = {
+        "tenants": [bell.tenant for bell, _ in asked],
+        "users": [bell.user for bell, _ in asked],
+        "sessions": [bell.session for bell, _ in asked],
+        "seconds": [seconds for _, seconds in asked],
+    }
+    async with db.autocommit() as tx:
+        await tx.execute(queries["postpone_sessions"], params)
+    return [None] * len(asked)
+
+
 async def _lock_open(
     tx: Transaction, held: Sequence[Reservation], *, any_worker: bool
 ) -> set[UUID]:

@@ -27,6 +27,7 @@ from services.gateway.routes import (
     recall,
     slots,
     traces,
+    usage,
     users,
 )
 from services.gateway.state import Gateway
@@ -55,6 +56,7 @@ _ROUTERS = (
     keys,
     dead_letters,
     events,
+    usage,
     health,
 )
 

@@ -47,14 +47,14 @@ class QueryVectors:
     def model(self) -> str:
         return self._embedder.model
 
-    async def vector(self, query: str) -> list[float] | None:
+    async def vector(self, tenant: str, query: str) -> list[float] | None:
         """The query's vector; None when the provider is away or slower than two seconds."""
         if query in self._known:
             self._known.move_to_end(query)
             return self._known[query]
         try:
             async with asyncio.timeout(_EMBED_SECONDS):
-                vectors = await self._embedder.embed([query])
+                vectors = await self._embedder.embed([query], [tenant])
         except (MemoireError, TimeoutError, OSError) as error:
             log.warning("recall without vectors", error=repr(error))
             return None
@@ -120,7 +120,7 @@ class Recall:
 
     async def _near(self, scope: Scope, query: str) -> list[Row] | None:
         """The vector arm; None when there is no vector for the query."""
-        vector = await self._vectors.vector(query)
+        vector = await self._vectors.vector(scope.tenant, query)
         if vector is None:
             return None
         async with self._db.autocommit() as tx:

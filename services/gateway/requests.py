@@ -5,6 +5,7 @@ Fields nobody knows are refused: a filter that is silently ignored would be a wr
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -276,6 +277,13 @@ class EventsQuery(_Query):
     follow: bool = Field(True, description="Go on with what happens; else end at the present.")
 
 
+class UsageQuery(_Query):
+    since: date | None = Field(
+        None, alias="from", description="First day, UTC; default: 30 days before `to`."
+    )
+    until: date | None = Field(None, alias="to", description="Last day, UTC; default: today.")
+
+
 class TraceQuery(_Query):
     wait: Literal["settled"] | None = None
     timeout: Annotated[float, Field(ge=0, le=60)] = 10.0
@@ -292,5 +300,6 @@ EventsParams = Annotated[EventsQuery, Query()]
 DroppedParams = Annotated[DroppedQuery, Query()]
 ReasonParams = Annotated[ReasonQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]
+UsageParams = Annotated[UsageQuery, Query()]
 TraceParams = Annotated[TraceQuery, Query()]
 RotateParams = Annotated[RotateQuery, Query()]

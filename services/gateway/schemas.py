@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.gateway.auth import Scope
+from services.gateway.spending_schemas import PausedModel
 
 Status = Literal["current", "planned", "due", "past", "merged", "forgotten"]
 Outcome = Literal["accepted", "duplicate"]
@@ -396,5 +397,7 @@ class Health(BaseModel):
     checks: Checks
     extractor: ModelInUse
     embeddings: ModelInUse
+    paused: list[PausedModel] | None = Field(description="Models that are left alone now.")
+    over_budget: int | None = Field(description="Tenants whose budget of today is spent.")
     dead: dict[str, int] | None
     dead_last_hour: dict[str, int] | None = Field(description="Those among them that are new.")

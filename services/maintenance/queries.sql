@@ -47,7 +47,7 @@ WITH room AS (
     SELECT %(window)s - count(*) AS places
       FROM (SELECT FROM chat_logs
              WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
-               AND extracted_at IS NULL AND retry_at IS NULL
+               AND extracted_at IS NULL AND (retry_at IS NULL OR retry_at = postponed_until)
              LIMIT %(window)s) AS announced
 ), next AS (
     SELECT user_id, id FROM chat_logs

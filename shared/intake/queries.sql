@@ -24,7 +24,8 @@ WITH incoming AS MATERIALIZED (
                SELECT count(*) FROM (
                    SELECT FROM chat_logs c
                     WHERE c.tenant_id = t.tenant_id AND c.announced_at IS NOT NULL
-                      AND c.extracted_at IS NULL AND c.retry_at IS NULL
+                      AND c.extracted_at IS NULL
+                      AND (c.retry_at IS NULL OR c.retry_at = c.postponed_until)
                     LIMIT %(window)s) AS announced) AS places
       FROM (SELECT DISTINCT tenant_id FROM incoming) AS t
 )

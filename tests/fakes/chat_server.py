@@ -48,10 +48,10 @@ class ChatServer:
 
 
 @asynccontextmanager
-async def chat_server(script: Script) -> AsyncIterator[ChatServer]:
-    """Serve `script` on a free port until the block ends."""
+async def chat_server(script: Script, port: int = 0) -> AsyncIterator[ChatServer]:
+    """Serve `script` on a port, by default a free one, until the block ends."""
     app = FastAPI()
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     state = ChatServer("", script)

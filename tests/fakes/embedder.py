@@ -18,7 +18,7 @@ class HashEmbedder:
     async def warm(self) -> None:
         return None
 
-    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+    async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> np.ndarray:
         return np.stack([vector_of(text) for text in texts])
 
 

@@ -17,7 +17,7 @@ from tests.integration.test_gateway_app import Api, code, serve
 
 
 class AwayEmbedder(HashEmbedder):
-    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+    async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> np.ndarray:
         raise RetryableError("the provider is down")
 
 

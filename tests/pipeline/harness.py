@@ -22,15 +22,20 @@ from services.extractor.session import Pace, SessionWork
 from services.maintenance.consumer import MaintenanceStage
 from services.maintenance.sweeper import Sweeper
 from services.superseder.consumer import SupersederStage
+from shared.breaker import Breaker, BreakerPace
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import Stage
 from shared.failures.store import RetryPolicy
+from shared.gate import Gate
 from shared.intake.messages import IncomingMessage, Limits, Message, accept
 from shared.intake.store import Stored, store_messages
+from shared.llm import ChatModel
 from shared.process import StageProcess
+from shared.providers import host_of
 from shared.settings import Settings
+from shared.spending.books import Asked
 from tests.fakes.embedder import HashEmbedder
 
 QUICK = {
@@ -43,9 +48,30 @@ QUICK = {
     "retry_base_seconds": 0.05,
     "stop_grace_seconds": 2.0,
     "configuration_pause_seconds": 0.3,
+    "provider_pause_seconds": 0.05,
+    "provider_pause_cap_seconds": 0.4,
     "extract_linger_ms": 30,
 }
 """Settings that make the machinery of minutes work in tenths of seconds."""
+
+
+def quick_gate(url: str, model: str = "fake", records: Any = None) -> Gate:
+    """A gate whose breaker pauses for tenths of seconds."""
+    s = Settings(**QUICK)
+    pace = BreakerPace(
+        s.provider_failures,
+        s.provider_pause_seconds,
+        s.provider_pause_cap_seconds,
+        s.configuration_pause_seconds,
+    )
+    return Gate(Breaker(pace), Asked("extraction", host_of(url), model), records=records)
+
+
+def quick_model(url: str, model: str = "fake", **more: Any) -> ChatModel:
+    """A model behind a quick gate; `more` are its till, its caps, or another gate."""
+    gate = more.pop("gate", None) or quick_gate(url, model)
+    given = {"base_url": url, "api_key": "k", "model": model, "timeout_seconds": 10, **more}
+    return ChatModel(gate=gate, **given)
 
 
 class Pipeline:
@@ -96,7 +122,7 @@ class Pipeline:
         if self.judge is None:
             return DeduperStage(db=self.db, durable=self.db, model=model, **common)
         s = self.settings
-        pace = JudgePace(s.llm_concurrency, s.lease_seconds, s.configuration_pause_seconds)
+        pace = JudgePace(s.llm_concurrency, s.lease_seconds)
         worker = f"test-{id(common)}"
         judging = Judging(db=self.db, durable=self.db, judge=self.judge, worker=worker, pace=pace)
         tell = Announcer(self.redis).announce

@@ -220,11 +220,11 @@ class Held(ByRules):
         self.go_on = asyncio.Event()
         self.seen: list[list[str]] = []
 
-    async def extract(self, messages: Sequence[Any], *rest: Any) -> Any:
+    async def extract(self, messages: Sequence[Any], *rest: Any, payer: str) -> Any:
         self.seen.append([message.content for message in messages])
         self.began.set()
         await self.go_on.wait()
-        return await super().extract(messages, *rest)
+        return await super().extract(messages, *rest, payer=payer)
 
 
 async def test_a_message_erased_during_its_extraction_leaves_nothing(

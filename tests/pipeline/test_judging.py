@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -22,10 +23,14 @@ from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
 from shared.ids import derived_id
-from shared.llm import ChatModel
+from shared.spending import store as spending
+from shared.spending.books import Asked
+from shared.spending.budgets import Budgets
+from shared.spending.store import Limits
+from shared.spending.till import Till
 from tests.fakes.chat_server import Reply, chat_server
 from tests.fakes.judge import judging, pairs_asked, same_topic_supersedes
-from tests.pipeline.harness import Pipeline
+from tests.pipeline.harness import Pipeline, quick_model
 
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 STAGES = ("embedder", "deduper", "superseder")
@@ -50,12 +55,12 @@ def fact(content: str, day: int, user: str = "ana", **said: Any) -> NewFact:
 
 
 async def deliver(pipeline: Pipeline, *facts: NewFact) -> None:
-    users = sorted({one.user for one in facts})
+    keys = sorted({(one.tenant, one.user) for one in facts})
     async with pipeline.db.transaction() as tx:
         await tx.execute(
-            "INSERT INTO users (tenant_id, user_id) SELECT 'default', unnest(%(users)s::text[])"
-            " ON CONFLICT DO NOTHING",
-            {"users": users},
+            "INSERT INTO users (tenant_id, user_id)"
+            " SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[]) ON CONFLICT DO NOTHING",
+            {"tenants": [tenant for tenant, _ in keys], "users": [user for _, user in keys]},
         )
         announcements = await insert_facts(tx, facts)
     await Announcer(pipeline.redis).announce(announcements)
@@ -65,7 +70,7 @@ async def deliver(pipeline: Pipeline, *facts: NewFact) -> None:
 async def asking(db: Database, redis: Redis, redis_url: str, script: Any):
     """A pipeline that has its doubtful pairs judged by a scripted server; nothing runs yet."""
     async with chat_server(script) as server:
-        model = ChatModel(base_url=server.url, api_key="k", model="oracle", timeout_seconds=5)
+        model = quick_model(server.url, "oracle", timeout_seconds=5)
         yield Pipeline(db, redis, redis_url, judge=ByModel(model)), server
         await model.close()
 
@@ -453,6 +458,39 @@ async def told(pipeline: Pipeline) -> list[bytes]:
     """The names of the events on the public stream."""
     entries = await pipeline.redis.xrange("memoire:facts:settled")
     return [fields[b"event"] for _, fields in entries]
+
+
+async def test_a_tenant_whose_budget_is_spent_settles_unjudged_and_keeps_nobody_else_from_it(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """Its pairs stay open until there is room again; the model is not left alone for others."""
+    async with db.autocommit() as tx:
+        await spending.set_budget(tx, "default", Limits(1))
+    asked = Asked("judging", "fake", "oracle")
+    till = Till(asked, budgets=Budgets(db, Limits(), look_again_seconds=0.3))
+    async with chat_server(by_topic) as server:
+        model = quick_model(server.url, "oracle", till=till)
+        pipeline = Pipeline(db, redis, redis_url, judge=ByModel(model))
+        async with pipeline.running(*STAGES):
+            await deliver(pipeline, fact("tea: green", 1), fact("tea: black", 2))
+            await pipeline.settled()
+            assert server.documents == []
+            rich = [
+                replace(fact(f"tea: {kind}", day), tenant="rich", id=derived_id("rich", kind))
+                for kind, day in (("green", 1), ("black", 2))
+            ]
+            await deliver(pipeline, *rich)
+            await pipeline.settled()
+            assert len(server.documents) == 1
+            assert [one["verdict"] for one in await verdicts(pipeline)].count("doubtful") == 1
+            async with db.autocommit() as tx:
+                await spending.set_budget(tx, "default", Limits(10**6))
+            async with asyncio.timeout(10):
+                while len(await pipeline.current()) > 2:
+                    await asyncio.sleep(0.05)
+        await model.close()
+    assert len(server.documents) == 2
+    assert await pipeline.rows("SELECT * FROM failures") == []
 
 
 async def test_a_crash_after_the_answer_asks_nobody_twice(

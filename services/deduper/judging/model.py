@@ -32,7 +32,17 @@ class Judge(Protocol):
     model: str
     prompt: str
 
-    async def ask(self, pairs: Sequence[Pair]) -> Judged: ...
+    def wait_seconds(self, payer: str | None = None) -> float:
+        """How long nobody may ask, or nobody for this tenant; 0 where one may."""
+        ...
+
+    def spent(self) -> list[str]:
+        """The tenants whose budget of today is spent."""
+        ...
+
+    async def ask(self, pairs: Sequence[Pair], *, payer: str) -> Judged:
+        """Ask about pairs, for one tenant."""
+        ...
 
 
 class ByModel:
@@ -45,7 +55,13 @@ class ByModel:
         folder = resources.files("services.deduper.judging.prompts")
         self._system = folder.joinpath(f"{prompt}.md").read_text("utf-8")
 
-    async def ask(self, pairs: Sequence[Pair]) -> Judged:
-        answer = await self._chat.ask(self._system, question(pairs), ANSWER_SCHEMA)
+    def wait_seconds(self, payer: str | None = None) -> float:
+        return self._chat.wait_seconds(payer)
+
+    def spent(self) -> list[str]:
+        return self._chat.spent()
+
+    async def ask(self, pairs: Sequence[Pair], *, payer: str) -> Judged:
+        answer = await self._chat.ask(self._system, question(pairs), ANSWER_SCHEMA, payer=payer)
         reading = read_answer(answer.content, pairs, self.model)
         return Judged(reading, len(pairs), (answer.input_tokens, answer.output_tokens))

@@ -79,6 +79,7 @@ SELECT tenant_id, user_id
           FROM verdicts v
          WHERE v.verdict = 'doubtful' AND v.judge = 'guards'
            AND v.recorded_at <= now() - %(patience)s * interval '1 second'
+           AND v.tenant_id <> ALL(%(without)s::text[])
            AND 2 = (SELECT count(*) FROM memory_facts f
                      WHERE f.tenant_id = v.tenant_id AND f.user_id = v.user_id
                        AND f.id IN (v.first_id, v.second_id) AND f.standing IS DISTINCT FROM 'forgotten')

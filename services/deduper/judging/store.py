@@ -117,9 +117,14 @@ async def attempts_at(db: Database, refs: Sequence[RowRef]) -> dict[UUID, int]:
     return {row["id"]: row["attempts"] for row in rows}
 
 
-async def users_undecided(db: Database, patience_seconds: float) -> list[UserKey]:
-    """Some users with pairs left open while the model was away, the oldest first."""
-    params = {"patience": patience_seconds, "limit": _USERS_A_LOOK}
+async def users_undecided(
+    db: Database, patience_seconds: float, without: Sequence[str] = ()
+) -> list[UserKey]:
+    """Some users with pairs left open while the model was away, the oldest first.
+
+    `without` are the tenants for whom nothing can be asked.
+    """
+    params = {"patience": patience_seconds, "limit": _USERS_A_LOOK, "without": list(without)}
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["users_undecided"], params)
     return [(row["tenant_id"], row["user_id"]) for row in rows]

@@ -7,7 +7,6 @@ for ever: what stays open while the model is away is judged when it is back.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from services.deduper.judging.store import Hold
 from services.deduper.judging.verdicts import UNDECIDED, Reading
 from services.deduper.thresholds import Floors
 from shared.db import Database
-from shared.errors import ConfigurationError, MemoireError, PoisonError, RetryableError
+from shared.errors import BudgetSpentError, MemoireError, PoisonError, RetryableError
 from shared.events import Announcement
 from shared.isolation import is_conflict, is_outage
 from shared.ledger.store import UserKey
@@ -31,18 +30,16 @@ from shared.patience import UserBusyError, when_free
 log = structlog.get_logger()
 
 PAIRS_A_CALL = 50
-_AWAY_AFTER = 3  # failures in a row: the model is away, and nobody waits for it
 _HELD_PAUSE_SECONDS = 0.2
 _OUTAGE_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePace:
-    """Calls in flight; how long a user is held unless renewed, and a lost model left alone."""
+    """Calls in flight; how long a user is held unless renewed."""
 
     calls: int = 8
     lease_seconds: float = 6.0
-    pause_seconds: float = 15.0
 
 
 @dataclass(slots=True)
@@ -75,13 +72,15 @@ class Judging:
         self._share = max(1, pace.calls // 2)  # of the calls that one user may have in flight
         self._locks: WeakValueDictionary[UserKey, asyncio.Lock] = WeakValueDictionary()
         self._held: set[UserKey] = set()
-        self._away_until = 0.0
-        self._failures = 0
 
     @property
     def away(self) -> bool:
         """Whether the model is left alone for a while."""
-        return time.monotonic() < self._away_until
+        return self._judge.wait_seconds() > 0
+
+    def spent(self) -> list[str]:
+        """The tenants for whom nothing can be asked today."""
+        return self._judge.spent()
 
     async def ask(self, user: UserKey, pairs: Sequence[Pair]) -> Asked:
         """See that each of one user's pairs has a verdict in the database, as far as possible."""
@@ -90,7 +89,7 @@ class Judging:
         lock = self._locks.setdefault(user, asyncio.Lock())
         async with lock:
             while left := await store.open_pairs(self._db, user, left):
-                if self.away:
+                if self._judge.wait_seconds(user[0]) > 0:
                     return Asked(left)
                 async with self._taken(user) as taken:
                     if taken:
@@ -131,16 +130,16 @@ class Judging:
     async def _ask(self, user: UserKey, pairs: Sequence[Pair]) -> Asked:
         """Ask once; halve a call that is refused, until the pair that poisons it stands alone."""
         async with self._calls:
-            if self.away:
+            if self._judge.wait_seconds(user[0]) > 0:
                 return Asked(list(pairs))
             try:
-                judged = await self._judge.ask(pairs)
+                judged = await self._judge.ask(pairs, payer=user[0])
             except PoisonError as error:
                 refused: PoisonError | None = error
             except MemoireError as error:
-                return Asked(list(pairs), self._leave_alone(error))
+                return Asked(list(pairs), self._worth_waiting_for(error))
             else:
-                refused, self._failures = None, 0
+                refused = None
         if refused is None:
             return Asked(announcements=await self._keep(user, judged))
         if len(pairs) == 1:
@@ -149,17 +148,12 @@ class Judging:
         middle = len(pairs) // 2
         return _together([await self._ask(user, half) for half in (pairs[:middle], pairs[middle:])])
 
-    def _leave_alone(self, error: MemoireError) -> RetryableError | None:
-        """Note that the model is not there; returns what a fact may wait for, if for anything."""
-        self._failures += 1
-        waits = isinstance(error, RetryableError) and self._failures < _AWAY_AFTER
-        if not waits and not self.away:
-            wrong = isinstance(error, ConfigurationError)
-            say = log.error if wrong else log.warning
-            say("judging paused; doubtful pairs are kept meanwhile", error=str(error))
-            self._away_until = time.monotonic() + self._pace.pause_seconds
-            self._failures = _AWAY_AFTER - 1  # the next failure is enough
-        return error if isinstance(error, RetryableError) and waits else None
+    def _worth_waiting_for(self, error: MemoireError) -> RetryableError | None:
+        """What a fact may wait for, once; nobody waits for a model that is left alone."""
+        log.warning("pairs stay open", error=str(error))
+        if not isinstance(error, RetryableError) or isinstance(error, BudgetSpentError):
+            return None
+        return None if self.away else error
 
     def _unjudged(self, pair: Pair, error: PoisonError) -> Judged:
         reason = f"the model cannot judge this pair: {error}"[:500]
@@ -216,7 +210,9 @@ class CatchingUp:
 
     async def _catch_up(self) -> None:
         try:
-            for user in await store.users_undecided(self._db, self._patience_seconds):
+            for user in await store.users_undecided(
+                self._db, self._patience_seconds, self._judging.spent()
+            ):
                 pairs = await store.undecided_pairs(self._db, user, self._floors)
                 asked = await self._judging.ask(user, pairs)
                 await self._announce(asked.announcements)

@@ -26,7 +26,7 @@ from shared.broker import Announcer
 from shared.clock import utc_now
 from shared.crash import AtPoint
 from shared.db import Database, Transaction
-from shared.errors import PoisonError, RetryableError
+from shared.errors import BudgetSpentError, PoisonError, RetryableError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy
 from shared.ids import time_ordered_id
@@ -201,7 +201,11 @@ class Reader:
             await store.still_held(work.holder)
             self._at_point("call")
             try:
-                found = await extractor.extract(talk.spoken, talk.context, believed)
+                found = await extractor.extract(
+                    talk.spoken, talk.context, believed, payer=work.scope.tenant
+                )
+            except BudgetSpentError:
+                raise  # the same command goes on tomorrow
             except RetryableError as error:
                 if attempt == _ATTEMPTS:
                     raise

@@ -13,6 +13,7 @@ from services.gateway.schemas import Health, Live, Ready
 from services.gateway.state import Gateway, Parts
 from shared.db import Row
 from shared.dead_letters.store import count_by_stage
+from shared.spending import store as spending
 
 router = APIRouter(tags=["health"])
 
@@ -57,16 +58,14 @@ async def ready(gateway: Parts, response: Response) -> Any:
     "/v1/health", response_model=Health, responses=_UNAVAILABLE, summary="How is everything?"
 )
 async def health(gateway: Parts, response: Response) -> Any:
-    """The two servers, the models in use, and how much was given up at each stage."""
-    dead, redis = await asyncio.gather(_dead(gateway), _redis(gateway))
+    """The two servers, the models in use or paused, and how much was given up at each stage."""
+    dead, redis, paused, over_budget = await asyncio.gather(
+        _dead(gateway), _redis(gateway), _paused(gateway), _over_budget(gateway)
+    )
     status = _answer(response, dead)
-    if status == "ok" and not redis:
+    if status == "ok" and (paused or not redis):
         status = "degraded"
     settings = gateway.settings
-    remote = settings.embeddings == "openai" or (
-        settings.embeddings == "auto"
-        and (settings.embed_base_url is not None or settings.embed_api_key is not None)
-    )
     return {
         "status": status,
         "version": VERSION,
@@ -74,7 +73,12 @@ async def health(gateway: Parts, response: Response) -> Any:
         "extractor": {"mode": "llm", "model": settings.llm_model}
         if settings.uses_model
         else {"mode": "rules", "model": "rules"},
-        "embeddings": {"mode": "openai" if remote else "local", "model": gateway.embedder.model},
+        "embeddings": {
+            "mode": "openai" if settings.embeds_remotely else "local",
+            "model": gateway.embedder.model,
+        },
+        "paused": paused,
+        "over_budget": over_budget,
         "dead": None if dead is None else {row["stage"]: row["dead"] for row in dead},
         "dead_last_hour": None
         if dead is None
@@ -102,6 +106,26 @@ async def _dead(gateway: Gateway) -> list[Row] | None:
     async def count() -> list[Row]:
         async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
             return await count_by_stage(tx)
+
+    return await _within(_POSTGRES_SECONDS, count())
+
+
+async def _paused(gateway: Gateway) -> list[Row] | None:
+    """Models that are left alone, without why: that may quote what a provider answered."""
+
+    async def read() -> list[Row]:
+        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
+            return await spending.pauses(tx)
+
+    return await _within(_POSTGRES_SECONDS, read())
+
+
+async def _over_budget(gateway: Gateway) -> int | None:
+    """Count tenants, without names: anybody may ask."""
+
+    async def count() -> int:
+        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
+            return len(await spending.over_budget(tx))
 
     return await _within(_POSTGRES_SECONDS, count())
 

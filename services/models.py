@@ -1,0 +1,155 @@
+"""Builds what asks models: each behind its provider's breaker, tenants' budgets, and the books.
+
+The part of the composition root that knows prices and providers; built once a process.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pydantic import SecretStr
+
+    from shared.breaker import Breaker
+    from shared.db import Database
+    from shared.embeddings import Embedder
+    from shared.gate import Gate
+    from shared.llm import ChatModel
+    from shared.spending.books import Books
+    from shared.spending.budgets import Budgets
+    from shared.spending.prices import Prices
+    from shared.spending.till import Till
+
+
+class Models:
+    """The models of one process; `open_durable` is called when the first is paid for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_durable: Callable[[], Awaitable[Database]],
+        stack: AsyncExitStack,
+    ) -> None:
+        self._settings = settings
+        self._open_durable = open_durable
+        self._stack = stack
+        self._breakers: dict[tuple[str | None, str], Breaker] = {}
+        self._accounts: tuple[Books, Budgets] | None = None
+
+    @property
+    def embedding_model(self) -> str:
+        """The name vectors are stored under."""
+        from shared.embeddings import LOCAL_MODEL
+
+        return self._settings.embed_model if self._settings.embeds_remotely else LOCAL_MODEL
+
+    async def embedder(self, purpose: str) -> Embedder:
+        from shared.embeddings import OPENAI_BASE_URL, build_embedder
+        from shared.spending.prices import Prices
+
+        settings = self._settings
+        gate, till = None, None
+        if settings.embeds_remotely:
+            url = settings.embed_base_url or OPENAI_BASE_URL
+            prices = Prices.of(settings.embed_price)
+            gate, till = await self._paid(purpose, url, settings.embed_model, prices)
+        return build_embedder(
+            mode=settings.embeddings,
+            base_url=settings.embed_base_url,
+            api_key=secret(settings.embed_api_key),
+            model=settings.embed_model,
+            dimensions=settings.embed_dimensions,
+            gate=gate,
+            till=till,
+        )
+
+    async def extracting(self, purpose: str = "extraction") -> ChatModel:
+        from shared.spending.prices import Prices
+
+        settings = self._settings
+        prices = Prices.of(settings.llm_price_input, settings.llm_price_output)
+        return await self._chat_model(purpose, settings.llm_model, prices)
+
+    async def judging(self) -> ChatModel:
+        from shared.spending.prices import Prices
+
+        settings = self._settings
+        own_input, own_output = settings.judge_price_input, settings.judge_price_output
+        prices = Prices.of(
+            settings.llm_price_input if own_input is None else own_input,
+            settings.llm_price_output if own_output is None else own_output,
+        )
+        return await self._chat_model("judging", settings.judge_model or settings.llm_model, prices)
+
+    async def _chat_model(self, purpose: str, model: str, prices: Prices) -> ChatModel:
+        from shared.llm import ChatModel
+
+        settings = self._settings
+        if settings.tenant_money_per_day and not (prices.input or prices.output):
+            raise ConfigurationError(
+                f"MEMOIRE_TENANT_MONEY_PER_DAY is set, but {model} has no price: set "
+                "MEMOIRE_LLM_PRICE_INPUT and MEMOIRE_LLM_PRICE_OUTPUT"
+            )
+        gate, till = await self._paid(purpose, settings.llm_base_url, model, prices)
+        return ChatModel(
+            base_url=settings.llm_base_url,
+            api_key=secret(settings.llm_api_key),
+            model=model,
+            timeout_seconds=settings.llm_timeout_seconds,
+            gate=gate,
+            till=till,
+            max_output_tokens=settings.llm_max_output_tokens,
+        )
+
+    async def _paid(
+        self, purpose: str, base_url: str | None, model: str, prices: Prices
+    ) -> tuple[Gate, Till]:
+        """What stands before every call of one model."""
+        from shared.gate import Gate
+        from shared.providers import host_of
+        from shared.spending.books import Asked
+        from shared.spending.till import Till
+
+        asked = Asked(purpose, host_of(base_url), model)
+        books, budgets = await self._spending()
+        gate = Gate(self._breaker(base_url, model), asked, records=books)
+        return gate, Till(asked, records=books, budgets=budgets, prices=prices)
+
+    def _breaker(self, base_url: str | None, model: str) -> Breaker:
+        """One a provider and model, whoever asks it."""
+        from shared.breaker import Breaker, BreakerPace
+
+        settings = self._settings
+        first = settings.provider_pause_seconds
+        pace = BreakerPace(
+            failures=settings.provider_failures,
+            first_seconds=first,
+            longest_seconds=max(first, settings.provider_pause_cap_seconds),
+            configuration_seconds=settings.configuration_pause_seconds,
+        )
+        return self._breakers.setdefault((base_url, model), Breaker(pace))
+
+    async def _spending(self) -> tuple[Books, Budgets]:
+        """Where this process' calls are counted, to its end, and reserved."""
+        if self._accounts is None:
+            from shared.spending.books import Books
+            from shared.spending.budgets import Budgets
+            from shared.spending.store import Limits
+
+            settings = self._settings
+            limits = Limits.of(settings.tenant_tokens_per_day, settings.tenant_money_per_day)
+            db = await self._open_durable()
+            self._accounts = Books(db), Budgets(db, limits)
+            self._stack.push_async_callback(self._accounts[0].close)
+        return self._accounts
+
+
+def secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
