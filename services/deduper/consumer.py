@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from uuid import UUID
 
 from services.deduper import store
 from services.deduper.candidates import (
-    AskedBefore,
+    Candidates,
     Collection,
     Pair,
     PairVerdict,
     Proposal,
     propose,
 )
-from services.deduper.judging.store import asked_before, attempts_at
+from services.deduper.judging.store import attempts_at
 from services.deduper.judging.verdicts import UNDECIDED
 from services.deduper.judging.work import Asked, CatchingUp, Judging
 from services.deduper.memory import Remembered
@@ -95,18 +96,27 @@ class DeduperStage(RowsStage):
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
         told: list[Announcement] = []
-        moved = await when_free(lambda: self._compare(refs, told), refs[0].user)
+        candidates: dict[UUID, AbstractSet[UUID]] = {}
+        moved = await when_free(lambda: self._compare(refs, told, candidates), refs[0].user)
         return [*told, *moved]
 
     async def _compare(
-        self, refs: Sequence[RowRef], told: list[Announcement]
+        self,
+        refs: Sequence[RowRef],
+        told: list[Announcement],
+        candidates: dict[UUID, AbstractSet[UUID]],
     ) -> list[Announcement] | None:
+        """Compare once; None to be asked again. What is announced even then goes to `told`.
+
+        `candidates` are those of the times before, and of this one afterwards.
+        """
         snapshot = await self._read_fresh(refs)
         if not snapshot.refs:
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        proposal = await self._propose(snapshot, others)
+        proposal = await self._propose(snapshot.fresh, others, candidates)
+        candidates |= proposal.candidates
         asked = await self._ask(snapshot.user, proposal)
         told += asked.announcements
         waiting = await self._set_aside(snapshot, asked)
@@ -121,14 +131,12 @@ class DeduperStage(RowsStage):
             self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
         return announcements
 
-    async def _propose(self, snapshot: Snapshot, others: Collection) -> Proposal:
+    async def _propose(self, fresh: Collection, others: Collection, before: Candidates) -> Proposal:
         """Compare in a thread what may take long: what is held must beat on."""
-        fresh, with_model = snapshot.fresh, self._judging is not None
-        asked: AskedBefore = {}
-        if with_model and fresh.facts:
-            ids = [fact.id for fact in fresh.facts]
-            asked = await asked_before(self._db, snapshot.user, ids)
-        compare = partial(propose, fresh, others, self._floors, with_model=with_model, asked=asked)
+        with_model = self._judging is not None
+        compare = partial(
+            propose, fresh, others, self._floors, with_model=with_model, before=before
+        )
         if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
             return compare()
         return await asyncio.to_thread(compare)

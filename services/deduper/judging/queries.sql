@@ -1,13 +1,3 @@
--- name: asked_before
--- Lists the pairs of these facts that a model was asked about, or is to be when it is back.
-SELECT v.first_id AS id, v.second_id AS other_id FROM verdicts v
- WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.first_id = ANY(%(ids)s)
-   AND (v.judge <> 'guards' OR v.verdict = 'doubtful')
-UNION ALL
-SELECT v.second_id, v.first_id FROM verdicts v
- WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.second_id = ANY(%(ids)s)
-   AND (v.judge <> 'guards' OR v.verdict = 'doubtful');
-
 -- name: decided_pairs
 -- Reads which of these pairs need no model any more: decided, or one of the two was forgotten or is gone.
 SELECT t.tenant_id, t.user_id, t.first_id, t.second_id

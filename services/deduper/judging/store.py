@@ -48,16 +48,6 @@ async def open_pairs(db: Database, user: UserKey, pairs: Sequence[Pair]) -> list
     return [pair for pair in pairs if pair.key not in decided]
 
 
-async def asked_before(db: Database, user: UserKey, facts: Sequence[UUID]) -> dict[UUID, set[UUID]]:
-    """With which others each of one user's facts was put to a model, or waits to be."""
-    async with db.autocommit() as tx:
-        rows = await tx.rows(queries["asked_before"], {**_key(user), "ids": list(facts)})
-    asked: dict[UUID, set[UUID]] = {}
-    for row in rows:
-        asked.setdefault(row["id"], set()).add(row["other_id"])
-    return asked
-
-
 async def take(db: Database, user: UserKey, hold: Hold) -> bool:
     """Take a user to ask about; False while another worker has him."""
     params = {"worker": hold.worker, "seconds": hold.seconds, **_key(user)}
