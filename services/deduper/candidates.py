@@ -1,14 +1,12 @@
 """Which pairs of free-text facts are worth judging (pure): those near in meaning or in words.
 
 One matrix product compares a batch's vectors with all that a user has. Guards decide what needs no
-model; with one, at most `MOST_CANDIDATES` undecided pairs of each new fact are proposed to it,
-however often the fact is thought over.
+model; with one, at most `MOST_CANDIDATES` undecided pairs of each new fact are proposed to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -28,13 +26,10 @@ cluster of their own, which costs a row and loses nothing."""
 MOST_CANDIDATES = 30
 """Pairs a model is asked about per new fact."""
 _RELATED_OVERLAP = 0.2  # Jaccard of content words from which a pair is a candidate at any cosine
-_FIRST = np.float32(10)  # above every likelihood
 _BLOCK = 512  # rows of one product: 512 × 10,000 similarities are 20 MB
 
 Vectors = NDArray[np.float32]
 PairKey: TypeAlias = tuple[UUID, UUID]
-Candidates: TypeAlias = Mapping[UUID, AbstractSet[UUID]]
-"""With which others each new fact is compared by a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +96,6 @@ class Pair:
         one, other = self.new.id, self.old.id
         return (one, other) if one < other else (other, one)
 
-    def other_than(self, fact: UUID) -> UUID:
-        return self.old.id if self.new.id == fact else self.new.id
-
     def decided(self, verdict: str, reason: str, judge: str = guards.JUDGE) -> PairVerdict:
         return PairVerdict(*self.key, verdict, reason, self.cosine, judge)
 
@@ -114,7 +106,6 @@ class Proposal:
 
     decided: list[PairVerdict]
     doubtful: list[Pair]
-    candidates: Candidates
 
 
 def propose(
@@ -123,32 +114,27 @@ def propose(
     floors: Floors,
     *,
     with_model: bool,
-    before: Candidates | None = None,
 ) -> Proposal:
     """Decide every new fact's pairs, old and new, as far as wording goes.
 
     A pair is proposed to a model for what its two facts are, never for which came first; only for
-    a fact with more candidates than a model may be asked about does it matter what else is there:
-    `before`, those it had when it was thought over first, stay its candidates.
+    a fact with more candidates than a model may be asked about does it matter what else is there.
     """
     everything = others.plus(fresh)
-    resembling = Resembling(everything, floors, before or {}) if with_model else None
+    resembling = Resembling(everything, floors) if with_model else None
     decided: dict[PairKey, PairVerdict] = {}
     doubtful: dict[PairKey, Pair] = {}
-    candidates: dict[UUID, AbstractSet[UUID]] = {}
     for row, cosines in _compared(fresh, everything):
         fact = everything.facts[row]
         same = list(_merged(fact, cosines, everything, floors, decided))
         if resembling is not None:
-            pairs = resembling.pairs(row, cosines, same)
-            candidates[fact.id] = {pair.other_than(fact.id) for pair in pairs}
-            for pair in pairs:
+            for pair in resembling.pairs(row, cosines, same):
                 if pair.wording.verdict == "duplicate":
                     decided[pair.key] = pair.decided("duplicate", pair.wording.reason)
                 else:
                     doubtful[pair.key] = pair
     left = [pair for key, pair in doubtful.items() if key not in decided]
-    return Proposal(list(decided.values()), left, candidates)
+    return Proposal(list(decided.values()), left)
 
 
 def _compared(fresh: Collection, everything: Collection) -> Iterator[tuple[int, Vectors]]:
@@ -193,10 +179,9 @@ def _comparable(a: FreeText, b: FreeText) -> bool:
 class Resembling:
     """What of a user's facts a model should compare a fact with."""
 
-    def __init__(self, everything: Collection, floors: Floors, before: Candidates) -> None:
+    def __init__(self, everything: Collection, floors: Floors) -> None:
         self._facts = everything.facts
         self._floors = floors
-        self._before = before
         self._wordings = Wordings([fact.content for fact in everything.facts])
         codes: dict[str, int] = {}
         self._subjects = np.array(
@@ -207,11 +192,9 @@ class Resembling:
     def pairs(self, row: int, cosines: Vectors, same: Sequence[int]) -> list[Pair]:
         """The likeliest pairs of the fact in this row, but for those already known to be `same`.
 
-        Likeliest by min-max fusion of cosine and BM25, as recall ranks; but what was a candidate
-        before comes first, so that a fact has no more of them for being thought over again.
+        Likeliest by min-max fusion of cosine and BM25, as recall ranks.
         """
         fact = self._facts[row]
-        before = self._before.get(fact.id, frozenset())
         overlap = self._wordings.overlap(fact.content)
         eligible = (cosines >= self._floors.related) | (overlap >= _RELATED_OVERLAP)
         eligible &= self._subjects == self._subjects[row]
@@ -221,8 +204,6 @@ class Resembling:
         rows = np.flatnonzero(eligible)
         if len(rows) > MOST_CANDIDATES:
             likely = _spread(cosines[rows]) + _spread(self._wordings.bm25(fact.content)[rows])
-            if before:
-                likely += _FIRST * np.array([self._facts[other].id in before for other in rows])
             rows = rows[np.argsort(-likely, kind="stable")[:MOST_CANDIDATES]]
         return [
             pair_of(fact, self._facts[other], float(cosines[other]), self._floors) for other in rows

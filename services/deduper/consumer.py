@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from services.deduper import store
 from services.deduper.candidates import (
-    Candidates,
     Collection,
     Pair,
     PairVerdict,
@@ -70,6 +70,7 @@ class DeduperStage(RowsStage):
         self.concurrency = _USERS_AT_ONCE if judging else 1
         self._at_point = at_point
         self._remembered = Remembered()
+        self._users: WeakValueDictionary[UserKey, asyncio.Lock] = WeakValueDictionary()
         self._read_fresh = Together(self._read_many)
         self._read_comparands = Together(self._read_comparands_of)
         self._commit = Together(partial(store.commit, db, at_point=at_point))
@@ -94,29 +95,30 @@ class DeduperStage(RowsStage):
         if self._catching_up is not None:
             self._catching_up.look()
 
+    def _one_at_a_time(self, user: UserKey) -> AbstractAsyncContextManager[None]:
+        """Let a user's batches wait for each other where a model is asked.
+
+        Side by side all but the first would be thought over again beside what the first brought,
+        and a model be asked about other candidates of the same facts.
+        """
+        return self._users.setdefault(user, asyncio.Lock()) if self._judging else nullcontext()
+
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
         told: list[Announcement] = []
-        candidates: dict[UUID, AbstractSet[UUID]] = {}
-        moved = await when_free(lambda: self._compare(refs, told, candidates), refs[0].user)
+        async with self._one_at_a_time((refs[0].tenant, refs[0].user)):
+            moved = await when_free(lambda: self._compare(refs, told), refs[0].user)
         return [*told, *moved]
 
     async def _compare(
-        self,
-        refs: Sequence[RowRef],
-        told: list[Announcement],
-        candidates: dict[UUID, AbstractSet[UUID]],
+        self, refs: Sequence[RowRef], told: list[Announcement]
     ) -> list[Announcement] | None:
-        """Compare once; None to be asked again. What is announced even then goes to `told`.
-
-        `candidates` are those of the times before, and of this one afterwards.
-        """
+        """Compare once; None to be asked again. What is announced even then goes to `told`."""
         snapshot = await self._read_fresh(refs)
         if not snapshot.refs:
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        proposal = await self._propose(snapshot.fresh, others, candidates)
-        candidates |= proposal.candidates
+        proposal = await self._propose(snapshot.fresh, others)
         asked = await self._ask(snapshot.user, proposal)
         told += asked.announcements
         waiting = await self._set_aside(snapshot, asked)
@@ -131,12 +133,10 @@ class DeduperStage(RowsStage):
             self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
         return announcements
 
-    async def _propose(self, fresh: Collection, others: Collection, before: Candidates) -> Proposal:
+    async def _propose(self, fresh: Collection, others: Collection) -> Proposal:
         """Compare in a thread what may take long: what is held must beat on."""
         with_model = self._judging is not None
-        compare = partial(
-            propose, fresh, others, self._floors, with_model=with_model, before=before
-        )
+        compare = partial(propose, fresh, others, self._floors, with_model=with_model)
         if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
             return compare()
         return await asyncio.to_thread(compare)

@@ -239,35 +239,20 @@ async def test_at_most_thirty_candidates_of_a_fact_are_asked_about_in_few_calls(
     assert len(server.documents[-1]["pairs"]) == 30
 
 
-async def test_a_fact_that_is_thought_over_again_has_thirty_candidates_in_all(
+async def test_batches_of_one_user_wait_for_each_other_and_ask_about_thirty_each(
     db: Database, redis: Redis, redis_url: str
 ) -> None:
-    """Thirty more come to be known while a model is asked about thirty: it is not asked on."""
-    later = "generation = 1 AND substring(content from '[0-9]+')::int % 2 = 1"
-
-    async def script(document: dict[str, Any]) -> Any:
-        async with db.transaction() as tx:
-            await tx.execute(f"UPDATE memory_facts SET state = 'settled' WHERE {later}")
-            await tx.execute("UPDATE users SET belief_version = belief_version + 1")
-        return judging(lambda *_: "independent")(document)
-
-    without_model = Pipeline(db, redis, redis_url)
-    async with without_model.running(*STAGES):
-        await deliver(without_model, *(fact(f"Visited town {n} by train", n) for n in range(60)))
-        await without_model.settled()
-    async with asking(db, redis, redis_url, script) as (pipeline, server):
-        async with pipeline.running("embedder", sweeper=False):
-            new = fact("Visited no town by train", 99)
-            await deliver(pipeline, new)
-            await pipeline.drained(("memoire:facts:extracted",))
-        async with db.transaction() as tx:
-            await tx.execute(f"UPDATE memory_facts SET state = 'embedded' WHERE {later}")
-        stage = pipeline.stage("deduper")
-        assert await stage.process([RowRef(new.tenant, new.user, new.id)])
-        assert len(pairs_asked(server.documents)) == 30
-        assert await pipeline.rows(
-            "SELECT state FROM memory_facts WHERE id = %(id)s", id=new.id
-        ) == [{"state": "compared"}]
+    """Bells one by one, all at once: nothing is thought over again, no fact has more candidates."""
+    async with judged(db, redis, redis_url, judging(lambda *_: "independent")) as (
+        pipeline,
+        server,
+    ):
+        for number in range(40):
+            await deliver(pipeline, fact(f"Visited town {number} by train", number))
+        await pipeline.settled()
+        asked = Counter(map(frozenset, pairs_asked(server.documents)))
+    assert set(asked.values()) == {1}
+    assert len(asked) <= 30 * 40
 
 
 async def test_users_and_subjects_never_share_a_question(

@@ -118,19 +118,6 @@ def test_a_new_fact_has_at_most_thirty_candidates_the_likeliest():
     }
 
 
-def test_a_fact_that_is_thought_over_again_keeps_its_candidates():
-    """Beside others, that are likelier even, it is compared with those it was compared with."""
-    others = [fact(n, f"likes town{n} by train") for n in range(60)]
-    new = fact(61, "hates Rome by train")
-    first = propose(collection([new]), collection(others[:40]), FLOORS, with_model=True)
-    again = propose(
-        collection([new]), collection(others), FLOORS, with_model=True, before=first.candidates
-    )
-    assert len(first.candidates[new.id]) == MOST_CANDIDATES
-    assert again.candidates == first.candidates
-    assert {pair.key for pair in again.doubtful} == {pair.key for pair in first.doubtful}
-
-
 def test_words_alone_make_a_candidate_of_what_a_vector_puts_far_away():
     one, other = fact(1, "monthly income: 11800 dollars"), fact(2, "monthly income fell")
     fresh = Collection((one,), np.array([[1.0, 0.0]], dtype=np.float32))
