@@ -80,7 +80,8 @@ class _Kept:
         """What another fact of the same message must differ in to say something else."""
         said = self.statement
         about = (said.subject.casefold(), said.claim, said.temporal_state, said.slot)
-        return (self.rests_on[0].id, *about, folded(said.value or ""), folded(said.content))
+        times = (said.occurred_at, said.ended_at)
+        return (self.rests_on[0].id, *about, *times, folded(said.value or ""), folded(said.content))
 
 
 def validate(

@@ -76,10 +76,11 @@ class Said:
 
 
 def facts_of(content: str) -> list[dict[str, Any]]:
-    """What any reader must find in a message, in order; no sources named yet."""
+    """What any reader must find in a message, in order, each once; no sources named yet."""
     if POISON in content:
         return []
-    return [fact for part in content.split(" [")[0].split("; ") if (fact := _fact(part))]
+    found = [fact for part in content.split(" [")[0].split("; ") if (fact := _fact(part))]
+    return [fact for index, fact in enumerate(found) if fact not in found[:index]]
 
 
 def _fact(part: str) -> dict[str, Any] | None:
