@@ -34,7 +34,7 @@ up: setup  ## Run everything on this machine, until Ctrl-C
 	@$(BIN)/memoire up $(ARGS)
 
 test: setup  ## Run the tests: a few minutes (ARGS="-k name" for some)
-	$(SOME) $(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone and not long and not nightly" $(ARGS)
+	$(SOME) $(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone and not long and not nightly" $(ARGS)
 	$(SOME) $(BIN)/python -m pytest -m "alone and not nightly" $(ARGS)
 
 test-long: setup  ## Run every example of the help and docs, and a small evaluation (minutes more)

@@ -90,6 +90,7 @@ async def test_a_trace_says_who_extracted_and_what_was_dropped(api: Api) -> None
     }
 
 
+@pytest.mark.alone
 async def test_waiting_ends_soon_after_settling(api: Api) -> None:
     sent = (await api.ingest(content="I moved to Lisbon")).json()
     waiting = [
@@ -112,6 +113,7 @@ async def test_waiting_ends_soon_after_settling(api: Api) -> None:
     assert {(await task).json()["status"] for task in waiting} == {"settled"}
 
 
+@pytest.mark.alone
 async def test_waiting_ends_with_its_timeout(api: Api) -> None:
     sent = (await api.ingest(content="hi")).json()
     began = time.perf_counter()

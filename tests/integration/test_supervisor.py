@@ -301,6 +301,7 @@ def test_a_stop_signal_ends_everything_in_order(tmp_path: Path, number: signal.S
     assert not runtime_path(tmp_path).exists()
 
 
+@pytest.mark.alone
 def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
     instance = start_instance(tmp_path, STUBBORN)
     pids = everybody(tmp_path)

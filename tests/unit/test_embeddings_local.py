@@ -52,6 +52,7 @@ async def test_a_vector_does_not_depend_on_the_rest_of_the_batch(embedder):
     assert np.abs(together[::-1][: len(TEXTS)] - alone).max() < 1e-3
 
 
+@pytest.mark.alone
 async def test_the_loop_runs_on_while_texts_are_embedded(embedder):
     await embedder.embed(["warm"])
     working = asyncio.create_task(embedder.embed(TEXTS * 20))
