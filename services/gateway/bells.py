@@ -23,10 +23,23 @@ _FLUSH_SECONDS = 1.0
 
 
 class BellRinger:
-    """A bounded queue of announcements and one task that publishes them in pipelines."""
+    """A bounded queue of announcements and one task that publishes them in pipelines.
 
-    def __init__(self, redis: Redis | None, *, settled_max_length: int = 100_000) -> None:
+    A pipeline that takes longer than `ring_seconds` counts as Redis being away; the last ones, at
+    the stop, have `flush_seconds` together.
+    """
+
+    def __init__(
+        self,
+        redis: Redis | None,
+        *,
+        settled_max_length: int = 100_000,
+        ring_seconds: float = _RING_SECONDS,
+        flush_seconds: float = _FLUSH_SECONDS,
+    ) -> None:
         self._announcer = Announcer(redis, settled_max_length) if redis is not None else None
+        self._ring_seconds = ring_seconds
+        self._flush_seconds = flush_seconds
         self._waiting: deque[Announcement] = deque()
         self._wake = asyncio.Event()
         self._circuit = Circuit()
@@ -45,13 +58,13 @@ class BellRinger:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Ring what is queued, within a second, and end."""
+        """Ring what is queued, within `flush_seconds`, and end."""
         if self._task is None:
             return
         self._task.cancel()
-        await asyncio.wait({self._task}, timeout=_FLUSH_SECONDS)
+        await asyncio.wait({self._task}, timeout=self._flush_seconds)
         try:
-            async with asyncio.timeout(_FLUSH_SECONDS):
+            async with asyncio.timeout(self._flush_seconds):
                 while self._waiting:
                     await self._publish()
         except TimeoutError:
@@ -69,7 +82,7 @@ class BellRinger:
         assert self._announcer is not None
         bells = [self._waiting[at] for at in range(min(_PIPELINE, len(self._waiting)))]
         try:
-            async with asyncio.timeout(_RING_SECONDS):
+            async with asyncio.timeout(self._ring_seconds):
                 rung = await self._announcer.announce(bells)
         except (TimeoutError, OSError):
             rung = False

@@ -255,7 +255,7 @@ async def _refused(api: Api) -> Any:
 async def test_bells_beyond_the_queue_are_dropped_and_the_rest_flushed(
     redis_url: str, redis: Redis
 ) -> None:
-    ringer = BellRinger(redis)
+    ringer = BellRinger(redis, ring_seconds=30, flush_seconds=60)
     bell = (MESSAGES, SessionBell("default", "ana", "s", _now()))
     ringer.ring([bell] * 10_500)
     await ringer.stop()  # never started: nothing was promised
