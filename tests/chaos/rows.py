@@ -6,11 +6,11 @@ returns figures; `BOUNDS` says what they must stay within.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +23,7 @@ import httpx
 from redis.asyncio import Redis
 
 from shared.topology import MESSAGES
+from tests.chaos import steady
 from tests.chaos.accounts import Accounts
 from tests.chaos.driver import ask, ready
 from tests.chaos.faults import Ground, Scale, redis_emptied
@@ -283,6 +284,21 @@ def measure(name: str) -> Figures:
         return instance.run(work)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.rows", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *ROWS, "steady"])
+    parser.add_argument("--minutes", type=float, default=60.0, help="of `steady`")
+    parser.add_argument("--rate", type=float, default=20.0, help="its messages a second")
+    parser.add_argument("--seed", type=int, default=1, help="its seed")
+    given = parser.parse_args()
+    for name in given.names or list(ROWS):
+        if name == "steady":
+            load = steady.Load(minutes=given.minutes, rate=given.rate, seed=given.seed)
+            figures = steady.measure(load, Path(tempfile.mkdtemp(prefix="memoire-steady-")))
+        else:
+            figures = measure(name)
+        print(json.dumps({"row": name, **figures}), flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    for wanted in sys.argv[1:] or list(ROWS):
-        print(json.dumps({"row": wanted, **measure(wanted)}), flush=True)  # noqa: T201
+    main()

@@ -56,6 +56,7 @@ DOCTORED = {
 }
 
 
+@pytest.mark.timeout(400)
 async def test_a_doctored_database_is_found_out(bench: Workbench) -> None:
     """A clean run is clean; every tampering shows under the number it belongs to."""
     bench.start_all()

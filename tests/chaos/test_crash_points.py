@@ -12,7 +12,7 @@ from shared.topology import STAGES
 from tests.chaos.crashing import DIED
 from tests.chaos.workbench import Workbench, story
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 _ROOT = Path(__file__).parents[2]
 _DELIVERY = ("read", "announce", "acknowledge", "acknowledged")

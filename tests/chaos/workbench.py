@@ -76,7 +76,7 @@ class Workbench:
             if process not in without:
                 self.start(process, *sabotages, **settings)
 
-    async def died(self, child: BaseProcess, within_seconds: float = 90.0) -> int | None:
+    async def died(self, child: BaseProcess, within_seconds: float = 180.0) -> int | None:
         """Wait for a process to end; its exit code, None when it lives on."""
         await asyncio.to_thread(child.join, within_seconds)
         return child.exitcode
@@ -132,7 +132,7 @@ class Workbench:
         with self.redis() as redis:
             return sum(int(redis.xlen(s)) for names in STAGES.values() for s in names)  # type: ignore[arg-type]
 
-    async def settled(self, within_seconds: float = 90.0) -> bool:
+    async def settled(self, within_seconds: float = 180.0) -> bool:
         """Wait until every row and stream is done; whether that came to pass."""
         return await until(
             lambda: self.query(_OPEN)[0][0] + self.backlog() == 0, within_seconds

@@ -39,7 +39,7 @@ def living(data_dir: Path) -> list[int]:
 def kill(server: EmbeddedPostgres | EmbeddedValkey) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    assert wait_until(lambda: server.poll() is not None, 5)
+    assert wait_until(lambda: server.poll() is not None, 60)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_killed_parent_leaves_no_server_behind_and_no_row_lost(tmp_path: Path)
     assert len(living(tmp_path)) > 2
     parent.kill()
     parent.wait()
-    assert wait_until(lambda: not living(tmp_path), 10)
+    assert wait_until(lambda: not living(tmp_path), 60)
     with EmbeddedPostgres(tmp_path) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
 

@@ -150,13 +150,13 @@ async def serve(
 
 
 @asynccontextmanager
-async def short_redis(url: str) -> AsyncIterator[Redis]:
-    client = connect_redis(url, timeout_seconds=0.2)
+async def short_redis(url: str, timeout_seconds: float = 0.2) -> AsyncIterator[Redis]:
+    client = connect_redis(url, timeout_seconds=timeout_seconds)
     yield client
     await client.aclose()
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 5.0) -> Any:
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """Ask until the answer is true."""
     async with asyncio.timeout(seconds):
         while not (found := await check()):

@@ -88,7 +88,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(api: Api) -> None:
 async def test_revoking_elsewhere_works_when_the_memory_of_the_key_ends(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 0.2)
+    monkeypatch.setattr(auth, "REMEMBERED_SECONDS", 3.0)
     key = await api.key("read")
     assert await _status(api, key) == 200
     await api.sql("UPDATE api_keys SET revoked_at = now() - interval '1 second'")
@@ -99,7 +99,7 @@ async def test_revoking_elsewhere_works_when_the_memory_of_the_key_ends(
 
     from tests.integration.test_gateway_app import eventually
 
-    await eventually(refused, seconds=2)
+    await eventually(refused)
 
 
 async def test_a_rotated_key_ends_at_once_or_after_the_overlap(api: Api) -> None:

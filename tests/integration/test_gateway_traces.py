@@ -94,7 +94,7 @@ async def test_a_trace_says_who_extracted_and_what_was_dropped(api: Api) -> None
 async def test_waiting_ends_soon_after_settling(api: Api) -> None:
     sent = (await api.ingest(content="I moved to Lisbon")).json()
     waiting = [
-        asyncio.create_task(api.get(f"/v1/traces/{sent['trace_id']}", wait="settled"))
+        asyncio.create_task(api.get(f"/v1/traces/{sent['trace_id']}", wait="settled", timeout=60))
         for _ in range(20)
     ]
     fact = await api.fact("Lives in Lisbon", until="embedded", sources=(UUID(sent["chat_log_id"]),))
@@ -108,7 +108,7 @@ async def test_waiting_ends_soon_after_settling(api: Api) -> None:
     )
     settled = time.perf_counter()
     first = await waiting[0]
-    assert time.perf_counter() - settled < 3  # not the 10 s of its timeout
+    assert time.perf_counter() - settled < 30  # not the minute of its timeout
     assert first.json()["status"] == "settled"
     assert {(await task).json()["status"] for task in waiting} == {"settled"}
 
@@ -119,7 +119,7 @@ async def test_waiting_ends_with_its_timeout(api: Api) -> None:
     began = time.perf_counter()
     answer = await api.get(f"/v1/traces/{sent['trace_id']}", wait="settled", timeout=0.2)
     assert (answer.status_code, answer.json()["status"]) == (200, "open")
-    assert 0.2 <= time.perf_counter() - began < 1
+    assert 0.2 <= time.perf_counter() - began < 8  # not the 10 s of its default
 
 
 async def test_a_dead_message_says_why_and_is_not_waited_for(api: Api) -> None:

@@ -37,13 +37,13 @@ async def test_who_waits_for_a_silent_server_learns_that_it_is_away(
     async with using() as tx:
         assert await tx.value("SELECT 1 AS one") == 1
     proxy.half_open(random.Random(1), share=1.0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         with pytest.raises(psycopg.OperationalError) as raised:
             async with using() as tx:
                 await tx.value("SELECT 1 AS one")
     assert is_outage(raised.value)
     proxy.heal()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while not await answers(database):
             pass  # a connection made meanwhile is given up, too
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +19,7 @@ from services.console.runtime import read_runtime, runtime_path
 from services.console.supervisor import Supervisor
 from shared.embedded.processes import birth, folder_tag, tagged, wait_until
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 
 # Says it is up, and on SIGTERM writes its name to the file `order`, then leaves.
 POLITE = """
@@ -260,7 +259,7 @@ program = Program("stage", [sys.executable, "-c", sys.argv[2], "stage"], dict(os
 with DataFolder(folder), EmbeddedPostgres(folder) as postgres, EmbeddedValkey(folder) as valkey:
     Supervisor(
         folder, [program, program], servers=[postgres, valkey], gateway_url="http://g",
-        database_url=postgres.url, redis_url=valkey.url,
+        database_url=postgres.url, redis_url=valkey.url, grace_seconds=90,
     ).run()
 """
 
@@ -268,7 +267,9 @@ with DataFolder(folder), EmbeddedPostgres(folder) as postgres, EmbeddedValkey(fo
 def start_instance(folder: Path, script: str = POLITE) -> subprocess.Popen[bytes]:
     """A whole instance in a process of its own, its stages up."""
     instance = subprocess.Popen([sys.executable, "-c", RUN, str(folder), script])
-    assert wait_until(lambda: _has(folder, "stage", 2) and _has(folder, "postgres", 1), 20)
+    assert wait_until(
+        lambda: _has(folder, "stage", 2) and _has(folder, "postgres", 1), WAIT_SECONDS
+    )
     logs = [folder / "logs" / f"{label}.log" for label in ("stage", "stage-2")]
     assert wait_until(lambda: all("up" in log.read_text() for log in logs), WAIT_SECONDS)
     return instance
@@ -307,10 +308,8 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
     pids = everybody(tmp_path)
     instance.send_signal(signal.SIGINT)
     assert not wait_until(lambda: instance.poll() is not None, 0.3)
-    started = time.monotonic()
     instance.send_signal(signal.SIGINT)
-    instance.wait(WAIT_SECONDS)
-    assert time.monotonic() - started < 5
+    instance.wait(WAIT_SECONDS)  # the grace is longer
     assert _gone(pids)
 
 

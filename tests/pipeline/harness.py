@@ -229,7 +229,7 @@ class Pipeline:
         )
         return int(rows[0]["open"])
 
-    async def settled(self, timeout_seconds: float = 20.0) -> None:
+    async def settled(self, timeout_seconds: float = 60.0) -> None:
         """Wait until no row is open that is not dead."""
         async with asyncio.timeout(timeout_seconds):
             while await self.open_rows():
@@ -238,7 +238,7 @@ class Pipeline:
     async def stream_lengths(self, streams: Sequence[str]) -> dict[str, int]:
         return {stream: await self.redis.xlen(stream) for stream in streams}
 
-    async def drained(self, streams: Sequence[str], timeout_seconds: float = 10.0) -> None:
+    async def drained(self, streams: Sequence[str], timeout_seconds: float = 60.0) -> None:
         """Wait until these streams are empty."""
         async with asyncio.timeout(timeout_seconds):
             while any((await self.stream_lengths(streams)).values()):

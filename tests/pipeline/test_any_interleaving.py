@@ -157,7 +157,7 @@ class World:
     async def drain(self) -> None:
         """Go on, with sweeps, until nothing is open."""
         self.dies_at = None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await self.pipeline.open_rows():
                 await asyncio.sleep(0.011)
                 await self.pipeline.sweeper().sweep()

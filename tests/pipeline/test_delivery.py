@@ -51,13 +51,15 @@ class Death(BaseException):
     """What `kill -9` is to a worker in this process."""
 
 
-def dies_once(point: str) -> Callable[[str], None]:
-    """Die at the first time this point is reached."""
+def dies_once(point: str, died: asyncio.Event | None = None) -> Callable[[str], None]:
+    """Die at the first time this point is reached, and say so."""
     left = [point]
 
     def reach(reached: str) -> None:
         if left and reached == point:
             left.clear()
+            if died is not None:
+                died.set()
             raise Death(point)
 
     return reach
@@ -76,7 +78,7 @@ async def give_work(pipeline: Pipeline, stage: str) -> None:
     await pipeline.say("I live in Lisbon")
     if BEFORE[stage]:
         async with pipeline.running(*BEFORE[stage], sweeper=False):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not await pipeline.redis.xlen(READS[stage]):
                     await asyncio.sleep(0.01)
             await pipeline.drained([READS[name] for name in BEFORE[stage]])
@@ -130,7 +132,7 @@ async def done(pipeline: Pipeline, stage: str) -> None:
     """
     await pipeline.drained(STAGES[stage])
     if stage == "extractor":
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await pipeline.rows("SELECT 1 AS one FROM chat_logs WHERE state <> 'extracted'"):
                 await asyncio.sleep(0.01)
         await pipeline.drained(STAGES[stage])
@@ -158,10 +160,11 @@ async def test_killed_anywhere_takes_effect_once(
 ) -> None:
     """Another worker claims what a dead one held, and the item takes effect exactly once."""
     await give_work(pipeline, stage)
-    async with pipeline.running(stage, sweeper=False, at_point=dies_once(point)):
-        async with asyncio.timeout(10):
-            while not await _pending(pipeline, stage):
-                await asyncio.sleep(0.01)
+    died = asyncio.Event()
+    async with pipeline.running(stage, sweeper=False, at_point=dies_once(point, died)):
+        async with asyncio.timeout(60):
+            await died.wait()
+    assert await _pending(pipeline, stage)
     assert await pipeline.redis.xlen(READS[stage]) == 1, "a dead worker acknowledges nothing"
     async with pipeline.running(stage):
         await done(pipeline, stage)
@@ -202,7 +205,7 @@ async def test_a_bell_lost_between_commit_and_announce_is_rung_again(
     """The row knows what it waits for; the sweep tells the next stage."""
     await give_work(pipeline, stage)
     async with pipeline.running(stage, sweeper=False, at_point=dies_once("announce")):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await _pending(pipeline, stage):
                 await asyncio.sleep(0.01)
     assert await pipeline.redis.xlen(ANNOUNCES[stage]) == 0
@@ -255,7 +258,7 @@ async def test_a_graceful_stop_finishes_what_is_in_flight(pipeline: Pipeline, st
     async with pipeline.running(
         stage, sweeper=False, at_point=lambda point: begun.set() if point == "commit" else None
     ):
-        await asyncio.wait_for(begun.wait(), 10)
+        await asyncio.wait_for(begun.wait(), 60)
     assert await pipeline.redis.xlen(READS[stage]) == 0
     await assert_once(pipeline, stage)
 
@@ -292,7 +295,7 @@ async def test_a_crash_loop_ends_in_a_dead_letter(pipeline: Pipeline) -> None:
             deaths += 1
             raise Death
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await pipeline.redis.xlen(COMPARED):
             died = deaths
             async with pipeline.running("superseder", sweeper=False, at_point=always):
@@ -381,7 +384,7 @@ async def test_the_pipeline_heals_after_redis_is_emptied(pipeline: Pipeline) -> 
         await pipeline.redis.xadd(
             MESSAGES, {"user_id": "ana", "role": "user", "content": "I have a dog named Rex"}
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await pipeline.current(slot="pet"):
                 await asyncio.sleep(0.05)
     assert await pipeline.current(slot="home_city") == ["Lisbon"]

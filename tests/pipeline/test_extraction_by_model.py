@@ -123,7 +123,7 @@ async def test_a_wrong_key_pauses_and_burns_no_attempts(
             await pipeline.redis.xadd(
                 "memoire:messages", {"user_id": "eve", "role": "user", "content": "I moved to Oslo"}
             )
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not await pipeline.rows(
                     "SELECT 1 AS one FROM chat_logs WHERE user_id = 'eve'"
                 ):

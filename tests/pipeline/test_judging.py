@@ -282,13 +282,13 @@ async def test_a_slow_judge_delays_nobody_else_and_is_asked_once(
 
     async with judged(db, redis, redis_url, script, more=("deduper",)) as (pipeline, server):
         await deliver(pipeline, fact("tea: green", 1), fact("tea: black", 2))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not server.documents:
                 await asyncio.sleep(0.01)
         began = asyncio.get_running_loop().time()
         others = [fact("Likes walks", day, f"u{day}") for day in range(40)]
         await deliver(pipeline, *others)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(
                 await pipeline.rows("SELECT 1 AS one FROM memory_facts WHERE state = 'settled'")
             ) < len(others):
@@ -430,7 +430,7 @@ async def test_a_judge_that_is_away_keeps_no_fact_from_settling_and_is_asked_whe
         [left] = await verdicts(pipeline)
         assert (left["verdict"], left["judge"]) == ("doubtful", "guards")
         away = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"fact.superseded" not in await told(pipeline):
                 await asyncio.sleep(0.05)
     assert await pipeline.current() == ["tea: black"]
@@ -470,7 +470,7 @@ async def test_a_tenant_whose_budget_is_spent_settles_unjudged_and_keeps_nobody_
             assert [one["verdict"] for one in await verdicts(pipeline)].count("doubtful") == 1
             async with db.autocommit() as tx:
                 await spending.set_budget(tx, "default", Limits(10**6))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(await pipeline.current()) > 2:
                     await asyncio.sleep(0.05)
         await model.close()
@@ -495,7 +495,7 @@ async def test_a_crash_after_the_answer_asks_nobody_twice(
     async with asking(db, redis, redis_url, by_topic) as (pipeline, server):
         await deliver(pipeline, fact("tea: green", 1), fact("tea: black", 2))
         async with pipeline.running("embedder", sweeper=False):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while (
                     len(
                         await pipeline.rows(

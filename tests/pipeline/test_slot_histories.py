@@ -157,7 +157,7 @@ def _hobbies() -> list[Said]:
 
 async def _followed(pipeline: Pipeline) -> None:
     """Wait until no change is left to follow, and what it asked for is done."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await pipeline.rows("SELECT count(*) AS n FROM slot_refolds"))[0]["n"]:
             await asyncio.sleep(0.02)
     await pipeline.settled()

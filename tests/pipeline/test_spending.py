@@ -70,7 +70,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
                 assert await store.over_budget(tx) == ["default"]
             other = pipeline.message("I live in Oslo", user_id="bo")
             await pipeline.store(_of_tenant(other, "rich"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not await pipeline.rows(
                     "SELECT 1 AS one FROM memory_facts WHERE tenant_id = 'rich'"
                 ):
@@ -79,7 +79,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
             async with db.autocommit() as tx:  # the next day
                 await tx.execute("UPDATE budget_days SET day = day - 1")
                 await store.set_budget(tx, "default", Limits(10**7))
-            await pipeline.settled(10)
+            await pipeline.settled()
         await books.close()
     asked_for = Counter(m["id"] for document in server.documents for m in document["messages"])
     assert set(asked_for.values()) == {1}
@@ -104,12 +104,12 @@ async def test_a_tenant_over_its_budget_has_its_facts_embedded_the_next_day(
         async with pipeline.running():
             halves = [_of_tenant(m, "rich") if n % 2 else m for n, m in enumerate(said)]
             await pipeline.store(*halves)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while await _open_facts(pipeline) != {"default": 10}:
                     await asyncio.sleep(0.05)
             async with db.autocommit() as tx:
                 await store.set_budget(tx, "default", Limits(10**6))
-            await pipeline.settled(10)
+            await pipeline.settled()
         await books.close()
     assert await pipeline.rows("SELECT * FROM failures") == []
 
@@ -202,7 +202,7 @@ async def _open_facts(pipeline: Pipeline) -> dict[str, int]:
 
 async def _quiet(server: Any) -> None:
     """Wait until nothing has been asked for a while."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         asked = -1
         while asked != len(server.documents):
             asked = len(server.documents)
