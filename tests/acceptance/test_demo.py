@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli", "demo"]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 def environment(temporary: Path) -> dict[str, str]:

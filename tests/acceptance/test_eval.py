@@ -59,7 +59,7 @@ def test_a_tiny_evaluation_runs_from_end_to_end(
 def evaluated(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "services.cli", "eval", *words]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=60, check=False
+        command, capture_output=True, text=True, env=environment(), timeout=180, check=False
     )
 
 

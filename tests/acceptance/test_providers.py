@@ -43,7 +43,7 @@ def memoire(instance: Instance, *words: str) -> str:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return done.stdout + done.stderr

@@ -68,7 +68,7 @@ def replay(
         text=True,
         input=stdin,
         env=environment(**settings),
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
