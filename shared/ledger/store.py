@@ -216,6 +216,7 @@ def fold_attribute(
         acts.tombstones,
         known_at,
         acts.undos,
+        acts.other_words,
     )
 
 
@@ -235,6 +236,7 @@ def fold_free_text(
         decided["supersedes"],
         corrections=[act for act in acts.corrections if act.id in settled],
         undos=acts.undos,
+        other_words=acts.other_words,
     )
 
 
