@@ -96,7 +96,7 @@ class OtherWords:
     act_id: UUID
     subject: str
     slot: str | None
-    value_key: str
+    value_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
