@@ -35,8 +35,9 @@ CREATE TABLE belief_acts (
     reason text,
     deed uuid NOT NULL,
     undoes uuid,
+    labels jsonb,
     CONSTRAINT belief_acts_pkey PRIMARY KEY (tenant_id, user_id, id),
-    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'tombstone'::text, 'undo'::text])))
+    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'labels'::text, 'other_words'::text, 'tombstone'::text, 'undo'::text])))
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
 

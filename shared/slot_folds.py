@@ -8,12 +8,13 @@ catalogue at the fold. So a tenant's slot counts for what was stored before it a
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from shared import value_keys
 from shared.beliefs import (
     Correction,
     Observation,
+    OtherWords,
     SlotTimeline,
     Tombstone,
     Undo,
@@ -36,6 +37,7 @@ def fold_under(
     tombstones: Iterable[Tombstone] = (),
     known_at: datetime | None = None,
     undos: Collection[Undo] = (),
+    other_words: Iterable[OtherWords] = (),
 ) -> SlotTimeline:
     """Fold the observations of ONE (subject, slot), under whatever names they are stored.
 
@@ -57,6 +59,7 @@ def fold_under(
         known_at,
         spec.lasts if spec else None,
         undos,
+        [carried for each in other_words for carried in _carried(each, stored, read)],
     )
 
 
@@ -83,9 +86,12 @@ def _correction(
     )
 
 
+_Stop = TypeVar("_Stop", Tombstone, OtherWords)
+
+
 def _carried(
-    stone: Tombstone, stored: Sequence[Observation], read: Sequence[Observation]
-) -> list[Tombstone]:
+    stone: _Stop, stored: Sequence[Observation], read: Sequence[Observation]
+) -> list[_Stop]:
     """The tombstone as given, and as its statement is named and keyed today: none comes back."""
     if stone.value_key is None:
         return [stone]

@@ -1,9 +1,10 @@
 """The date a phrase names, seen from the day it was said.
 
 "last May", "three years ago", "March 3rd": each becomes a date written with exactly the precision
-that was said (`2015`, `2015-06` or `2015-06-01`). A week that is past is written as the day so many
-weeks ago and called "the week of" it; a coming week is written as its month and a season as its
-year, since neither has a precision of its own. Pure.
+that was said (`2015`, `2015-06` or `2015-06-01`; a week is `2026-W18`). "A few years ago" is about
+a year (`2023~`), "some weeks ago" about a month (`2026-04~`); of "a few" days or months no date is
+known. A weekend is written as its month and a season as its year: neither has a precision of its
+own. Pure.
 """
 
 import re
@@ -58,14 +59,17 @@ _NUMBERS = {
     )
 } | {"a": 1, "an": 1, "fifteen": 15, "twenty": 20, "thirty": 30}
 _ABOUT = r"(?:(?:about|around|almost|nearly|over|more than|roughly|some|exactly) )?"
-NUMBER = rf"{_ABOUT}(?P<n>\d{{1,2}}|{'|'.join(_NUMBERS)}|a couple(?: of)?|a few|several|many)"
+NUMBER = (
+    rf"{_ABOUT}(?P<n>\d{{1,2}}|{'|'.join(_NUMBERS)}|a couple(?: of)?|a few|several|many|few|some)"
+)
 UNIT = r"(?P<unit>day|weekend|week|month|year|decade)s?"
 MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
 YEAR = r"(?P<year>(?:19|20)\d\d)"
 DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 WEEKDAY = rf"(?P<weekday>{'|'.join(DAYS)})"
 SEASON = r"(?P<season>spring|summer|autumn|fall|winter)"
-_OPEN_END = {"a couple", "a couple of", "a few", "several", "many"}
+_OPEN_END = {"a couple", "a couple of", "a few", "several", "many", "few", "some"}
+_A_FEW = {"a couple": 2, "a couple of": 2, "a few": 3, "few": 3, "some": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,11 @@ class Point:
 
     written: str | None
     wording: str
+
+
+def is_vague(written: str) -> bool:
+    """Whether it is known only about, or to a week, which no plain date can say."""
+    return written.endswith("~") or "-W" in written
 
 
 def resolve_date(phrase: str, today: date, *, ahead: bool) -> Point | None:
@@ -186,11 +195,12 @@ def _read_neighbour(match: _Match, today: date, ahead: bool) -> Point:  # noqa: 
 
 
 def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa: ARG001
-    """`three years ago`, `in two weeks`; "a few" names no date, only which side of today."""
+    """`three years ago`, `in two weeks`; "a few" of them are about some date, or none."""
     if match["n"] in _OPEN_END:
         side = "before" if match[0].endswith(("ago", "back")) else "after"
+        about = _about(match, today) if side == "before" else None
         return Point(
-            None, f"{match['n']} {match['unit']}s {side} {_month(today.year, today.month).wording}"
+            about, f"{match['n']} {match['unit']}s {side} {_month(today.year, today.month).wording}"
         )
     count = int(match["n"]) if match["n"].isdigit() else _NUMBERS[match["n"]]
     count *= 1 if match[0].startswith("in ") or match[0].endswith("from now") else -1
@@ -204,12 +214,21 @@ def _read_away(match: _Match, today: date, ahead: bool) -> Point | None:  # noqa
     return _day(today + timedelta(days=count))
 
 
+def _about(match: _Match, today: date) -> str | None:
+    """A few years ago is about some year, a few weeks ago about some month."""
+    few = _A_FEW.get(match["n"])
+    if few and match["unit"] == "year":
+        return f"{today.year - few}~"
+    if few and match["unit"] == "week":
+        there = today - timedelta(weeks=few)
+        return f"{there.year}-{there.month:02}~"
+    return None
+
+
 def _weeks_away(today: date, weeks: int) -> Point:
     there = today + timedelta(weeks=weeks)
-    if weeks >= 0:
-        return _month(there.year, there.month)
-    day = _day(there)
-    return Point(day.written, f"the week of {day.wording}")
+    year, week, _ = there.isocalendar()
+    return Point(f"{year}-W{week:02}", f"the week of {_day(there).wording}")
 
 
 def _weekend(today: date, weeks: int) -> Point:

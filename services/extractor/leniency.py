@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from services.extractor.occasions import resolved
+from shared.facts.dates import ends_before
 from shared.slots import Category
 
 CATEGORIES = frozenset(get_args(Category))
@@ -50,7 +51,11 @@ def put_right(raw: Mapping[str, Any], at: datetime) -> dict[str, Any] | str:
     if subject is None or claim is None or state is None:
         wrong = {"subject": subject, "claim": claim, "temporal_state": state}
         return f"invalid_{next(name for name, value in wrong.items() if value is None)}"
-    ahead = state == "future"
+    ahead, quote = state == "future", quote_of(raw)
+    begins = resolved(raw.get("occurred_at"), at, ahead=ahead, quote=quote)
+    ends = resolved(raw.get("ended_at"), at, ahead=ahead, ends=True, quote=quote)
+    if begins and ends and ends_before(begins, ends):
+        begins = ends = None  # nobody knows which of the two is wrong
     return {
         "content": " ".join(content.split()),
         "category": _category(raw.get("category")),
@@ -61,8 +66,8 @@ def put_right(raw: Mapping[str, Any], at: datetime) -> dict[str, Any] | str:
         "claim": claim,
         "temporal_state": state,
         "confidence": confidence(raw.get("confidence")),
-        "occurred_at": resolved(raw.get("occurred_at"), at, ahead=ahead),
-        "ended_at": resolved(raw.get("ended_at"), at, ahead=ahead, ends=True),
+        "occurred_at": begins,
+        "ended_at": ends,
     }
 
 

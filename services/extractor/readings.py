@@ -6,11 +6,13 @@ is over; "I never lived in Dallas" denies. Also which of the statement's times a
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.extractor.frames import Frame
 from services.extractor.languages import Rule
 from services.extractor.times import Timing
 from services.extractor.turns import Claim, TemporalState
+from shared.facts.dates import parse_date
 
 _ABIDING = ("live", "work", "study", "reside", "teach")
 _BEING = ("have", "be", "own", "drive")
@@ -64,13 +66,17 @@ def _happened(rule: Rule, frame: Frame, timing: Timing) -> tuple[Claim, Temporal
         return None
     ahead = frame.tense in ("progressive", "future") or (
         frame.tense == "present"
-        and any((each.begins or "") > timing.at.date().isoformat() for each in timing.mentions)
+        and any(_lies_ahead(each.begins, timing.at) for each in timing.mentions)
     )
     if ahead and not rule.settled:
         return rule.claim, "future"
     if frame.tense == "present" and not frame.base.startswith("be "):
         return None
     return rule.claim, rule.state or "current"
+
+
+def _lies_ahead(written: str | None, at: datetime) -> bool:
+    return written is not None and parse_date(written)[0].date() > at.date()
 
 
 def _state(rule: Rule, frame: Frame, timing: Timing) -> TemporalState:

@@ -2,7 +2,7 @@
 
 Decides which stretch of a clause is a time ("since 2019", "last May", "three years ago"), what it
 bounds (a start, an end, both, a moment, a length, a rhythm) and which date it names, written with
-exactly the precision that was said: `2015`, `2015-06` or `2015-06-01`. Other languages are first
+exactly the precision that was said: see `dates`. Other languages are first
 rewritten into these phrases by their pattern file. Pure.
 """
 
@@ -26,7 +26,7 @@ from services.extractor.dates import (
     resolve_date,
 )
 
-Kind = Literal["at", "since", "until", "between", "lasting", "every"]
+Kind = Literal["at", "since", "until", "between", "lasting", "recent", "every"]
 _Match = re.Match[str]
 
 
@@ -106,6 +106,13 @@ def _mention(match: _Match, kind: Kind, today: date, *, ahead: bool) -> TimeMent
             return None
         words = f"from {start.wording} to {end.wording}"
         return TimeMention(*span, kind, start.written, end.written, words)
+    if kind == "recent":
+        unit = match["length"].strip().removesuffix("s")
+        several = re.match(r"\S+$", unit) is not None
+        point = resolve_date(f"{'a few ' if several else ''}{unit}s ago", today, ahead=False)
+        month = f"{MONTH_NAMES[today.month - 1].title()} {today.year}"
+        begins = point.written if point else None
+        return TimeMention(*span, "at", begins, None, f"in the {unit}s before {month}")
     if kind == "lasting":
         length = resolve_date(match["length"].strip() + " ago", today, ahead=False)
         begins = length.written if length else None
@@ -120,6 +127,8 @@ def _mention(match: _Match, kind: Kind, today: date, *, ahead: bool) -> TimeMent
 
 
 def _with_preposition(point: Point) -> str:
+    if point.written and point.written.endswith("~"):
+        return point.wording
     if point.written is None or point.wording[0].isdigit() is False:
         return f"in {point.wording}" if point.written else point.wording
     return f"{'on' if len(point.written) == 10 else 'in'} {point.wording}"
@@ -144,6 +153,7 @@ _FREE = _anonymous(
     rf"|(?:the )?(?:last|next|this|the coming) (?:weekend|week|month|year)\b"
     rf"|{NUMBER} {UNIT} (?:ago|back|from now)",
 )
+_SEVERAL = _anonymous(rf"(?:{NUMBER} )?(?:days|weeks|months|years)")
 _AWAY = _anonymous(rf"in {NUMBER} {UNIT}")
 _NEIGHBOUR = _anonymous(rf"(?:the )?(?:last|next|this) (?:{SEASON}|{MONTH}|{WEEKDAY})")
 _ANY = rf"(?:{_CALENDAR_DAY}|{_NAMED}|{_BARE}|{_FREE})"
@@ -166,6 +176,7 @@ _FRAMES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
             "lasting",
             rf"for (?:the (?:past|last) )?(?P<length>{_anonymous(NUMBER)} {_anonymous(UNIT)})",
         ),
+        ("recent", rf"(?:in|over|during|within) the (?:last|past) (?P<length>{_SEVERAL})"),
         ("every", _RHYTHM),
         ("at", rf"(?:(?:back )?(?:in|on|during|around|by) )(?P<point>{_ANY})"),
         ("at", rf"(?P<point>{_CALENDAR_DAY}|{_FREE}|{_AWAY})"),

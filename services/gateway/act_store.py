@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,7 +49,9 @@ async def record_correction(
     new: NewFact,
     stretch: tuple[datetime | None, datetime | None],
 ) -> None:
-    """Record that `new`, whose id is the act's, takes the place of `old`."""
+    """Record that `new`, whose id is the act's, takes the place of `old` and what says the same."""
+    like = await facts_like(tx, deed, old)
+    messages = sorted({source for row in like for source in row["source_message_ids"]})
     act = {
         "ids": [new.id],
         "subjects": [new.statement.subject],
@@ -57,7 +59,7 @@ async def record_correction(
         "values": [new.statement.value],
         "value_keys": [new.value_key],
         "old_value_keys": [old["value_key"]],
-        "sources": [Jsonb([])],
+        "sources": [_ids(messages)],
     }
     await _record(tx, deed, "correction", old["id"], act, stretch=stretch)
 
@@ -76,6 +78,25 @@ async def record_tombstones(
         "sources": [_ids(one.sources) for one in named],
     }
     await _record(tx, deed, "tombstone", fact, act)
+
+
+async def record_labels(tx: Transaction, deed: Deed, fact: UUID, asked: Mapping[str, Any]) -> None:
+    """Record that a fact has other labels; `label` gives them to it."""
+    params = deed.params(
+        deed=deed.id, fact=fact, actor=deed.actor, reason=deed.reason, asked=Jsonb(dict(asked))
+    )
+    await tx.execute(queries["record_labels"], params)
+
+
+async def labels_of_fact(tx: Transaction, deed: Deed, fact: UUID) -> list[Row]:
+    """Read which labels a fact was given, in order, and which of them were taken back."""
+    return await tx.rows(queries["labels_of_fact"], deed.params(fact=fact))
+
+
+async def label(tx: Transaction, deed: Deed, fact: UUID, labels: Mapping[str, Any]) -> None:
+    metadata = labels["metadata"]
+    given = {**labels, "metadata": None if metadata is None else Jsonb(metadata)}
+    await tx.execute(queries["label_fact"], deed.params(fact=fact, **given))
 
 
 async def record_undo(tx: Transaction, deed: Deed, fact: UUID, undoes: UUID) -> None:

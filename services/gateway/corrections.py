@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,29 @@ _GENERATION = 0  # counts in every generation
 _CERTAIN = 1.0
 OPERATOR = "operator"
 """The speaker of what was corrected."""
+
+
+def labels_asked(old: Row, asked: FactCorrection) -> dict[str, Any] | None:
+    """The labels to give to a fact, when nothing else is asked; None when it should say otherwise.
+
+    What is not said anew is not believed anew: such a request changes no belief.
+    """
+    says_otherwise = asked.content not in {None, old["content"]}
+    means_otherwise = asked.value is not None and (not old["slot"] or asked.value != old["value"])
+    if says_otherwise or means_otherwise:
+        return None
+    labels = {"category": asked.category, "metadata": asked.metadata}
+    return {name: label for name, label in labels.items() if label is not None}
+
+
+def labels_now(acts: Iterable[Row]) -> dict[str, Any]:
+    """A fact's labels after all acts on them, in order: each says anew what it names."""
+    told = list(acts)
+    labels: dict[str, Any] = dict(told[0]["labels"]["before"])
+    for act in told:
+        if not act["undone"]:
+            labels |= act["labels"]["asked"]
+    return labels
 
 
 def corrected(old: Row, asked: FactCorrection, act: UUID) -> NewFact:
@@ -147,6 +170,6 @@ def public_acts(acts: list[Row]) -> list[Mapping[str, Any]]:
 
 
 def _kind(act: Row) -> str:
-    if act["kind"] == "correction":
+    if act["kind"] in {"correction", "labels"}:
         return "correction"
     return "erasure" if act["erased"] else "deletion"

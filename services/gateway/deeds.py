@@ -7,7 +7,7 @@ believed: the law does.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,7 @@ import psycopg.errors
 
 from services.gateway import act_store, store
 from services.gateway.act_store import Deed, Named
+from services.gateway.corrections import labels_now
 from services.gateway.errors import ApiError
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement
@@ -55,6 +56,23 @@ async def correct(
     return bells + await ledger.record_events(tx, told)
 
 
+async def relabel(
+    tx: Transaction, deed: Deed, fact: Row, labels: Mapping[str, Any]
+) -> list[Announcement]:
+    """Give a fact other labels, whatever its standing: what is believed stays as it is."""
+    await ledger.lock_user(tx, ledger.BELIEFS, deed.tenant, deed.user)
+    await act_store.record_labels(tx, deed, fact["id"], labels)
+    await _label(tx, deed, fact["id"])
+    return await ledger.record_events(tx, [_occurrence(deed, "fact.corrected", fact["id"], fact)])
+
+
+async def _label(tx: Transaction, deed: Deed, fact: UUID) -> None:
+    """Give a fact the labels that its acts come to; what is derived from it is written anew."""
+    acts = await act_store.labels_of_fact(tx, deed, fact)
+    await act_store.label(tx, deed, fact, labels_now(acts))
+    await ledger.mark_stale(tx, [RowRef(deed.tenant, deed.user, fact)])
+
+
 async def forget(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     """Forget a fact and all that is one belief with it, whatever else comes to say it later on.
 
@@ -87,7 +105,7 @@ def _named(like: Sequence[Row], spent: Sequence[UUID]) -> list[Named]:
 
 
 async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
-    """Take back the last correction or deletion of a fact.
+    """Take back the last correction, labelling or deletion of a fact.
 
     Raises ApiError (conflict) when there is none, or its words are gone for good.
     """
@@ -100,13 +118,17 @@ async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
         raise ApiError("conflict", "Nothing about this fact is left to be undone.")
     await act_store.record_undo(tx, deed, fact["id"], last["deed"])
     about = [fact]
-    if last["kind"] == "tombstone":
+    if last["kind"] == "labels":
+        await _label(tx, deed, last["fact_id"])
+        back = []
+    elif last["kind"] == "tombstone":
         back = await act_store.facts_of_deed(tx, deed, last["deed"])
         await act_store.show_unfolded_facts(tx, deed, [row["id"] for row in back])
     else:
         ids = [last["id"], last["fact_id"]]
-        back = await store.facts_by_ids(tx, deed.tenant, deed.user, ids)
-        about = [row for row in back if row["id"] == last["fact_id"]] or about
+        corrected = await store.facts_by_ids(tx, deed.tenant, deed.user, ids)
+        about = [row for row in corrected if row["id"] == last["fact_id"]] or about
+        back = [*corrected, *await act_store.facts_of_deed(tx, deed, last["deed"])]
     return await _refolded(tx, deed, back, "fact.restored", about)
 
 

@@ -109,7 +109,7 @@ SELECT DISTINCT ON (a.acted_at, a.deed)
        u.id AS undo_id, u.acted_at AS undone_at, u.actor AS undone_by, u.reason AS undone_because
   FROM belief_acts a
   LEFT JOIN belief_acts u ON u.tenant_id = a.tenant_id AND u.user_id = a.user_id AND u.undoes = a.deed
- WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind <> 'undo'
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind NOT IN ('undo', 'other_words')
    AND (a.fact_id = ANY(%(ids)s) OR a.id = ANY(%(ids)s)
         OR a.deed IN (SELECT (e.data ->> 'act')::uuid FROM events e
                        WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
@@ -134,6 +134,33 @@ SELECT %(tenant)s, %(user)s, t.id, %(deed)s, %(kind)s, %(fact)s::uuid, t.subject
        AS t(id, subject, slot, value, value_key, old_value_key, sources)
 RETURNING acted_at;
 
+-- name: record_labels
+-- Records other labels of a fact, with those that it had, and keeps its row from changing meanwhile.
+WITH fact AS (
+    SELECT category, metadata FROM memory_facts
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s FOR UPDATE
+)
+INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, actor, reason, acted_at, labels)
+SELECT %(tenant)s, %(user)s, %(deed)s, %(deed)s, 'labels', %(fact)s, %(actor)s, %(reason)s::text,
+       clock_timestamp(),
+       jsonb_build_object('asked', %(asked)s::jsonb,
+                          'before', jsonb_build_object('category', category, 'metadata', metadata))
+  FROM fact;
+
+-- name: labels_of_fact
+-- Reads which labels a fact was given, in order, and which of them were taken back.
+SELECT a.labels,
+       EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = a.tenant_id AND u.user_id = a.user_id
+                  AND u.undoes = a.deed) AS undone
+  FROM belief_acts a
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind = 'labels' AND a.fact_id = %(fact)s
+ ORDER BY a.acted_at, a.id;
+
+-- name: label_fact
+-- Gives a fact its labels.
+UPDATE memory_facts SET category = %(category)s, metadata = %(metadata)s::jsonb
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s;
+
 -- name: grow_version
 -- Tells the deduper that what there is to compare with has changed.
 UPDATE users SET belief_version = belief_version + 1
@@ -155,10 +182,11 @@ SELECT m.id FROM unnest(%(messages)s::uuid[]) AS m(id)
                       AND NOT f.id = ANY(%(facts)s) AND f.standing IS DISTINCT FROM 'forgotten');
 
 -- name: facts_of_deed
--- Lists the facts that the tombstones of a deed name by their statement or their messages.
+-- Lists the facts that a deed's tombstones, and other words, name by statement or messages.
 SELECT DISTINCT f.id, f.subject, f.slot, f.state
   FROM belief_acts a JOIN memory_facts f USING (tenant_id, user_id)
  WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.deed = %(deed)s
+   AND a.kind IN ('tombstone', 'other_words')
    AND CASE WHEN a.value_key IS NOT NULL
             THEN f.subject = a.subject AND f.slot IS NOT DISTINCT FROM a.slot AND f.value_key = a.value_key
             ELSE (a.slot IS NULL OR (f.subject = a.subject AND f.slot = a.slot AND f.value_key IS NULL))
@@ -262,6 +290,9 @@ WITH vectors AS (
     UPDATE verdicts SET reason = ''
      WHERE tenant_id = %(tenant)s AND user_id = %(user)s
        AND (first_id = ANY(%(ids)s) OR second_id = ANY(%(ids)s))
+), labels AS (
+    UPDATE belief_acts SET labels = NULL
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'labels' AND fact_id = ANY(%(ids)s)
 )
 UPDATE memory_facts
    SET content = '', value = NULL, value_key = NULL, quote = NULL, metadata = NULL, speaker = NULL,

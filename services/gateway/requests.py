@@ -10,9 +10,18 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from fastapi import Header, Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from services.gateway.auth import Scope
+from shared.facts.dates import ends_before
 from shared.facts.statements import Statement
 from shared.intake.messages import (
     Identifier,
@@ -123,6 +132,14 @@ class StatedFact(Statement):
     metadata: Metadata | None = None
 
     _no_secret = field_validator("content", "value", "subject")(_without_secret)
+
+    @field_validator("ended_at")
+    @classmethod
+    def _not_before_it_began(cls, value: str | None, info: ValidationInfo) -> str | None:
+        begins = info.data.get("occurred_at")
+        if value and begins and ends_before(begins, value):
+            raise ValueError("must not lie before occurred_at")
+        return value
 
     @field_validator("confidence", mode="before")
     @classmethod

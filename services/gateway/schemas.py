@@ -168,10 +168,15 @@ class TimelineInterval(BaseModel):
 
 
 class TimelineSlot(BaseModel):
+    """What recurs in a slot of one ("every summer in Italy") stands beside its intervals."""
+
     subject: str
     slot: str
     cardinality: Literal["one", "many"]
     intervals: list[TimelineInterval]
+    recurring: list[TimelineInterval] = Field(
+        default_factory=list, description="Left out where there is none."
+    )
 
 
 class Timeline(BaseModel):

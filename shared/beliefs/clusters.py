@@ -30,6 +30,7 @@ from shared.beliefs.moments import (
 from shared.beliefs.observations import (
     Correction,
     Observation,
+    OtherWords,
     Rank,
     Tombstone,
     Undo,
@@ -37,9 +38,10 @@ from shared.beliefs.observations import (
     deliveries,
     recorded_by,
 )
+from shared.beliefs.other_words import replacing
 from shared.beliefs.rewordings import Rewordings, Said, rewordings
 from shared.beliefs.standing import Standing, Validity
-from shared.beliefs.undoing import corrections_in_force, tombstones_in_force
+from shared.beliefs.undoing import in_force, tombstones_in_force
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ def cluster(
     supersedes: Iterable[Collection[UUID]] = (),
     corrections: Iterable[Correction] = (),
     undos: Collection[Undo] = (),
+    other_words: Iterable[OtherWords] = (),
 ) -> Mapping[UUID, Standing]:
     """The standing of each free-text fact of one user that was recorded by `known_at`.
 
@@ -73,21 +76,22 @@ def cluster(
     known = recorded_by(deliveries(observations), known_at)
     stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
     made = acts_by((act for act in corrections if act.slot is None), known_at)
-    kept = [observation for observation in known if not stones.stops(observation)]
-    reworded = rewordings(kept, made, corrections_in_force(made, undos, known_at))
-    result = _without_belief(known, kept)
+    acts = in_force(made, undos, known_at)
+    words = replacing(other_words, undos, known_at)
+    left = [observation for observation in known if not stones.stops(observation)]
+    kept = [observation for observation in left if not words.stops(observation)]
+    reworded = rewordings(kept, made, acts)
+    undone = {act.id for act in made}.difference(act.id for act in acts)
+    result = _without_belief(known, {o.fact_id for o in left} - undone)
     clusters = _linked(reworded, _neighbours(duplicates))
     successors = _successors(clusters, supersedes, reworded)
     for one in clusters:
         result.update(_standings(one, successors.get(one.canonical_id, []), reworded))
-    return result
+    return words.pointed(result, left)
 
 
-def _without_belief(
-    known: Sequence[Observation], kept: Collection[Observation]
-) -> dict[UUID, Standing]:
-    """Each fact as it is unless a cluster holds it: forgotten, or a correction taken back."""
-    left = {observation.fact_id for observation in kept}
+def _without_belief(known: Sequence[Observation], left: Collection[UUID]) -> dict[UUID, Standing]:
+    """Each fact as it is unless a cluster holds it: replaced, or (not `left`) forgotten."""
     return {
         o.fact_id: Standing(kind="retired", canonical_id=o.fact_id)
         if o.fact_id in left

@@ -8,6 +8,7 @@ stretch and no further, so that mending the past leaves the present alone.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from shared.beliefs.competition import Outcome, compete
 from shared.beliefs.denials import is_denial
@@ -21,11 +22,18 @@ def with_corrections(
     """Entries and acts (both in their order) as entries by rank."""
     result = list(entries)
     corrected = {act.id: act.fact_id for act in acts}
+    stands_for: dict[UUID, UUID] = {}  # who took a fact's place in other words
     for act in acts:
-        seen = [entry for entry in result if _seen(entry, act)]
-        target = next((e for e in reversed(seen) if e.fact_id == act.fact_id), None)
+        named = stands_for.get(act.fact_id, act.fact_id)
+        seen = [entry for entry in result if _seen(entry, named, act)]
+        target = next((e for e in reversed(seen) if e.fact_id == named), None)
         if target is None:
             result += _from_record(act)
+        elif target.value_key == act.value_key:
+            result = [e for e in result if e is not target] + [_reworded(act, target)]
+            stands_for |= {old: act.id for old, new in stands_for.items() if new == named}
+            stands_for[named] = act.id
+            corrected[act.id] = corrected.get(named, named)
         elif target.claim != "holds" or (target.state == "past" and target.start is None):
             result = [e for e in result if e is not target] + [_restated(act, target)]
         elif target.state == "future":
@@ -38,16 +46,21 @@ def with_corrections(
     return result
 
 
-def _seen(entry: Entry, act: Correction) -> bool:
+def _seen(entry: Entry, named: UUID, act: Correction) -> bool:
     """What the operator saw, the corrected fact included; the act wins ties with the rest."""
-    if entry.fact_id == act.fact_id:
+    if entry.fact_id == named:
         return entry.rank < act_rank(act, 0)
     return entry.recorded < act.at
 
 
-def is_assertion(entry: Entry) -> bool:
+def _is_assertion(entry: Entry) -> bool:
     """Whether it is the half of a correction that says the new value."""
     return entry.rank[1:4:2] == (1, 1)
+
+
+def is_retraction(entry: Entry) -> bool:
+    """Whether it is the half of a correction that takes back the old value."""
+    return entry.rank[1:4:2] == (1, 0)
 
 
 def _assertion(act: Correction) -> Entry:
@@ -71,6 +84,8 @@ def _assertion(act: Correction) -> Entry:
 
 def _from_record(act: Correction) -> list[Entry]:
     """The act by its own record, when the corrected fact is gone: at least from now on."""
+    if act.value_key == act.old_value_key and act.valid_from is None:
+        return []  # other words for what was believed nowhere
     new = replace(
         _assertion(act),
         start=None if act.valid_from is None else _exact(act.valid_from.astimezone(UTC)),
@@ -78,6 +93,11 @@ def _from_record(act: Correction) -> list[Entry]:
     )
     old = replace(new, value=None, value_key=act.old_value_key)
     return [new] if old.value_key is None else [_denial(act, new, old), new]
+
+
+def _reworded(act: Correction, target: Entry) -> Entry:
+    """The same statement where it stood, as the operator spells it: nothing else changes."""
+    return replace(target, fact_id=act.id, value=act.value)
 
 
 def _restated(act: Correction, target: Entry) -> Entry:
@@ -113,7 +133,7 @@ def _replaced(act: Correction, target: Entry, seen: Outcome) -> list[Entry]:
 
 def _instead_of(said: Sequence[Entry], act: Correction, new: Entry) -> list[Entry]:
     """In a slot of many, what earlier corrections of the same fact put in its place goes too."""
-    others = [e for e in said if is_assertion(e) and e.value_key not in {None, act.value_key}]
+    others = [e for e in said if _is_assertion(e) and e.value_key not in {None, act.value_key}]
     return [_denial(act, new, other) for other in others]
 
 

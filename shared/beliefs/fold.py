@@ -31,7 +31,10 @@ Where BELIEFS.md leaves a choice, this package chooses:
 - What a correction replaced without another value taking its place (its words or labels changed)
   is superseded by the correction. A second correction of one fact in a slot of many also denies
   what the first one said.
-- An act that was undone leaves its own fact retired, and nothing else.
+- A correction that says the same value as what it corrects changes words or labels, never what is
+  believed: it stands where the corrected fact stood. Without that fact, it says what its record
+  says, and nothing if that was believed nowhere.
+- An act that was undone leaves its own fact forgotten, and nothing else.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -39,22 +42,24 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.beliefs.competition import Interval, Outcome, compete
-from shared.beliefs.corrections import is_assertion, with_corrections
+from shared.beliefs.corrections import is_retraction, with_corrections
 from shared.beliefs.due_ends import due_ends
 from shared.beliefs.entries import Entry, entry_of, forgetting
 from shared.beliefs.moments import BEGINNING
 from shared.beliefs.observations import (
     Correction,
     Observation,
+    OtherWords,
     Tombstone,
     Undo,
     acts_by,
     deliveries,
     recorded_by,
 )
+from shared.beliefs.other_words import replacing
 from shared.beliefs.standings import replaced, standings
 from shared.beliefs.timeline import SlotTimeline
-from shared.beliefs.undoing import corrections_in_force, tombstones_in_force
+from shared.beliefs.undoing import in_force, tombstones_in_force
 
 
 def fold_slot(
@@ -64,19 +69,22 @@ def fold_slot(
     known_at: datetime | None = None,
     lasts: timedelta | None = None,
     undos: Collection[Undo] = (),
+    other_words: Iterable[OtherWords] = (),
 ) -> SlotTimeline:
     """Folds the inputs of ONE (subject, slot) into its timeline.
 
     `known_at` folds only what was recorded by then, except that tombstones always count (rule 13).
     `lasts` is the catalogue's time for open claims (rule 11). `undos` take acts back. Tombstones
-    and corrections of other slots change nothing.
+    and corrections of other slots change nothing. `other_words` say what corrections replaced.
     """
     delivered = deliveries(observations)
     known = recorded_by(delivered, known_at)
     stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
     made = _acts_on(delivered, acts_by(corrections, known_at))
-    acts = corrections_in_force(made, undos, known_at)
-    kept = [observation for observation in known if not stones.stops(observation)]
+    acts = in_force(made, undos, known_at)
+    left = [observation for observation in known if not stones.stops(observation)]
+    words = replacing(other_words, undos, known_at)
+    kept = [observation for observation in left if not words.stops(observation)]
     many = "many" in {o.cardinality for o in kept} | {act.cardinality for act in acts}
     corrected = with_corrections([entry_of(o) for o in kept], acts, many=many, lasts=lasts)
     stopped = {act.id for act in made if stones.stops_act(act)}
@@ -84,14 +92,15 @@ def fold_slot(
     outcome = compete(entries, many=many, lasts=lasts)
     ends = due_ends(entries, outcome)
     facts = [observation.fact_id for observation in known] + [act.id for act in made]
-    forgotten = {o.fact_id for o in known}.difference(o.fact_id for o in kept)
-    forgotten |= stopped
+    forgotten = {o.fact_id for o in known}.difference(o.fact_id for o in left)
+    forgotten |= stopped | {act.id for act in made}.difference(act.id for act in acts)
+    found = standings(facts, forgotten, outcome, ends)
     return SlotTimeline(
         cardinality="many" if many else "one",
         intervals=_intervals(outcome, beside=False),
         recurring=_intervals(outcome, beside=True),
         plans=tuple(p for p in (*outcome.plans, *ends) if p.until is None or p.since < p.until),
-        standings=replaced(standings(facts, forgotten, outcome, ends), acts),
+        standings=words.pointed(replaced(found, acts), left),
     )
 
 
@@ -103,7 +112,7 @@ def _acts_on(observations: Sequence[Observation], acts: Sequence[Correction]) ->
 
 def _is_lost(entry: Entry, stopped: Collection[UUID]) -> bool:
     """What an operator asserted and a tombstone stopped; what was denied with it stays denied."""
-    return is_assertion(entry) and entry.fact_id in stopped
+    return entry.fact_id in stopped and not is_retraction(entry)
 
 
 def _intervals(outcome: Outcome, *, beside: bool) -> tuple[Interval, ...]:

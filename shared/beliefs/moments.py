@@ -14,13 +14,14 @@ Stretch: TypeAlias = tuple[datetime, datetime]
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
+_DAYS = {"day": 1, "week": 7}
 _MONTHS = {"month": 1, "year": 12, "years": 36}  # "a few years" reach over three
 
 
 def unit_end(at: datetime, precision: Precision | None) -> datetime:
     """Where the unit that begins `at` ends; `at` itself when the moment is exact."""
-    if precision == "day":
-        return later(at, timedelta(days=1))
+    if precision in _DAYS:
+        return later(at, timedelta(days=_DAYS[precision]))
     months = _MONTHS.get(precision or "instant", 0)
     return _months_later(at, months) if months else at
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 ClaimKind: TypeAlias = Literal["holds", "ends", "denies"]
 TemporalState: TypeAlias = Literal["current", "past", "future", "recurring"]
 Cardinality: TypeAlias = Literal["one", "many"]
-Precision: TypeAlias = Literal["instant", "day", "month", "year", "years"]
+Precision: TypeAlias = Literal["instant", "day", "week", "month", "year", "years"]
 NaturalKey: TypeAlias = tuple[tuple[tuple[int, int, str], ...], str]
 Rank: TypeAlias = tuple[datetime, int, NaturalKey, int, int]
 
@@ -88,12 +88,28 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherWords:
+    """Another statement that says what the correction `act_id` replaced: see `other_words`."""
+
+    id: UUID
+    at: datetime
+    act_id: UUID
+    subject: str
+    slot: str | None
+    value_key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
     """An operator takes an earlier act back: see `undoing`."""
 
     id: UUID
     at: datetime
     act_id: UUID
+
+
+Act = TypeVar("Act", Correction, OtherWords)
+"""What counts from its time on, until it is undone."""
 
 
 @lru_cache(maxsize=16_384)  # a fold asks for each message's key several times

@@ -6,17 +6,15 @@ between the act and its undo: that is what was believed then. A tombstone that s
 whatever the `known_at` (rule 13).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from shared.beliefs.observations import Correction, Tombstone, Undo
+from shared.beliefs.observations import Act, Tombstone, Undo
 
 
-def corrections_in_force(
-    made: Sequence[Correction], undos: Iterable[Undo], known_at: datetime | None
-) -> list[Correction]:
-    """Those of the corrections made by `known_at` that had not been undone by then."""
+def in_force(made: Iterable[Act], undos: Iterable[Undo], known_at: datetime | None) -> list[Act]:
+    """Of corrections and what is part of them, those that had not been undone by `known_at`."""
     ended = _first_undone(undos)
     return [act for act in made if act.id not in ended or _before(known_at, ended[act.id])]
 

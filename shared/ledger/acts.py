@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.beliefs import Correction, Tombstone, Undo
+from shared.beliefs import Correction, OtherWords, Tombstone, Undo
 from shared.db import Row
 
 
@@ -16,6 +16,7 @@ class Acts:
     corrections: tuple[Correction, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
     undos: tuple[Undo, ...] = ()
+    other_words: tuple[OtherWords, ...] = ()
 
 
 def acts_from(rows: Sequence[Row]) -> Acts:
@@ -24,6 +25,7 @@ def acts_from(rows: Sequence[Row]) -> Acts:
         tuple(_correction(row) for row in rows if row["kind"] == "correction"),
         tuple(_tombstone(row) for row in rows if row["kind"] == "tombstone"),
         tuple(_undos(rows)),
+        tuple(_other_words(rows)),
     )
 
 
@@ -51,6 +53,21 @@ def _tombstone(row: Row) -> Tombstone:
         slot=row["slot"],
         value_key=row["value_key"],
     )
+
+
+def _other_words(rows: Sequence[Row]) -> Iterator[OtherWords]:
+    """They are part of the correction of their deed."""
+    corrections = {row["deed"]: row["id"] for row in rows if row["kind"] == "correction"}
+    for row in rows:
+        if row["kind"] == "other_words":
+            yield OtherWords(
+                id=row["id"],
+                at=row["acted_at"],
+                act_id=corrections[row["deed"]],
+                subject=row["subject"],
+                slot=row["slot"],
+                value_key=row["value_key"],
+            )
 
 
 def _undos(rows: Sequence[Row]) -> Iterator[Undo]:

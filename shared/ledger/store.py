@@ -216,6 +216,7 @@ def fold_attribute(
         acts.tombstones,
         known_at,
         acts.undos,
+        acts.other_words,
     )
 
 
@@ -235,6 +236,7 @@ def fold_free_text(
         decided["supersedes"],
         corrections=[act for act in acts.corrections if act.id in settled],
         undos=acts.undos,
+        other_words=acts.other_words,
     )
 
 
@@ -337,11 +339,15 @@ async def _mark_stale(tx: Transaction, changes: Sequence[Change]) -> None:
     moved = [c for c in changes if c.before and _as_shown(c.before) != _as_shown(c.after)]
     if not moved:
         return
-    params = {
-        **_user_columns([change.user for change in moved]),
-        "ids": [change.fact for change in moved],
-        "forgotten": [change.after.kind == "forgotten" for change in moved],
-    }
+    forgotten = [change.after.kind == "forgotten" for change in moved]
+    await mark_stale(tx, [RowRef(*change.user, change.fact) for change in moved], forgotten)
+
+
+async def mark_stale(
+    tx: Transaction, refs: Sequence[RowRef], forgotten: Sequence[bool] | None = None
+) -> None:
+    """Mark the profiles that rest on these facts; the words of what was forgotten go at once."""
+    params = {**keys_of(refs), "forgotten": forgotten or [False] * len(refs)}
     await tx.execute(queries["mark_stale"], params)
 
 

@@ -65,6 +65,38 @@ async def test_a_fact_has_every_public_field(api: Api) -> None:
     assert [fact] == await _facts(api)
 
 
+@pytest.mark.parametrize("field", ["occurred_at", "ended_at"])
+@pytest.mark.parametrize(
+    "text", ["9999", "0001-01-01", "0999-12", "2200", "9999-12-31T23:59:59Z", "2026-W54"]
+)
+async def test_times_of_which_nobody_can_tell_are_refused(api: Api, field: str, text: str) -> None:
+    answer = await api.post("/v1/users/ana/facts", {"content": "Lives in Rome", field: text})
+    assert (answer.status_code, code(answer)) == (422, "invalid_request")
+    [detail] = answer.json()["error"]["details"]
+    assert detail["field"] == field
+
+
+async def test_a_stretch_cannot_end_before_it_begins(api: Api) -> None:
+    body = {"content": "Worked at Acme", "occurred_at": "2019", "ended_at": "2015"}
+    answer = await api.post("/v1/users/ana/facts", body)
+    assert (answer.status_code, code(answer)) == (422, "invalid_request")
+    assert answer.json()["error"]["details"][0]["field"] == "ended_at"
+    within = await api.post("/v1/users/ana/facts", {**body, "ended_at": "2019-02"})
+    assert within.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "precision"),
+    [("2026-W18", "2026-04", "week"), ("2023~", "2023", "years"), ("2026-04~", "2026-04", "month")],
+)
+async def test_vague_times_are_shown_no_more_precisely_than_they_are_known(
+    api: Api, written: str, shown: str, precision: str
+) -> None:
+    row = await api.fact("Lives in Rome", slot="home_city", value="Rome", occurred_at=written)
+    fact = (await api.get(f"/v1/facts/{row}")).json()
+    assert (fact["occurred_at"], fact["time_precision"]) == (shown, precision)
+
+
 async def test_the_current_view_shows_what_holds_or_is_planned(api: Api) -> None:
     old = await api.fact("Lives in Rome", slot="home_city", value="Rome", said_at=at(2018))
     new = await api.fact("Lives in Lisbon", slot="home_city", value="Lisbon", said_at=at(2020))

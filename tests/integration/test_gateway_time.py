@@ -199,6 +199,27 @@ async def test_the_timeline_of_a_moment(api: Api) -> None:
     assert await slots(api, known_at=at(2020)) == []
 
 
+async def test_what_recurs_stands_beside_what_holds(api: Api) -> None:
+    """Every summer in Italy: home is San Francisco, in the summer too."""
+    home = {"slot": "home_city", "value": "San Francisco"}
+    await api.fact("Lives in San Francisco", **home, said_at=at(2018))
+    summer = {"slot": "home_city", "value": "Italy", "temporal_state": "recurring"}
+    italy = await api.fact("Spends every summer in Italy", **summer, said_at=at(2024))
+    [slot] = await slots(api)
+    assert [i["value"] for i in slot["intervals"]] == ["San Francisco"]
+    [recurring] = slot["recurring"]
+    assert (recurring["value"], recurring["fact_id"]) == ("Italy", str(italy))
+    assert (recurring["valid_from"], recurring["valid_to"]) == ("2024-01-01T00:00:00Z", None)
+    [before] = await slots(api, as_of=at(2023))
+    assert (len(before["intervals"]), "recurring" in before) == (1, False)
+    [later] = await slots(api, as_of=at(2025))
+    assert [i["value"] for i in later["recurring"]] == ["Italy"]
+    await api.fact("Flies to Bonn monthly", **{**summer, "slot": "location", "value": "Bonn"})
+    assert "location" in {slot["slot"] for slot in await slots(api)}
+    await api.client.delete(f"/v1/facts/{italy}")
+    assert not [s for s in await slots(api, slot="home_city") if "recurring" in s]
+
+
 async def test_strange_moments_are_refused(api: Api) -> None:
     for text in ("2024", "yesterday", "2024-01-01T00:00:00", "9999-12-31T00:00:00Z", ""):
         for name in ("as_of", "known_at"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from shared.db import Database
+from shared.facts.dates import format_date
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_extraction_by_model import pipeline_of
@@ -98,6 +101,64 @@ async def test_relative_times_count_from_the_message(
         ("2015-06-01", "month"),
         ("2024-05-01", "month"),
     ]
+
+
+VAGUE = {
+    "I moved to Dallas a few years ago": ("2021-01-01", "years", "2021"),
+    "I moved to Dallas some weeks ago": ("2024-07-01", "month", "2024-07"),
+    "I moved to Dallas two weeks ago": ("2024-07-29", "week", "2024-08"),
+    "I've been living in Dallas since last week": ("2024-08-05", "week", "2024-08"),
+    "I've been living in Dallas in the last weeks": ("2024-07-01", "month", "2024-07"),
+}
+"""What was said in the middle of August 2024: from when on it holds, how precisely, how it is shown."""
+
+
+@pytest.mark.parametrize("said", VAGUE)
+@pytest.mark.parametrize("who", ["rules", "words", "a day"])
+async def test_vague_times_stay_vague(
+    db: Database, redis: Redis, redis_url: str, who: str, said: str
+) -> None:
+    """By the rules, by a model that repeats the words, and by one that makes a day of them."""
+    [phrase] = re.findall(r"(?:a few|some|two) \w+ ago|since last week|in the last weeks", said)
+    since, precision, written = VAGUE[said]
+
+    def script(document: dict[str, Any]) -> dict[str, Any]:
+        when = phrase if who == "words" else since
+        home = {"content": "Lives in Dallas", "slot": "home_city", "value": "Dallas"}
+        rests = {"source_message_ids": [document["messages"][0]["id"]], "quote": said}
+        return {"facts": [{**home, **rests, "occurred_at": when}]}
+
+    async with chat_server(script) as server:
+        by_model = pipeline_of(server, db, redis, redis_url)
+        pipeline = Pipeline(db, redis, redis_url) if who == "rules" else by_model
+        async with pipeline.running():
+            await pipeline.say(said, timestamp=MAY)
+            await pipeline.settled()
+    [row] = await pipeline.rows("SELECT * FROM memory_facts WHERE slot = 'home_city'")
+    assert (row["occurred_at"].isoformat()[:10], row["occurred_precision"]) == (since, precision)
+    assert format_date(row["occurred_at"], row["occurred_precision"]) == written
+    assert [stretch.lower for stretch in row["believed"]] == [row["occurred_at"]]
+
+
+async def test_times_of_which_nobody_can_tell_are_left_out(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """Models write 0001 and 9999 for what they do not know; the fact is kept without."""
+
+    def script(document: dict[str, Any]) -> dict[str, Any]:
+        home = {"content": "Lives in Oslo", "slot": "home_city", "value": "Oslo"}
+        dates = {"occurred_at": "0001-01-01", "ended_at": "9999-12-31"}
+        rests = {"source_message_ids": [document["messages"][0]["id"]]}
+        return {"facts": [{**home, **dates, **rests}]}
+
+    async with chat_server(script) as server:
+        pipeline = pipeline_of(server, db, redis, redis_url)
+        async with pipeline.running():
+            await pipeline.say("I live in Oslo", timestamp=MAY)
+            await pipeline.settled()
+    [row] = await pipeline.rows("SELECT * FROM memory_facts")
+    assert (row["occurred_at"], row["ended_at"]) == (None, None)
+    assert [(s.lower, s.upper) for s in row["believed"]] == [(MAY, None)]
 
 
 async def test_a_message_that_gives_orders_touches_only_its_own_facts(

@@ -496,6 +496,146 @@ async def test_deletions_and_corrections_hold_in_every_generation(
     assert ("", "I really like tea") in await world.held()
 
 
+CITIES = {"words": "Has a home in Big D", "slot": "home_city", "value": "Big D"}
+
+
+@pytest.mark.parametrize(
+    ("said", "body", "kept", "anew"),
+    [
+        ("I love jazz", {"content": "Loves blues"}, "Loves blues", [{"words": "Is fond of jazz"}]),
+        (
+            "I love jazz",
+            {"content": "Loves blues"},
+            "Loves blues",
+            [{"words": "Swing is their music"}, {"words": "jazz", "slot": "likes"}],
+        ),
+        ("I live in Dallas", {"value": "Austin"}, "Lives in Austin", [CITIES]),
+        (
+            "I live in Dallas",
+            {"value": "Austin"},
+            "Lives in Austin",
+            [{"words": "Big D is home"}, {**CITIES, "slot": "hometown"}],
+        ),
+        ("I live in Dallas", {"value": "Austin"}, "Lives in Austin", [{**CITIES, "since": "2001"}]),
+    ],
+)
+async def test_a_correction_holds_whatever_the_new_generation_words(
+    world: World, database_url: str, said: str, body: Any, kept: str, anew: list[Any]
+) -> None:
+    """In other words, for another value, in another slot; undone, the new words count."""
+    await world.pipeline.say(said, timestamp="2020-01-01T00:00:00Z")
+    await world.pipeline.say("I like tea", session_id="tea", timestamp="2020-01-01T00:00:00Z")
+    await world.pipeline.settled()
+    [old] = await world.pipeline.rows(
+        "SELECT id FROM memory_facts WHERE content IN (%(a)s, %(b)s)", a=said, b="Lives in Dallas"
+    )
+
+    def in_other_words(message: dict[str, Any], words: str, **more: Any) -> dict[str, Any]:
+        dated = {"occurred_at": more.pop("since")} if "since" in more else {}
+        slot = {"value": words, **more} if "slot" in more else {}
+        return {**free(message, words), **slot, **dated}
+
+    async with serve(database_url, world.pipeline.redis) as api:
+        patched = await api.client.patch(f"/v1/facts/{old['id']}", json=body)
+        new = patched.json()["fact_id"]
+        await world.pipeline.settled()
+        before = await world.held()
+        assert kept in [content for _, content in before]
+        world.server.script = lambda document: {
+            "facts": [
+                fact
+                for m in document["messages"]
+                for fact in (
+                    [free(m, m["content"])]
+                    if "tea" in m["content"]
+                    else [in_other_words(m, **each) for each in anew]
+                )
+            ]
+        }
+        _, diff = await world.replay(world.replayer("better"))
+        assert await world.held() == before
+        assert [b.content for b in diff.added] == []
+        rows = await world.pipeline.rows(
+            "SELECT id, standing FROM memory_facts WHERE generation = 2 AND content <> 'I like tea'"
+        )
+        assert {row["standing"] for row in rows} == {"retired"}, "replaced, not forgotten"
+        shown = (await api.client.get(f"/v1/facts/{rows[0]['id']}")).json()
+        assert shown["content"] == anew[0]["words"]
+        await world.replayer().promote(ANA, 1)
+        assert await world.held() == before, "nor does the old generation bring it back"
+        await world.replayer().promote(ANA, 2)
+        undone = await api.client.post(f"/v1/facts/{new}/undo", json={})
+        assert undone.status_code == 200
+        now = [content for _, content in await world.held()]
+    assert {each["words"] for each in anew} & set(now)
+    assert kept not in now
+
+
+async def test_what_else_a_corrected_message_says_is_not_lost(
+    world: World, database_url: str
+) -> None:
+    """Worded anew too, it is liker to what was lost than to what was corrected; so is news."""
+    world.server.script = lambda document: {
+        "facts": [
+            fact
+            for m in document["messages"]
+            for fact in (free(m, "Loves jazz"), free(m, "Loves tea"), lives_in(m, "Dallas"))
+        ]
+    }
+    await world.pipeline.say("I love jazz and tea and live in Dallas")
+    await world.pipeline.settled()
+    facts = await world.pipeline.rows("SELECT id, content FROM memory_facts")
+    ids = {row["content"]: row["id"] for row in facts}
+    async with serve(database_url, world.pipeline.redis) as api:
+        await api.client.patch(f"/v1/facts/{ids['Loves jazz']}", json={"content": "Loves blues"})
+        await api.client.patch(f"/v1/facts/{ids['Lives in Dallas']}", json={"value": "Austin"})
+        labels = {"category": "user_preference", "metadata": {"drink": True}}
+        await api.client.patch(f"/v1/facts/{ids['Loves tea']}", json=labels)
+        await world.pipeline.settled()
+        world.server.script = lambda document: {
+            "facts": [
+                fact
+                for m in document["messages"]
+                for fact in (
+                    free(m, "Is fond of jazz"),
+                    free(m, "Is fond of tea"),
+                    free(m, "Has a home in Dallas"),
+                )
+            ]
+        }
+        await world.replay(world.replayer("better"))
+        assert [content for _, content in await world.held()] == [
+            "Is fond of tea",
+            "Loves blues",
+            "Lives in Austin",
+        ]
+
+
+async def test_labels_stay_on_what_says_the_same_in_a_new_generation(
+    world: World, database_url: str
+) -> None:
+    await told(world)
+    [tea] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE content = 'I like tea'")
+    async with serve(database_url, world.pipeline.redis) as api:
+        await api.client.patch(f"/v1/facts/{tea['id']}", json={"metadata": {"drink": True}})
+        await world.replay(world.replayer())
+        facts = (await api.get("/v1/users/ana/facts")).json()["facts"]
+    assert [f["metadata"] for f in facts if f["content"] == "I like tea"] == [{"drink": True}]
+
+
+async def test_the_profile_rests_on_the_generation_in_use(world: World, database_url: str) -> None:
+    """A promotion retires its sources, and it is written anew."""
+    await told(world)
+    async with serve(database_url, world.pipeline.redis) as api:
+        await api.client.post("/v1/users/ana/consolidate")
+        await world.pipeline.settled()
+        assert (await api.get("/v1/users/ana/conscious")).json()["profile"]["stale"] is False
+        await world.make(world.replayer())
+        assert (await api.get("/v1/users/ana/conscious")).json()["profile"]["stale"] is False
+        await world.replayer().promote(ANA, 2)
+        assert (await api.get("/v1/users/ana/conscious")).json()["profile"]["stale"] is True
+
+
 async def test_a_deletion_forgets_the_copies_of_generations_not_in_use(
     world: World, database_url: str
 ) -> None:

@@ -227,7 +227,22 @@ def test_a_model_that_lost_its_thread_is_cut_off_and_counted() -> None:
         ("2015-00-00", False, "2015"),
         ("2024-02-30", False, None),
         ("2015-06-01T10:00:00Z", False, "2015-06-01T10:00:00Z"),
-        ("a few years ago", False, None),
+        ("a few years ago", False, "2021~"),
+        ("some weeks ago", False, "2024-07~"),
+        ("in the last weeks", False, "2024-07~"),
+        ("since last week", False, "2024-W32"),
+        ("two weeks ago", False, "2024-W31"),
+        ("next week", True, "2024-W34"),
+        ("a few months ago", False, None),
+        ("several years ago", False, None),
+        ("2024-W31", False, "2024-W31"),
+        ("2024-W60", False, None),
+        ("0001-01-01", False, None),
+        ("9999-12-31T23:59:59Z", False, None),
+        ("0999", False, None),
+        ("1000", False, "1000"),
+        ("2199", False, "2199"),
+        (2200, False, None),
         ("unknown", False, None),
         (True, False, None),
         (["2015"], False, None),
@@ -238,6 +253,35 @@ def test_times_count_from_the_message_and_keep_their_precision(
     written: Any, ahead: bool, resolved_to: str | None
 ) -> None:
     assert resolved(written, AT, ahead=ahead) == resolved_to
+
+
+@pytest.mark.parametrize(
+    ("quote", "written", "kept"),
+    [
+        ("I moved a few years ago", "2021", "2021~"),
+        ("I moved a few years ago", "2022-05-01", "2021~"),
+        ("I moved a few years ago", "2012", "2012"),
+        ("I moved some weeks ago", "2024-07-25", "2024-07~"),
+        ("I moved two weeks ago", "2024-08-01", "2024-W31"),
+        ("I moved on August 1st", "2024-08-01", "2024-08-01"),
+        ("I moved", "2024-08-01", "2024-08-01"),
+        (None, "2024-08-01", "2024-08-01"),
+    ],
+)
+def test_a_date_is_no_more_precise_than_the_words_it_rests_on(
+    quote: str | None, written: str, kept: str
+) -> None:
+    """A model that makes a day of "two weeks ago" is believed as far as the words go."""
+    assert resolved(written, AT, ahead=False, quote=quote) == kept
+
+
+def test_a_stretch_that_ends_before_it_begins_has_no_dates() -> None:
+    raw = {**fact("Worked at Google"), "occurred_at": "2019", "ended_at": "2015-06"}
+    [kept] = judged([raw], message("Worked at Google")).facts
+    assert (kept.statement.occurred_at, kept.statement.ended_at) == (None, None)
+    raw["ended_at"] = "2019-02"
+    [kept] = judged([raw], message("Worked at Google")).facts
+    assert kept.statement.ended_at == "2019-02"
 
 
 def test_a_stretch_has_two_ends() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.console.errors import CommandError
 from services.console.memory import recall
-from services.gateway.corrections import corrected, digest
+from services.gateway.corrections import corrected, digest, labels_asked, labels_now
 from services.gateway.requests import FactCorrection
 from shared.ids import derived_id
 
@@ -58,6 +58,43 @@ def test_what_is_not_mentioned_stays():
     assert (new.category, new.metadata, new.statement.content) == ("own", {"a": 1}, "Lives in Rome")
     assert (new.id, new.generation, new.speaker) == (ACT, 0, "operator")
     assert new.value_key == "rome"
+
+
+@pytest.mark.parametrize(
+    ("asked", "labels"),
+    [
+        ({"category": "own"}, {"category": "own"}),
+        ({"category": "own", "metadata": {}}, {"category": "own", "metadata": {}}),
+        ({"value": "Rome", "content": "Lives in Rome"}, {}),
+        ({"value": "Rome", "metadata": {"b": 2}}, {"metadata": {"b": 2}}),
+        ({"value": "rome"}, None),
+        ({"content": "Has a home in Rome", "category": "own"}, None),
+    ],
+)
+def test_only_what_says_something_else_is_a_correction(asked, labels):
+    """The same value and sentence, however often they are sent along, are none."""
+    assert labels_asked(row("Lives in Rome"), FactCorrection(**asked)) == labels
+    if "value" in asked:
+        sentence = row("Lives in Rome", slot=None, value=None)
+        assert labels_asked(sentence, FactCorrection(**asked)) is None, "refused later on"
+
+
+asked_labels = st.fixed_dictionaries(
+    {}, optional={"category": st.sampled_from("abc"), "metadata": st.sampled_from([{}, {"a": 1}])}
+)
+
+
+@given(st.lists(st.tuples(asked_labels, st.booleans()), min_size=1))
+def test_labels_are_those_of_the_acts_that_were_not_undone(told):
+    """An act taken back leaves what was there without it, whenever that was asked for."""
+    before = {"category": "z", "metadata": None}
+    acts = [
+        {"labels": {"asked": asked, "before": before}, "undone": undone} for asked, undone in told
+    ]
+    expected = dict(before)
+    for asked, undone in told:
+        expected |= {} if undone else asked
+    assert labels_now(acts) == expected
 
 
 def test_two_requests_have_two_digests():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -76,6 +76,27 @@ def compare(old: Iterable[Belief], new: Iterable[Belief]) -> Diff:
     return diff
 
 
+def says_again(
+    diff: Diff, *, content: str, slot: str | None, value: str | None, messages: Collection[UUID]
+) -> list[Belief]:
+    """What is new from these messages and may say in other words what was corrected there.
+
+    All of it, but for what is liker to another belief that was lost from the same messages, and,
+    where an attribute was corrected, what is about another one and shares no word with it.
+    """
+    said = set(words(content)) | set(words(value or ""))
+    lost = [old for old in diff.lost if not old.messages.isdisjoint(messages)]
+
+    def is_news(new: Belief) -> bool:
+        if slot and new.slot and new.slot != slot:
+            return said.isdisjoint({*words(new.content), *words(new.value or "")})
+        nearest = max((likeness(old, new) for old in lost), default=0.0)
+        return nearest > shared_words(content, new.content)
+
+    found = [new for new in diff.added if not new.messages.isdisjoint(messages)]
+    return [new for new in found if not is_news(new)]
+
+
 class _Matching:
     """What is not paired yet of each side, in order."""
 
@@ -127,7 +148,12 @@ def _differences(old: Belief, new: Belief) -> tuple[str, ...]:
 
 def likeness(a: Belief, b: Belief) -> float:
     """Shared words of all words of two sentences: 0 to 1."""
-    left, right = set(words(a.content)), set(words(b.content))
+    return shared_words(a.content, b.content)
+
+
+def shared_words(a: str, b: str) -> float:
+    """The words that two sentences share, of all their words: 0 to 1."""
+    left, right = set(words(a)), set(words(b))
     return len(left & right) / len(left | right) if left | right else 0.0
 
 

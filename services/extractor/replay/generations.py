@@ -15,7 +15,7 @@ from uuid import UUID
 from psycopg import Rollback
 
 from services.extractor.replay import ReplayRefusedError
-from services.extractor.replay.diff import Belief, Diff, compare
+from services.extractor.replay.diff import Belief, Diff, compare, says_again
 from services.extractor.replay.store import Scope, carry, queries
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement
@@ -30,13 +30,15 @@ _DROP_BATCH = 1_000
 async def differences(db: Database, scope: Scope, generation: int) -> Diff | None:
     """Promote, look at what is believed then, and take it back: what is shown is what will be.
 
-    What was forgotten is forgotten first in its other words too. None when another transaction is
-    rewriting the user's beliefs.
+    What was forgotten or corrected is so first in its other words too. None when another
+    transaction is rewriting the user's beliefs.
     """
     diff = await _compare(db, scope, generation)
-    if diff is not None and await _forget_again(db, scope, diff):
-        return await _compare(db, scope, generation)
-    return diff
+    if diff is None:
+        return None
+    forgotten = await _forget_again(db, scope, diff)
+    corrected = await _correct_again(db, scope, diff)
+    return await _compare(db, scope, generation) if forgotten + corrected else diff
 
 
 async def _compare(db: Database, scope: Scope, generation: int) -> Diff | None:
@@ -75,6 +77,21 @@ async def _forget_again(db: Database, scope: Scope, diff: Diff) -> int:
     return forgotten
 
 
+async def _correct_again(db: Database, scope: Scope, diff: Diff) -> int:
+    """Note the new words for what was corrected in the same messages; returns how many."""
+    noted = 0
+    async with db.transaction() as tx:
+        for act in await tx.rows(queries["corrected"], scope.params()):
+            names = ("content", "slot", "value")
+            what = {name: act[name] for name in names}
+            for belief in says_again(diff, **what, messages=act["source_message_ids"]):
+                params = scope.params(
+                    id=time_ordered_id(), fact=belief.fact_id, at=act["acted_at"], deed=act["deed"]
+                )
+                noted += await tx.execute(queries["correct_again"], params)
+    return noted
+
+
 async def settling(db: Database, scope: Scope, generation: int) -> tuple[int, int, int]:
     """Count a generation's facts: all, settled, and given up."""
     async with db.autocommit() as tx:
@@ -110,6 +127,8 @@ async def promote(db: Database, scope: Scope, generation: int) -> list[Announcem
         )
         coming = await tx.rows(queries["facts_of_generation"], params)
         await tx.execute(queries["retire_generation"], scope.params(generation=replay["in_use"]))
+        await tx.execute(queries["carry_labels"], params)
+        await ledger.mark_stale(tx, [RowRef(*_user(scope), row["id"]) for row in leaving])
         await tx.execute(queries["mark_replaced"], params)
         await tx.execute(queries["mark_promoted"], params)
         await tx.execute(queries["use_generation"], params)
@@ -118,8 +137,18 @@ async def promote(db: Database, scope: Scope, generation: int) -> list[Announcem
         return [*bells, *await ledger.record_events(tx, occurrences)]
 
 
+def _user(scope: Scope) -> ledger.UserKey:
+    return scope.tenant, scope.user
+
+
 async def _lock(tx: Transaction, scope: Scope) -> bool:
-    return bool(await ledger.try_lock_users(tx, ledger.BELIEFS, [(scope.tenant, scope.user)]))
+    return bool(await ledger.try_lock_users(tx, ledger.BELIEFS, [_user(scope)]))
+
+
+async def check_promotable(db: Database, scope: Scope, generation: int) -> None:
+    """Raise ReplayRefusedError when there is no such generation, or it is not ready."""
+    async with db.transaction() as tx:
+        await _promotable(tx, scope, generation)
 
 
 async def _promotable(tx: Transaction, scope: Scope, generation: int) -> Row:

@@ -242,6 +242,52 @@ SELECT f.tenant_id, f.user_id, %(id)s, %(deed)s, 'tombstone', f.id, f.subject, f
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = %(fact)s
    AND f.value_key IS NOT NULL AND f.said_at <= %(at)s;
 
+-- name: corrected
+-- Reads which facts were corrected, with the messages of what was replaced; not what was undone.
+SELECT a.id, a.deed, a.acted_at, a.source_message_ids, f.slot, f.value, f.content
+  FROM belief_acts a
+  JOIN memory_facts f ON f.tenant_id = a.tenant_id AND f.user_id = a.user_id AND f.id = a.fact_id
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.kind = 'correction'
+   AND a.source_message_ids <> '{}'
+   AND NOT EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = a.tenant_id
+                      AND u.user_id = a.user_id AND u.undoes = a.deed)
+ ORDER BY a.acted_at, a.id;
+
+-- name: correct_again
+-- Notes what a fact says as other words for what a correction replaced, as part of its deed: an undo
+-- takes back both.
+INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, subject, slot, value, value_key,
+                         source_message_ids, acted_at, actor, reason)
+SELECT f.tenant_id, f.user_id, %(id)s, %(deed)s, 'other_words', f.id, f.subject, f.slot, f.value,
+       f.value_key, f.source_message_ids, %(at)s, 'replay', 'other words for what was corrected'
+  FROM memory_facts f
+ WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = %(fact)s
+   AND f.value_key IS NOT NULL AND f.said_at <= %(at)s;
+
+-- name: carry_labels
+-- Gives the facts of a generation the labels that an operator gave to what says the same in another,
+-- from a common message; the labels given last count.
+UPDATE memory_facts n
+   SET category = CASE WHEN l.names_category THEN l.category ELSE n.category END,
+       metadata = CASE WHEN l.names_metadata THEN l.metadata ELSE n.metadata END
+  FROM (SELECT DISTINCT ON (same.id) same.id, o.category, o.metadata, a.names_category, a.names_metadata
+          FROM (SELECT fact_id, max(acted_at) AS acted_at,
+                       bool_or(labels -> 'asked' ? 'category') AS names_category,
+                       bool_or(labels -> 'asked' ? 'metadata') AS names_metadata
+                  FROM belief_acts given
+                 WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'labels'
+                   AND NOT EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = given.tenant_id
+                                      AND u.user_id = given.user_id AND u.undoes = given.deed)
+                 GROUP BY fact_id) AS a
+          JOIN memory_facts o ON o.tenant_id = %(tenant)s AND o.user_id = %(user)s AND o.id = a.fact_id
+          JOIN memory_facts same
+            ON same.tenant_id = %(tenant)s AND same.user_id = %(user)s
+           AND same.generation = %(generation)s AND same.generation <> o.generation
+           AND same.subject = o.subject AND same.slot IS NOT DISTINCT FROM o.slot
+           AND same.value_key = o.value_key AND same.source_message_ids && o.source_message_ids
+         ORDER BY same.id, a.acted_at DESC) AS l
+ WHERE n.tenant_id = %(tenant)s AND n.user_id = %(user)s AND n.id = l.id;
+
 -- name: lock_generation
 -- Waits until no message is being committed to the user's generation, and keeps it so.
 SELECT pg_advisory_xact_lock(hashtextextended('generation' || chr(31) || %(tenant)s || chr(31) || %(user)s, 0)) AS locked;

@@ -159,9 +159,8 @@ class Replayer:
     async def promote(self, scope: Scope, generation: int) -> None:
         """Let the generation count; bells that cannot be rung now the sweep rings."""
         self._at_point("promote")
-        found = await store.undecided(self._db, scope.tenant, scope.user)
-        if found is not None and (found.generation, found.state) == (generation, "ready"):
-            await self.differences(scope, generation)  # forgets what was forgotten since
+        await generations.check_promotable(self._db, scope, generation)
+        await self.differences(scope, generation)  # heeds what was forgotten or corrected since
         announcements = await when_free(
             lambda: generations.promote(self._db, scope, generation), scope.user
         )

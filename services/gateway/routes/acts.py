@@ -5,8 +5,8 @@ Each is recorded with who did it, when and why, and shown in the fact's history.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Body
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Body
 from services.gateway import act_store, deeds, store
 from services.gateway.act_store import Deed
 from services.gateway.auth import Caller
-from services.gateway.corrections import corrected, digest
+from services.gateway.corrections import corrected, digest, labels_asked
 from services.gateway.errors import ApiError, not_found
 from services.gateway.facts import public_fact
 from services.gateway.requests import (
@@ -38,6 +38,7 @@ from shared.db import Row, Transaction
 from shared.events import Announcement
 from shared.ids import time_ordered_id, trace_id
 from shared.intake.store import claim_idempotency_key
+from shared.ledger import store as ledger
 
 router = APIRouter(prefix="/v1", tags=["acts"])
 
@@ -58,28 +59,47 @@ async def correct_fact(
 ) -> FactAccepted:
     """The correction is a fact of its own; it wins until the user says something later.
 
-    It goes through the stages like a stated fact: `trace_id` tells when it counts.
+    It goes through the stages like a stated fact: `trace_id` tells when it counts. Other labels
+    alone are given to the fact itself, at once, whether or not it is believed.
     """
     check_key(idempotency_key)
     check_metadata(gateway, asked.metadata)
     act = time_ordered_id()
 
-    async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
+    async def work(tx: Transaction) -> tuple[FactAccepted, list[Announcement]]:
         fact = await fact_or_404(tx, caller.tenant, fact_id)
-        body = asked.model_dump(mode="json", exclude_none=True)
-        first = await _first_answer(tx, caller, idempotency_key, act, "PATCH", fact["id"], body)
-        if first is not None:
-            return first, []
         old = await _shown_as(tx, fact)
-        if old["standing"] == "forgotten":
-            raise ApiError("conflict", "The fact was deleted; undo that, or state it anew.")
-        new = corrected(old, asked, act)
+        labels = labels_asked(old, asked)
+        made = act if labels is None else old["id"]
+        trace = act if labels is None else ledger.trace_of(old)
+        body = asked.model_dump(mode="json", exclude_none=True)
+        first = await _first_answer(
+            tx, caller, idempotency_key, (made, trace), "PATCH", fact["id"], body
+        )
+        if first is not None:
+            return _accepted("duplicate", first[0], first[-1]), []
         deed = Deed(caller.tenant, old["user_id"], act, caller.actor, asked.reason)
-        return act, await deeds.correct(tx, deed, fact["id"], old, new)
+        return _accepted("accepted", made, trace), await _correct(tx, deed, fact, old, asked)
 
-    made = await _done(gateway, work)
-    status: Any = "accepted" if made == act else "duplicate"
-    return FactAccepted(status=status, fact_id=made, trace_id=trace_id(made))
+    return await _done(gateway, work)
+
+
+def _accepted(status: Literal["accepted", "duplicate"], fact: UUID, trace: UUID) -> FactAccepted:
+    return FactAccepted(status=status, fact_id=fact, trace_id=trace_id(trace))
+
+
+async def _correct(
+    tx: Transaction, deed: Deed, fact: Row, old: Row, asked: FactCorrection
+) -> list[Announcement]:
+    if old["standing"] == "forgotten":
+        raise ApiError("conflict", "The fact was deleted, or taken back; state it anew.")
+    labels = labels_asked(old, asked)
+    if labels is not None:
+        return await deeds.relabel(tx, deed, old, labels)
+    new = corrected(old, asked, deed.id)
+    if not new.slot and new.value_key == old["value_key"] and old["standing"] == "retired":
+        raise ApiError("conflict", "The fact is not believed, in these words or others; state it.")
+    return await deeds.correct(tx, deed, fact["id"], old, new)
 
 
 async def _shown_as(tx: Transaction, fact: Row) -> Row:
@@ -127,7 +147,7 @@ async def undo(
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
         fact = await fact_or_404(tx, caller.tenant, fact_id)
         asked_for = ("undo", fact["id"], reason)
-        if await _first_answer(tx, caller, idempotency_key, act, *asked_for) is not None:
+        if await _first_answer(tx, caller, idempotency_key, [act], *asked_for) is not None:
             return fact["id"], []
         deed = Deed(caller.tenant, fact["user_id"], act, caller.actor, reason)
         return fact["id"], await deeds.undo(tx, deed, fact)
@@ -188,21 +208,21 @@ def _deed(caller: Caller, user: str, reason: str | None) -> Deed:
 
 
 async def _first_answer(
-    tx: Transaction, caller: Caller, key: str | None, act: UUID, *request: Any
-) -> UUID | None:
-    """Take the Idempotency-Key for this request; else the act of its first one.
+    tx: Transaction, caller: Caller, key: str | None, answer: Sequence[UUID], *request: Any
+) -> list[UUID] | None:
+    """Take the Idempotency-Key for this request and its answer; else the answer of its first one.
 
     Raises ApiError (conflict) when that was another request.
     """
     if key is None:
         return None
     asked = digest(*request)
-    first = await claim_idempotency_key(tx, caller.tenant, key, asked, [act])
+    first = await claim_idempotency_key(tx, caller.tenant, key, asked, answer)
     if first is None:
         return None
     if first[0] != asked:
         raise ApiError("conflict", "This Idempotency-Key came with another request before.")
-    return first[1][0]
+    return first[1]
 
 
 async def _done(gateway: Gateway, work: Work[Answer]) -> Answer:

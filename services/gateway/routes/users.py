@@ -21,7 +21,7 @@ from services.gateway.requests import (
 from services.gateway.routes.documented import READS
 from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
 from services.gateway.state import Parts, Reader
-from shared.beliefs import SlotTimeline, Standing, believed_at
+from shared.beliefs import Interval, SlotTimeline, Standing, believed_at, recurring_at
 from shared.db import Transaction
 from shared.ledger import store as ledger
 from shared.ledger.hindsight import standings_known
@@ -85,7 +85,12 @@ async def _known(
     return await standings_known(tx, tenant, user, known_at, slots)
 
 
-@router.get("/{user_id}/timeline", response_model=Timeline, summary="What held when")
+@router.get(
+    "/{user_id}/timeline",
+    response_model=Timeline,
+    response_model_exclude_unset=True,
+    summary="What held when",
+)
 async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, caller: Reader) -> Any:
     """For each attribute, which value held in which stretch of time, and on what it rests.
 
@@ -113,7 +118,7 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
         "slots": [
             slot
             for slot, known in zip(shown, remembered, strict=True)
-            if slot["intervals"] or (whole and known)
+            if slot["intervals"] or "recurring" in slot or (whole and known)
         ]
     }
 
@@ -126,22 +131,24 @@ def _shown(
     attribute: ledger.Attribute, found: SlotTimeline, as_of: datetime | None
 ) -> dict[str, Any]:
     holding = found.intervals if as_of is None else believed_at(found, as_of)
-    intervals = [
-        {
-            "value": interval.value,
-            "fact_id": interval.fact_id,
-            "valid_from": interval.valid_from,
-            "valid_to": interval.valid_to,
-            "evidence": interval.evidence,
-        }
-        for interval in holding
-    ]
+    recurring = found.recurring if as_of is None else recurring_at(found, as_of)
     subject, slot = attribute
     return {
         "subject": subject,
         "slot": slot,
         "cardinality": found.cardinality,
-        "intervals": intervals,
+        "intervals": [_interval(one) for one in holding],
+        **({"recurring": [_interval(one) for one in recurring]} if recurring else {}),
+    }
+
+
+def _interval(one: Interval) -> dict[str, Any]:
+    return {
+        "value": one.value,
+        "fact_id": one.fact_id,
+        "valid_from": one.valid_from,
+        "valid_to": one.valid_to,
+        "evidence": one.evidence,
     }
 
 

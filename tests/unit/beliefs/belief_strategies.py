@@ -14,7 +14,7 @@ MOMENTS = sorted({t + timedelta(hours=h) for t in TIMES for h in (-1, 0, 1)})
 
 times = st.sampled_from(TIMES)
 values = st.sampled_from(["a", "b", "c"])
-precisions = st.sampled_from(["instant", "day", "month", "year", "years"])
+precisions = st.sampled_from(["instant", "day", "week", "month", "year", "years"])
 claims = st.sampled_from(["holds", "holds", "holds", "ends", "denies"])
 states = st.sampled_from(["current", "current", "current", "past", "future", "recurring"])
 

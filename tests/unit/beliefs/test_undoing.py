@@ -58,7 +58,7 @@ def test_a_correction_undone_was_never_made(said, history, act):
     before = fold_slot(said, made, forgot, undos=undos)
     after = fold_slot(said, [*made, act], forgot, undos=[*undos, undo(act)])
     assert shown(after, {act.id}) == shown(before, {act.id})
-    assert after.standings[act.id].kind in {"retired", "forgotten"}
+    assert after.standings[act.id].kind == "forgotten"
 
 
 @given(said=slots(), history=histories(), stone=stones())
@@ -302,7 +302,7 @@ def test_sentences_corrected_and_restored_are_as_before(said, same, newer, rewor
     before = cluster(said, same, stones, supersedes=newer)
     corrected = {act.id for act in acts}
     assert {f: s for f, s in after.items() if f not in corrected} == before
-    assert {after[act].kind for act in corrected} <= {"retired", "forgotten"}
+    assert {after[act].kind for act in corrected} <= {"forgotten"}
 
 
 @given(**sentences, rewordings=reworded())
