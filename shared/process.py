@@ -106,9 +106,17 @@ class StageProcess:
                 await subscriber.stop()
             await self.delivery.drain(self._settings.stop_grace_seconds)
             finished.set()
+        await self._release()
         await self._give_back()
         await self._broker.stop()
         await self._redis.aclose()
+
+    async def _release(self) -> None:
+        """Let go of what the stage holds in PostgreSQL, so that nobody waits for a lease."""
+        try:
+            await self._stage.release()
+        except (psycopg.Error, TimeoutError) as error:
+            log.warning("leases have to run out", error=str(error).strip())
 
     async def _give_back(self) -> None:
         """Hand over what was read and not begun; when Redis is away it is claimed in time."""
