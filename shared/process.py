@@ -25,6 +25,8 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
+_START_SECONDS = 5.0
+
 
 def consumer_name() -> str:
     """Name this process among its group's consumers; never the same twice."""
@@ -137,4 +139,5 @@ class StageProcess:
                 # unless told otherwise. What waits would be skipped, and since its bells are still
                 # there, the sweep would never call its rows lost.
                 subscriber.last_id = "0"
-                await subscriber.start()
+                async with asyncio.timeout(_START_SECONDS):  # its client waits for a Redis away
+                    await subscriber.start()

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
         "is its own application.",
         ge=0,
     )
+    request_seconds: float = Field(
+        5.0,
+        description="Longest a request waits for PostgreSQL before it is answered 503 (an "
+        "operator's act, once it has begun: half a minute).",
+        gt=1,
+    )
     max_body_bytes: int = Field(
         1_048_576, description="Largest request body in bytes; a larger one is answered 413.", ge=1
     )
@@ -198,8 +204,9 @@ class Settings(BaseSettings):
     )
     window: int = Field(
         200,
-        description="Unprocessed messages per tenant that are announced at once, so that one "
-        "tenant's flood never stands before another's message.",
+        description="Unprocessed messages per tenant that are announced at once, and none while "
+        "twice as many facts are unsettled, so that one tenant's flood never stands before "
+        "another's message.",
         ge=1,
     )
     window_ms: int = Field(

@@ -24,9 +24,9 @@ class Together(Generic[Question, Answer]):
 
     When a batch fails, each of its questions is asked again alone, so that one bad question spoils
     no other's answer (unless a server is away: that concerns all); `ask_many` must change nothing
-    when it raises. Where more is asked than one batch may weigh (`most`), those named by `whose` take
-    turns. After a batch that was not full the next waits for `pause_seconds`, so that a
-    steady trickle is answered in batches too.
+    when it raises. Where more is asked than one batch may weigh (`most`), those named by `whose`
+    take turns. After a batch that was not full the next waits for `pause_seconds`, so that a steady
+    trickle is answered in batches too.
     """
 
     def __init__(

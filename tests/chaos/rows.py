@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import sys
@@ -237,6 +236,7 @@ async def neighbours(instance: Instance) -> Figures:
     instance.provider.delay_seconds = 0.05
     redis = Redis.from_url(instance.redis_url)
     numbers = iter(range(10_000_000))
+    figures: Figures = {}
 
     async def quiet(phase: str) -> float:
         for n in range(25):
@@ -247,8 +247,7 @@ async def neighbours(instance: Instance) -> Figures:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while len(await took(instance, where)) < 25:
                 await asyncio.sleep(0.2)
-        if os.environ.get("ROWS_PARTS"):
-            print(phase, await parts(instance, where), flush=True)
+        figures.update({f"{phase}_{k}": v for k, v in (await parts(instance, where)).items()})
         return quantile(await took(instance, where, "c.said_at"), 0.95)
 
     idle = await quiet("idle")
@@ -267,6 +266,7 @@ async def neighbours(instance: Instance) -> Figures:
         await flooding
     await redis.aclose()
     return {
+        **figures,
         "idle_p95": idle,
         "flood_over_redis_p95": over_redis,
         "flood_over_http_p95": over_http,
