@@ -204,9 +204,8 @@ class Settings(BaseSettings):
     )
     window: int = Field(
         200,
-        description="Unprocessed messages per tenant that are announced at once, and none while "
-        "twice as many facts are unsettled, so that one tenant's flood never stands before "
-        "another's message.",
+        description="Unprocessed messages per tenant that are announced at once, so that one "
+        "tenant's flood never stands before another's message.",
         ge=1,
     )
     window_ms: int = Field(

@@ -44,19 +44,11 @@ SELECT t.id AS tenant_id
 -- name: refill_window
 -- Announces a tenant's oldest waiting messages, as many as its window has room for.
 WITH room AS (
-    SELECT greatest(0, least(
-               %(window)s - (
-                   SELECT count(*) FROM (
-                       SELECT FROM chat_logs
-                        WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
-                          AND extracted_at IS NULL
-                          AND (retry_at IS NULL OR retry_at = postponed_until)
-                        LIMIT %(window)s) AS announced),
-               2 * %(window)s - (  -- later stages have one queue for all tenants, too
-                   SELECT count(*) FROM (
-                       SELECT FROM memory_facts
-                        WHERE tenant_id = %(tenant)s AND state <> 'settled' AND retry_at IS NULL
-                        LIMIT 2 * %(window)s) AS unsettled))) AS places
+    SELECT %(window)s - count(*) AS places
+      FROM (SELECT FROM chat_logs
+             WHERE tenant_id = %(tenant)s AND announced_at IS NOT NULL
+               AND extracted_at IS NULL AND (retry_at IS NULL OR retry_at = postponed_until)
+             LIMIT %(window)s) AS announced
 ), next AS (
     SELECT user_id, id FROM chat_logs
      WHERE tenant_id = %(tenant)s AND announced_at IS NULL AND extracted_at IS NULL

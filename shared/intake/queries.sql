@@ -20,20 +20,13 @@ WITH incoming AS MATERIALIZED (
     SELECT DISTINCT tenant_id, user_id, session_id FROM incoming ORDER BY 1, 2, 3
     ON CONFLICT DO NOTHING
 ), room AS (
-    SELECT tenant_id, least(
-               %(window)s - (
-                   SELECT count(*) FROM (
-                       SELECT FROM chat_logs c
-                        WHERE c.tenant_id = t.tenant_id AND c.announced_at IS NOT NULL
-                          AND c.extracted_at IS NULL
-                          AND (c.retry_at IS NULL OR c.retry_at = c.postponed_until)
-                        LIMIT %(window)s) AS announced),
-               2 * %(window)s - (  -- later stages have one queue for all tenants, too
-                   SELECT count(*) FROM (
-                       SELECT FROM memory_facts f
-                        WHERE f.tenant_id = t.tenant_id AND f.state <> 'settled'
-                          AND f.retry_at IS NULL
-                        LIMIT 2 * %(window)s) AS unsettled)) AS places
+    SELECT tenant_id, %(window)s - (
+               SELECT count(*) FROM (
+                   SELECT FROM chat_logs c
+                    WHERE c.tenant_id = t.tenant_id AND c.announced_at IS NOT NULL
+                      AND c.extracted_at IS NULL
+                      AND (c.retry_at IS NULL OR c.retry_at = c.postponed_until)
+                    LIMIT %(window)s) AS announced) AS places
       FROM (SELECT DISTINCT tenant_id FROM incoming) AS t
 )
 INSERT INTO chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256, role, content,
