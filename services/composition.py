@@ -18,7 +18,7 @@ import structlog
 
 from services.models import Models
 from shared.crash import crash_hook
-from shared.db import Database
+from shared.db import Database, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
@@ -53,17 +53,24 @@ class Adapters:
         return _required(self.settings.redis_url, "REDIS_URL")
 
     async def database(self, *, durable: bool, max_connections: int = 4) -> Database:
-        name = f"memoire-{self.process}"
         db = Database(
             self.database_url,
             durable=durable,
             max_connections=max_connections,
             by_key=self.process != "gateway",  # recall reads all that a user has
-            name=name,
+            name=f"memoire-{self.process}",
+            patience=self._patience(),
         )
         await db.open()
         self._stack.push_async_callback(db.close)
         return db
+
+    def _patience(self) -> Patience:
+        """Who called the gateway waits no longer than REQUEST_SECONDS; a stage has time."""
+        if self.process != "gateway":
+            return Patience()
+        seconds = self.settings.request_seconds
+        return Patience(seconds / 2, statement_seconds=0.8 * seconds, grace_seconds=0.2 * seconds)
 
 
 def _required(url: str | None, name: str) -> str:
@@ -220,7 +227,7 @@ async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
 
     db = await adapters.database(durable=False)
     redis = connect_redis(adapters.redis_url)
-    await Sweeper(db, redis, adapters.settings).run(stopping)
+    await Sweeper(db, redis, adapters.settings, crash_hook("sweeper")).run(stopping)
     await redis.aclose()
 
 
@@ -238,6 +245,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         redis=redis,
         embedder=await adapters.models.embedder("recall"),
         stopping=stopping,
+        at_point=crash_hook("gateway"),
     )
     config = uvicorn.Config(
         app,
@@ -296,7 +304,7 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
             adapters.database_url,
             max_connections=settings.llm_concurrency + _REPLAY_CONNECTIONS,
             by_key=True,
-            statement_timeout_ms=_REPLAY_STATEMENT_MS,
+            patience=Patience(statement_seconds=_REPLAY_STATEMENT_SECONDS),
             name="memoire-replay",
         )
         await db.open()
@@ -317,7 +325,7 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
 
 
 _REPLAY_CONNECTIONS = 6  # four users held at once, and their other statements
-_REPLAY_STATEMENT_MS = 120_000  # a user's whole generation in one
+_REPLAY_STATEMENT_SECONDS = 120.0  # a user's whole generation in one
 
 
 async def _extractor_at(

@@ -13,7 +13,9 @@ import structlog
 from faststream import AckPolicy, Context
 from faststream.redis import RedisBroker, StreamSub
 from faststream.redis.message import BatchStreamMessage, RedisBatchStreamMessage
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Connection, Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -28,7 +30,11 @@ RawEntry = tuple[str, dict[bytes, bytes]]
 SOCKET_TIMEOUT_SECONDS = 5.0  # without one, a half-open connection hangs for hours
 
 
-class _Connection(Connection):
+_RETRY_SECONDS = 0.25
+_RETRIES = 2_400  # ten minutes; then FastStream begins anew
+
+
+class _EndsAsOutage:
     """A connection whose end is always a ConnectionError.
 
     Writing to one that was reset a moment ago, uvloop raises RuntimeError, which nobody who expects
@@ -37,24 +43,53 @@ class _Connection(Connection):
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         try:
-            await super().send_packed_command(command, check_health)
+            await super().send_packed_command(command, check_health)  # type: ignore[misc]
         except RuntimeError as error:
             raise RedisConnectionError(str(error)) from error
 
 
+class _Connection(_EndsAsOutage, Connection):
+    """For `redis://`."""
+
+
+class _SecureConnection(_EndsAsOutage, SSLConnection):
+    """For `rediss://`."""
+
+
+_CONNECTIONS: dict[str, type[Connection]] = {"redis": _Connection, "rediss": _SecureConnection}
+
+
+def _connection_class(url: str) -> dict[str, Any]:
+    """Name the class for a URL; what has none of ours (a socket) keeps redis-py's."""
+    ours = _CONNECTIONS.get(urlsplit(url).scheme)
+    return {"connection_class": ours} if ours else {}
+
+
 def connect_redis(url: str, *, timeout_seconds: float = SOCKET_TIMEOUT_SECONDS) -> Redis:
-    ours: Any = {"connection_class": _Connection} if urlsplit(url).scheme == "redis" else {}
-    return Redis.from_url(
-        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, **ours
+    redis = Redis.from_url(
+        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
     )
+    pool = redis.connection_pool
+    pool.connection_class = _connection_class(url).get("connection_class", pool.connection_class)
+    return redis
 
 
 def build_broker(url: str) -> RedisBroker:
+    """Build the broker that reads; its reads are tried again here while Redis is away.
+
+    FastStream itself would wait five seconds after each failure, and then so long after Redis is
+    back. An answer that got lost leaves its entries pending, to be claimed, as without a retry.
+    """
+    further: Any = {  # handed on to redis-py
+        **_connection_class(url),
+        "retry": Retry(ConstantBackoff(_RETRY_SECONDS), _RETRIES),
+    }
     return RedisBroker(
         url,
         socket_timeout=SOCKET_TIMEOUT_SECONDS,
         socket_connect_timeout=SOCKET_TIMEOUT_SECONDS,
         logger=None,  # type: ignore[arg-type]  # None silences it: we log what matters
+        **further,
     )
 
 

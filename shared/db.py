@@ -13,6 +13,7 @@ import select
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -27,8 +28,25 @@ Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 
-_GRACE_SECONDS = 2.0
+_LONG_SECONDS = 30.0
+_LONG_STATEMENTS = b"SET LOCAL statement_timeout = 30000"
 _WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_mergejoin")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long who asks waits for a connection, a statement may take, and a silent server has more.
+
+    Whatever is asked is answered, or is an outage, within the last two together.
+    """
+
+    wait_seconds: float = 5.0
+    statement_seconds: float = 30.0
+    grace_seconds: float = 2.0
+
+    @property
+    def in_all_seconds(self) -> float:
+        return self.statement_seconds + self.grace_seconds
 
 
 class Database:
@@ -41,7 +59,7 @@ class Database:
         durable: bool = True,
         max_connections: int = 4,
         by_key: bool = False,
-        statement_timeout_ms: int = 30_000,
+        patience: Patience = Patience(),
         name: str = "memoire",
     ) -> None:
         """A server that says nothing for longer than any statement may take has gone.
@@ -55,11 +73,12 @@ class Database:
             "application_name": name,
             "synchronous_commit": "on" if durable else "off",
             "lock_timeout": "5000",
-            "statement_timeout": str(statement_timeout_ms),
+            "statement_timeout": str(int(1_000 * patience.statement_seconds)),
             "idle_in_transaction_session_timeout": "15000",
             "timezone": "UTC",
         }
-        self._silence_seconds = statement_timeout_ms / 1000 + _GRACE_SECONDS
+        self._silence_seconds = patience.in_all_seconds
+        self._wait_seconds = patience.wait_seconds
         if by_key:
             self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
@@ -68,7 +87,11 @@ class Database:
             max_size=max_connections,
             open=False,
             configure=self._configure,
-            kwargs={"autocommit": True, "connect_timeout": 5},
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": max(2, round(patience.wait_seconds)),  # libpq takes 1 for 2
+                "tcp_user_timeout": int(1_000 * self._silence_seconds),
+            },
             check=_still_open,
             reconnect_timeout=2,  # then the next request tries: never minutes after an outage
             name=name,
@@ -85,41 +108,65 @@ class Database:
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in self._settings.items()
         )
-        async with self._watched(connection):
+        async with self._watched(connection, self._silence_seconds):
             await connection.execute(settings)
             await register_vector_async(connection)
 
     @asynccontextmanager
-    async def _watched(self, connection: AsyncConnection[TupleRow]) -> AsyncIterator[None]:
+    async def _watched(
+        self, connection: AsyncConnection[TupleRow], seconds: float
+    ) -> AsyncIterator[None]:
         """Hang up when a block takes longer than the server's own timeouts allow.
 
         They end what is slow; only a network that swallows everything, or a server that was
         stopped, outlasts them, and then nothing else would ever wake who waits.
         """
-        loop = asyncio.get_running_loop()
-        watch = loop.call_later(self._silence_seconds, _hang_up, connection)
+        watch = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
         try:
             yield
         finally:
             watch.cancel()
 
     @asynccontextmanager
-    async def transaction(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
+    async def _connected(self, wait_seconds: float) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection for a block that is watched; waiting for it is part of its time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._silence_seconds
+        async with (
+            self._pool.connection(wait_seconds) as connection,
+            self._watched(connection, max(0.0, deadline - loop.time())),
+        ):
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
         """Run a block in one transaction: it commits whole or not at all.
 
         Raises psycopg.OperationalError (PoolTimeout) when no connection comes in time.
         """
-        async with (
-            self._pool.connection(timeout_seconds) as connection,
-            self._watched(connection),
-            connection.transaction(),
-        ):
+        async with self._connected(self._wait_seconds) as connection, connection.transaction():
             yield Transaction(connection)
 
     @asynccontextmanager
-    async def autocommit(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
+    async def long_transaction(self) -> AsyncIterator[Transaction]:
+        """The same for what may take half a minute; a server that is silent from the start is not
+        waited for so long.
+        """
+        async with self._pool.connection(self._wait_seconds) as connection:
+            async with self._watched(connection, self._silence_seconds):
+                await connection.execute("SELECT 1")
+            async with (
+                self._watched(connection, _LONG_SECONDS + self._wait_seconds),
+                connection.transaction(),
+            ):
+                await connection.execute(_LONG_STATEMENTS)
+                yield Transaction(connection)
+
+    @asynccontextmanager
+    async def autocommit(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
         """Run statements that each are a transaction: one round trip instead of three."""
-        async with self._pool.connection(timeout_seconds) as connection, self._watched(connection):
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
+        async with self._connected(wait) as connection:
             yield Transaction(connection)
 
 

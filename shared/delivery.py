@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -32,6 +33,9 @@ _CLAIM_BATCH = 100
 _LONG_ABANDONED_MS = 86_400_000
 _LARGE_BATCH = 50  # entries; beyond, a pause gains nothing
 _LONGEST_WAIT_SECONDS = 60.0
+_CANCEL_SECONDS = 1.0
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of entries in hand; then nothing more is read until some of it is done."""
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -79,6 +83,12 @@ class Stage(Protocol):
     async def heartbeat(self) -> None:
         """Keep alive what the stage itself holds; called every third of a claim's idle time."""
 
+    def hurry(self) -> None:
+        """The process stops: finish what is under way, cancel what would take long to begin."""
+
+    async def release(self) -> None:
+        """Give up what the stage itself holds; called at the very end."""
+
 
 class Delivery:
     """One consumer of a stage's group."""
@@ -107,6 +117,8 @@ class Delivery:
         self._slots = asyncio.Semaphore(stage.concurrency)
         self._held: dict[str, set[str]] = {stream: set() for stream in stage.streams}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bytes = 0
+        self._room = asyncio.Event()
         self._stopping = asyncio.Event()
 
     @property
@@ -127,14 +139,25 @@ class Delivery:
                 if self._stopping.is_set():
                     self._slots.release()
                     return
-                task = asyncio.create_task(self._deliver_group(group))
-                self._tasks.add(task)
-                task.add_done_callback(self._finished)
+                await self._begin(group)
         if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
             await self._pause(self._batch_pause_seconds)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    async def _begin(self, group: Sequence[Entry]) -> None:
+        """Start work on a group; returns when there is room for another."""
+        size = sum(len(value) for entry in group for value in entry.raw.values())
+        self._bytes += size
+        task = asyncio.create_task(self._deliver_group(group))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._finished, size))
+        while self._bytes > _MOST_BYTES:
+            self._room.clear()
+            await self._room.wait()
+
+    def _finished(self, size: int, task: asyncio.Task[None]) -> None:
         self._slots.release()
+        self._bytes -= size
+        self._room.set()
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("entries left pending", error=repr(error))
@@ -239,18 +262,25 @@ class Delivery:
         if self.stopping:
             return claimed
         for stream in self._stage.streams:
-            pending = await self._redis.xpending_range(
-                stream, self._stage.name, "-", "+", _CLAIM_BATCH, idle=self._claim_idle_ms
-            )
-            mine = self._held[stream]
-            abandoned = [p for p in pending if p["message_id"].decode() not in mine]
-            together = [p["message_id"] for p in abandoned if p["times_delivered"] < ALONE_AFTER]
-            if together:
-                claimed += await self._claim(stream, together)
-            for entry in abandoned:
-                if entry["times_delivered"] >= ALONE_AFTER:
-                    claimed += await self._claim_alone(stream, entry)
+            more = True
+            while more and not self.stopping:
+                found, more = await self._claim_some(stream)
+                claimed += found
         return claimed
+
+    async def _claim_some(self, stream: str) -> tuple[int, bool]:
+        """Claim of the oldest that are abandoned; how many, and whether there may be more."""
+        pending = await self._redis.xpending_range(
+            stream, self._stage.name, "-", "+", _CLAIM_BATCH, idle=self._claim_idle_ms
+        )
+        mine = self._held[stream]
+        abandoned = [p for p in pending if p["message_id"].decode() not in mine]
+        together = [p["message_id"] for p in abandoned if p["times_delivered"] < ALONE_AFTER]
+        claimed = await self._claim(stream, together) if together else 0
+        for entry in abandoned:
+            if entry["times_delivered"] >= ALONE_AFTER:
+                claimed += await self._claim_alone(stream, entry)
+        return claimed, claimed > 0 and len(pending) == _CLAIM_BATCH
 
     async def _claim(self, stream: str, ids: Sequence[bytes]) -> int:
         entries = await self._redis.xclaim(
@@ -299,10 +329,13 @@ class Delivery:
     async def drain(self, grace_seconds: float) -> None:
         """Let what is in flight finish; what has not begun stays for others."""
         self._stopping.set()
+        self._stage.hurry()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=grace_seconds)
-        for task in set(self._tasks):
-            task.cancel()
+        if unfinished := set(self._tasks):
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(unfinished, timeout=_CANCEL_SECONDS)
 
     async def give_back(self) -> int:
         """Offer what is still pending under this consumer to whoever claims next; how many.

@@ -25,6 +25,8 @@ from shared.settings import Settings
 
 log = structlog.get_logger()
 
+_START_SECONDS = 5.0
+
 
 def consumer_name() -> str:
     """Name this process among its group's consumers; never the same twice."""
@@ -106,9 +108,17 @@ class StageProcess:
                 await subscriber.stop()
             await self.delivery.drain(self._settings.stop_grace_seconds)
             finished.set()
+        await self._release()
         await self._give_back()
         await self._broker.stop()
         await self._redis.aclose()
+
+    async def _release(self) -> None:
+        """Let go of what the stage holds in PostgreSQL, so that nobody waits for a lease."""
+        try:
+            await self._stage.release()
+        except (psycopg.Error, TimeoutError) as error:
+            log.warning("leases have to run out", error=str(error).strip())
 
     async def _give_back(self) -> None:
         """Hand over what was read and not begun; when Redis is away it is claimed in time."""
@@ -129,4 +139,5 @@ class StageProcess:
                 # unless told otherwise. What waits would be skipped, and since its bells are still
                 # there, the sweep would never call its rows lost.
                 subscriber.last_id = "0"
-                await subscriber.start()
+                async with asyncio.timeout(_START_SECONDS):  # its client waits for a Redis away
+                    await subscriber.start()

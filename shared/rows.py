@@ -57,6 +57,12 @@ class RowsStage(ABC):
     async def heartbeat(self) -> None:  # noqa: B027  entries are all it holds
         """Keep nothing alive."""
 
+    def hurry(self) -> None:  # noqa: B027
+        """What is under way is finished."""
+
+    async def release(self) -> None:  # noqa: B027
+        """Give up nothing."""
+
     async def refuse(self, entry: Entry, error: Exception) -> None:
         """Record against the entry's rows what kept them from being worked on."""
         try:

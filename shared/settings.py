@@ -41,6 +41,12 @@ class Settings(BaseSettings):
         "is its own application.",
         ge=0,
     )
+    request_seconds: float = Field(
+        5.0,
+        description="Longest a request waits for PostgreSQL before it is answered 503 (an "
+        "operator's act, once it has begun: half a minute).",
+        gt=1,
+    )
     max_body_bytes: int = Field(
         1_048_576, description="Largest request body in bytes; a larger one is answered 413.", ge=1
     )

@@ -7,9 +7,10 @@ batch. Nobody waits for a clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+from shared.fairness import Turns
 from shared.isolation import is_outage
 
 Question = TypeVar("Question")
@@ -23,8 +24,9 @@ class Together(Generic[Question, Answer]):
 
     When a batch fails, each of its questions is asked again alone, so that one bad question spoils
     no other's answer (unless a server is away: that concerns all); `ask_many` must change nothing
-    when it raises. After a batch that was not full the next waits for `pause_seconds`, so that a
-    steady trickle is answered in batches too.
+    when it raises. Where more is asked than one batch may weigh (`most`), those named by `whose`
+    take turns. After a batch that was not full the next waits for `pause_seconds`, so that a steady
+    trickle is answered in batches too.
     """
 
     def __init__(
@@ -33,16 +35,20 @@ class Together(Generic[Question, Answer]):
         most: int = _MOST,
         *,
         pause_seconds: float = 0.0,
+        whose: Callable[[Question], Hashable] = lambda _: None,
+        weigh: Callable[[Question], int] = lambda _: 1,
     ) -> None:
         self._ask_many = ask_many
         self._most = most
         self._pause_seconds = pause_seconds
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+        self._whose = whose
+        self._weigh = weigh
+        self._waiting: Turns[tuple[Question, asyncio.Future[Answer]]] = Turns()
         self._worker: asyncio.Task[None] | None = None
 
     async def __call__(self, question: Question) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
+        self._waiting.add(self._whose(question), (question, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await answer
@@ -51,8 +57,7 @@ class Together(Generic[Question, Answer]):
         try:
             while self._waiting:
                 await asyncio.sleep(0)  # let everybody who is ready ask
-                batch = self._waiting[: self._most]
-                del self._waiting[: self._most]
+                batch = self._waiting.take(self._most, lambda asked: self._weigh(asked[0]))
                 await self._answer(batch)
                 if self._pause_seconds and len(batch) < self._most:
                     await asyncio.sleep(self._pause_seconds)

@@ -22,24 +22,25 @@ class ExtractorStage:
     name = STAGE
     streams = (MESSAGES,)
 
-    concurrency = 256
-    """Sessions begun at once; the calls among them are counted by `SessionWork`."""
+    concurrency = 4096
+    """Groups read ahead, most of which wait for their tenant's turn: so many that messages from
+    outside, which stand in the same stream, never wait for a model. Turns are `SessionWork`'s."""
 
     def __init__(self, intake: Intake, sessions: SessionWork) -> None:
         self._intake = intake
         self._sessions = sessions
 
     def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """Part a batch into its messages, together, and its bells, by session."""
-        messages: list[Entry] = []
+        """Part a batch into its messages, by tenant, and its bells, by session."""
+        messages: dict[bytes | None, list[Entry]] = {}
         sessions: dict[tuple[bytes | None, ...], list[Entry]] = {}
         for entry in entries:
             if _is_bell(entry):
                 key = tuple(entry.raw.get(name) for name in (b"tenant", b"user", b"session"))
                 sessions.setdefault(key, []).append(entry)
             else:
-                messages.append(entry)
-        return [*([messages] if messages else []), *sessions.values()]
+                messages.setdefault(entry.raw.get(b"tenant"), []).append(entry)
+        return [*messages.values(), *sessions.values()]
 
     async def work(self, entries: Sequence[Entry]) -> list[Announcement]:
         if not _is_bell(entries[0]):
@@ -53,6 +54,12 @@ class ExtractorStage:
 
     async def heartbeat(self) -> None:
         await self._sessions.keep_leases()
+
+    def hurry(self) -> None:
+        self._sessions.hurry()
+
+    async def release(self) -> None:
+        await self._sessions.release()
 
     async def refuse(self, entry: Entry, error: Exception) -> None:
         """Keep a message that cannot be taken; a bell's rows speak for themselves."""

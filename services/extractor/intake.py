@@ -22,10 +22,15 @@ from shared.intake.messages import Limits, Message, read_stream_message
 from shared.intake.store import store_messages
 from shared.isolation import isolate
 from shared.rows import entry_subject
+from shared.together import Together
 from shared.topology import MESSAGES
 
 _INCARNATION_KEY = f"{MESSAGES}:incarnation"
 _FASTSTREAM_FIELD = b"__data__"
+_MESSAGES_A_COMMIT = 500
+
+Pairs = Sequence[tuple[Entry, Message]]
+"""Entries and what they say, all of one tenant."""
 
 
 class Intake:
@@ -47,9 +52,18 @@ class Intake:
         self._window = window
         self._policy = policy
         self._stage = stage
+        self._store = Together(
+            self._store_many,
+            _MESSAGES_A_COMMIT,
+            whose=lambda pairs: pairs[0][1].tenant,
+            weigh=len,
+        )
 
     async def take(self, entries: Sequence[Entry]) -> list[Announcement]:
-        """Store a batch durably; returns one bell per session."""
+        """Store a tenant's messages durably, with others' in one commit; returns bells to ring.
+
+        However much one tenant has put on the stream, the next commit has something of everybody's.
+        """
         incarnation = await self._incarnation()
         readable: list[tuple[Entry, Message]] = []
         for entry in entries:
@@ -58,7 +72,7 @@ class Intake:
             except PoisonError as error:
                 await self.bury([entry], error)
 
-        async def refuse(pairs: Sequence[tuple[Entry, Message]], error: Exception) -> None:
+        async def refuse(pairs: Pairs, error: Exception) -> None:
             await self.bury([entry for entry, _ in pairs], error)
 
         return await isolate(readable, self._store, refuse)
@@ -67,7 +81,9 @@ class Intake:
         fields = _flat_fields(entry)
         return read_stream_message(fields, self._limits, entry_id=entry.id, incarnation=incarnation)
 
-    async def _store(self, pairs: Sequence[tuple[Entry, Message]]) -> list[Announcement]:
+    async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
+        """Store them all in one commit; its bells are the first one's to ring."""
+        pairs = [pair for one in several for pair in one]
         async with self._db.transaction() as tx:
             stored = await store_messages(tx, [message for _, message in pairs], self._window)
         conflicts = [
@@ -78,7 +94,7 @@ class Intake:
         if conflicts:
             reason = PoisonError("message_id: was used before for other content")
             await self.bury(conflicts, reason)
-        return stored.announcements
+        return [stored.announcements, *([] for _ in several[1:])]
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters."""

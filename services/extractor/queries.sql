@@ -14,7 +14,7 @@ WITH asked AS MATERIALIZED (
       FROM asked
      WHERE e.tenant_id = asked.tenant_id AND e.user_id = asked.user_id
        AND e.session_id = asked.session_id AND e.state = 'open' AND e.lease_until < now()
-    RETURNING e.tenant_id, e.user_id, e.session_id, e.id, e.attempts
+    RETURNING e.tenant_id, e.user_id, e.session_id, e.id, e.attempts, true AS taken_over
 ), made AS (
     INSERT INTO extractions (tenant_id, user_id, id, session_id, lease_until, worker)
     SELECT tenant_id, user_id, id, session_id, now() + %(lease)s * interval '1 second', %(worker)s
@@ -28,7 +28,7 @@ WITH asked AS MATERIALIZED (
                       AND (c.retry_at IS NULL OR c.retry_at <= now()))
      ORDER BY tenant_id, user_id, session_id
         ON CONFLICT (tenant_id, user_id, session_id) WHERE state = 'open' DO NOTHING
-    RETURNING tenant_id, user_id, session_id, id, attempts
+    RETURNING tenant_id, user_id, session_id, id, attempts, false AS taken_over
 )
 SELECT held.*, (SELECT extract(epoch FROM clock_timestamp() - max(c.recorded_at))::float8
                   FROM chat_logs c
@@ -44,6 +44,13 @@ UPDATE extractions e SET lease_until = now() + %(lease)s * interval '1 second'
  WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
    AND e.worker = %(worker)s
 RETURNING e.id;
+
+-- name: release
+-- Ends the leases of a worker that stops, and takes back that its attempts began.
+UPDATE extractions e SET lease_until = '-infinity', attempts = e.attempts - 1
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
+   AND e.worker = %(worker)s;
 
 -- name: newest_arrivals
 -- Tells how long ago, in seconds, each session's newest waiting message arrived.
@@ -157,6 +164,16 @@ UPDATE extractions e
               %(output_tokens)s::int[])
        AS t(tenant_id, user_id, id, answer, facts, dropped, input_tokens, output_tokens)
  WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open';
+
+-- name: keep_waiting
+-- Announces anew, without a bell, what waits in sessions whose holder has yet to look again: their
+-- bells were answered "somebody is at it". Should he die before he looks, the sweep rings.
+UPDATE chat_logs c SET announced_at = now()
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[])
+       AS t(tenant_id, user_id, session_id)
+ WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.session_id = t.session_id
+   AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+   AND c.announced_at IS NOT NULL AND c.retry_at IS NULL;
 
 -- name: release_after_first
 -- Gives back all but the first messages of a reservation, to find the one that poisons it.

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -27,15 +29,18 @@ from shared.delivery import ALONE_AFTER, DEAD_AFTER
 from shared.errors import ConfigurationError, CrashLoopError, NotNowError, RetryableError
 from shared.events import Announcement, SessionBell
 from shared.failures.store import RetryPolicy
+from shared.fairness import FairSlots
 from shared.isolation import is_conflict, is_outage
 from shared.tenant_slots.recent import RecentCatalogues
 from shared.together import Together
+from shared.topology import MESSAGES
 
 log = structlog.get_logger()
 
 _BYTES_PER_TOKEN = 4
 _LINGER_ROUNDS = 5
 _OUTAGE_PAUSE_SECONDS = 0.5
+_SESSIONS_AT_ONCE = 256  # reserved; with a model most of them linger or wait for a call
 _COMMIT_PAUSE_SECONDS = 0.02  # answers of a busy model come one by one; commits need not
 
 
@@ -54,7 +59,8 @@ class SessionWork:
     """Extracts sessions for one worker.
 
     Each session is worked on by itself; what they ask of the database at the same time is asked
-    together, in one statement.
+    together, in one statement. Where more wait than can be worked on, or than may call, tenants
+    take turns.
     """
 
     def __init__(
@@ -75,10 +81,13 @@ class SessionWork:
         self._pace = pace
         self._policy = policy
         self._worker = worker
-        self._calls = asyncio.Semaphore(calls)
+        self._sessions = FairSlots(_SESSIONS_AT_ONCE)
+        self._calls = FairSlots(calls)
         self._at_point = at_point
         self._catalogues = RecentCatalogues(db)
         self._held: dict[UUID, Reservation] = {}
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._hurried = False
         self._reserve = Together(self._reserve_many)
         self._newest = Together(partial(store.seconds_since_newest, db))
         self._claim = Together(self._claim_many)
@@ -89,22 +98,33 @@ class SessionWork:
     async def extract(self, bell: SessionBell) -> list[Announcement]:
         """Work until nothing waits in the session, another worker holds it, or nobody may ask."""
         announcements: list[Announcement] = []
-        while True:
-            if wait := self._extractor.wait_seconds(bell.tenant):
-                await self._postpone((bell, _spread(wait)))
-                return announcements
-            self._at_point("reserve")
-            held = await self._reserve(bell)
-            if held is None:
-                return announcements
-            self._held[held.id] = held
-            try:
-                found = await self._extract_held(held)
-            finally:
-                self._held.pop(held.id, None)
+        while not self._hurried:
+            with self._interruptible():
+                async with self._sessions.turn(bell.tenant):
+                    found = await self._extract_once(bell)
             if found is None:
                 return announcements
             announcements += found
+        return [*announcements, (MESSAGES, bell)]  # somebody else may look whether more has come
+
+    async def _extract_once(self, bell: SessionBell) -> list[Announcement] | None:
+        """Extract what waits in the session just now; None when there is nothing for us to do."""
+        if wait := self._extractor.wait_seconds(bell.tenant):
+            await self._postpone((bell, _spread(wait)))
+            return None
+        self._at_point("reserve")
+        held = await self._reserve(bell)
+        if held is None:
+            return None
+        try:
+            found = await self._extract_held(held)
+        except Exception:
+            self._held.pop(held.id, None)
+            raise
+        self._held.pop(held.id, None)  # a cancelled one stays, to be released
+        return found
+
+    # ---- holding, and letting go
 
     async def keep_leases(self) -> None:
         """Renew what is held: a living call is never doubled. Called every third of a lease."""
@@ -113,6 +133,37 @@ class SessionWork:
         ours = await store.renew(self._db, list(self._held.values()), self._pace.lease_seconds)
         for lost in self._held.keys() - ours:
             self._held.pop(lost, None)
+
+    def hurry(self) -> None:
+        """Begin no further call; who lingers, or waits for a turn, lets go at once."""
+        self._hurried = True
+        for task in self._waiting:
+            task.cancel()
+
+    async def release(self) -> None:
+        """Give back what was not finished when the process had to stop: no attempt is counted.
+
+        Whoever hears the bell next asks again, at once. Should our answer yet come to be committed
+        first, it counts, and theirs does not.
+        """
+        held = list(self._held.values())
+        self._held.clear()
+        if held:
+            await store.release(self._db, held)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Let `hurry` cancel what follows, until it is asking a model."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield
+        finally:
+            self._waiting.discard(task)
+
+    def _no_longer_interruptible(self) -> None:
+        self._waiting.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
 
     async def _extract_held(self, held: Reservation) -> list[Announcement] | None:
         """Extract what is held; None when it was given back for a while."""
@@ -154,7 +205,8 @@ class SessionWork:
         talk = conversation(messages, around.before)
         if not talk.spoken:
             return Finished(held, messages, Validated([], {}))
-        async with self._calls:
+        async with self._calls.turn(held.tenant):
+            self._no_longer_interruptible()
             found = await self._extractor.extract(
                 talk.spoken, talk.context, around.known, payer=held.tenant
             )
@@ -172,7 +224,9 @@ class SessionWork:
     # ---- what sessions ask together
 
     async def _reserve_many(self, bells: Sequence[SessionBell]) -> Sequence[Reservation | None]:
-        return await store.reserve(self._db, bells, self._worker, self._pace.lease_seconds)
+        found = await store.reserve(self._db, bells, self._worker, self._pace.lease_seconds)
+        self._held |= {held.id: held for held in found if held is not None}
+        return found
 
     async def _claim_many(self, held: Sequence[Reservation]) -> Sequence[list[SourceMessage]]:
         return await store.claim(self._db, held, self._pace.budget_tokens * _BYTES_PER_TOKEN)
@@ -189,7 +243,7 @@ class SessionWork:
         quiet = self._pace.quiet_seconds
         if self._extractor.paid:
             quiet = max(quiet, self._pace.linger_seconds)
-        if held.attempts > 1 or held.quiet_seconds >= quiet:
+        if held.taken_over or held.quiet_seconds >= quiet:
             return
         await asyncio.sleep(quiet - held.quiet_seconds)
         deadline = time.monotonic() + quiet * (_LINGER_ROUNDS - 1)

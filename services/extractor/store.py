@@ -36,7 +36,8 @@ _KNOWN_LIMIT = 50
 class Reservation:
     """A session held by one worker.
 
-    `attempts` that began, this one included; `quiet_seconds` since its newest message arrived.
+    `attempts` that began, this one included; `quiet_seconds` since its newest message arrived;
+    `taken_over`: it may hold messages already.
     """
 
     tenant: str
@@ -46,6 +47,7 @@ class Reservation:
     worker: str
     attempts: int
     quiet_seconds: float = 0.0
+    taken_over: bool = False
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
@@ -111,6 +113,7 @@ async def reserve(
             worker,
             row["attempts"],
             row["quiet_seconds"] or 0.0,
+            row["taken_over"],
         )
         for row in rows
     }
@@ -126,6 +129,13 @@ async def renew(db: Database, held: Collection[Reservation], lease_seconds: floa
         return {row["id"] for row in await tx.rows(queries["renew"], params)}
 
 
+async def release(db: Database, held: Collection[Reservation]) -> None:
+    """Let somebody else take reservations at once, as if these attempts had not begun."""
+    worker = next(iter(held)).worker
+    async with db.autocommit() as tx:
+        await tx.execute(queries["release"], {**_keys(held), "worker": worker})
+
+
 async def seconds_since_newest(db: Database, held: Sequence[Reservation]) -> list[float | None]:
     """Tell how long ago each session's newest waiting message arrived; None when none waits."""
     async with db.autocommit() as tx:
@@ -139,12 +149,12 @@ async def claim(
 ) -> list[list[SourceMessage]]:
     """Point waiting messages at their reservations, and read all that these hold, in order.
 
-    A reservation taken over from a dead worker keeps exactly what it held.
+    A reservation that was taken over keeps exactly what it held.
     """
     claimed: dict[UUID, list[SourceMessage]] = {}
     params = {"worker": held[0].worker, "budget": budget_bytes}
     async with db.autocommit() as tx:
-        if taken_over := [one for one in held if one.attempts > 1]:
+        if taken_over := [one for one in held if one.taken_over]:
             _sort_in(claimed, await tx.rows(queries["messages_held"], _keys(taken_over)))
         if fresh := [one for one in held if one.id not in claimed]:
             _sort_in(claimed, await tx.rows(queries["claim"], {**_keys(fresh), **params}))
@@ -298,6 +308,7 @@ async def _close(
         "output_tokens": [one.tokens[1] for one in finished],
     }
     await tx.execute(queries["close"], params)
+    await tx.execute(queries["keep_waiting"], params)
 
 
 def _keys(held: Collection[Reservation]) -> dict[str, list[Any]]:

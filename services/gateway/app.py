@@ -33,6 +33,7 @@ from services.gateway.routes import (
 from services.gateway.state import Gateway
 from services.gateway.watch import RowWatch
 from shared.clock import Clock, utc_now
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
 from shared.settings import Settings
@@ -69,6 +70,7 @@ def build_app(
     embedder: Embedder,
     clock: Clock = utc_now,
     stopping: asyncio.Event | None = None,
+    at_point: AtPoint = ignore_point,
 ) -> FastAPI:
     """The HTTP gateway over a durable database and a Redis that may be away or None.
 
@@ -80,13 +82,14 @@ def build_app(
         redis=redis,
         embedder=embedder,
         clock=clock,
-        bells=BellRinger(redis),
+        bells=BellRinger(redis, at_point=at_point),
         keyring=Keyring(db, clock, settings.admin_key),
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
-        store_single=build_single_intake(db, settings.window),
+        store_single=build_single_intake(db, settings.window, at_point),
         stopping=stopping or asyncio.Event(),
+        at_point=at_point,
     )
     app = FastAPI(
         title="Mémoire",

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from services.gateway.circuit import Circuit
 from shared.broker import Announcer
+from shared.crash import AtPoint, ignore_point
 from shared.events import Announcement
 
 _CAPACITY = 10_000
@@ -36,10 +37,12 @@ class BellRinger:
         settled_max_length: int = 100_000,
         ring_seconds: float = _RING_SECONDS,
         flush_seconds: float = _FLUSH_SECONDS,
+        at_point: AtPoint = ignore_point,
     ) -> None:
         self._announcer = Announcer(redis, settled_max_length) if redis is not None else None
         self._ring_seconds = ring_seconds
         self._flush_seconds = flush_seconds
+        self._at_point = at_point
         self._waiting: deque[Announcement] = deque()
         self._wake = asyncio.Event()
         self._circuit = Circuit()
@@ -81,6 +84,7 @@ class BellRinger:
         """Publish the oldest bells; when that fails, drop all that wait and pause."""
         assert self._announcer is not None
         bells = [self._waiting[at] for at in range(min(_PIPELINE, len(self._waiting)))]
+        self._at_point("ring")
         try:
             async with asyncio.timeout(self._ring_seconds):
                 rung = await self._announcer.announce(bells)
@@ -90,5 +94,6 @@ class BellRinger:
             self._circuit.failed()
             self._waiting.clear()
             return
+        self._at_point("rung")
         for _ in bells:
             self._waiting.popleft()

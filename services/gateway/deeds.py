@@ -32,11 +32,11 @@ async def in_transaction(db: Database, work: Callable[[Transaction], Awaitable[R
     """Run work in one transaction, again when it and a stage waited for each other."""
     for _ in range(_TRIES - 1):
         try:
-            async with db.transaction() as tx:
+            async with db.long_transaction() as tx:
                 return await work(tx)
         except psycopg.errors.DeadlockDetected:
             continue
-    async with db.transaction() as tx:
+    async with db.long_transaction() as tx:
         return await work(tx)
 
 

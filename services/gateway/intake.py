@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.events import Announcement
 from shared.intake.messages import Message
 from shared.intake.store import Outcome, Stored, store_messages
 from shared.together import Together
+
+_BROKEN_SECONDS = 0.5  # a broken connection is known at once
 
 Singly = tuple[Outcome, list[Announcement]]
 """What became of one message; its announcements, or those of all that were stored with it."""
@@ -19,7 +23,9 @@ Singly = tuple[Outcome, list[Announcement]]
 SingleIntake = Together[Message, Singly]
 
 
-def build_single_intake(db: Database, window: int) -> SingleIntake:
+def build_single_intake(
+    db: Database, window: int, at_point: AtPoint = ignore_point
+) -> SingleIntake:
     """Each message is its own: a conflict of one is no other's business.
 
     Stored twice is stored once: the ids are made before, so trying again is safe.
@@ -27,16 +33,22 @@ def build_single_intake(db: Database, window: int) -> SingleIntake:
 
     async def store_now(messages: Sequence[Message]) -> Stored:
         async with db.autocommit() as tx:
-            return await store_messages(tx, messages, window)
+            at_point("commit")
+            stored = await store_messages(tx, messages, window)
+        at_point("committed")
+        return stored
 
     async def store(messages: Sequence[Message]) -> list[Singly]:
+        begun = time.monotonic()
         try:
             stored = await store_now(messages)
         except PoolTimeout:
             raise  # PostgreSQL is away, not this one connection
         except psycopg.OperationalError:
+            if time.monotonic() - begun > _BROKEN_SECONDS:
+                raise  # it was waited for long enough
             stored = await store_now(messages)  # a connection may break between look and use
         rest: list[list[Announcement]] = [[] for _ in messages[1:]]
         return list(zip(stored.outcomes, [stored.announcements, *rest], strict=True))
 
-    return Together(store)
+    return Together(store, whose=lambda message: message.tenant)

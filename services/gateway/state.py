@@ -18,6 +18,7 @@ from services.gateway.limits import RateLimiter
 from services.gateway.recall import Recall
 from services.gateway.watch import RowWatch
 from shared.clock import Clock
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
 from shared.settings import Settings
@@ -40,6 +41,8 @@ class Gateway:
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""
+
+    at_point: AtPoint = ignore_point
 
 
 async def _gateway(request: Request) -> Gateway:

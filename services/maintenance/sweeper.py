@@ -9,7 +9,7 @@ Redis' clock a minute ahead, ids caused 6,714 false announcements in 2,500 messa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from redis.exceptions import RedisError, ResponseError
 from services.maintenance import store
 from services.maintenance.store import Sweep
 from shared.broker import Announcer
+from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Transaction
 from shared.events import Announcement
 from shared.process import every
@@ -45,11 +46,14 @@ class UnknownOldestBellError(Exception):
 class Sweeper:
     """Any number may run; whoever gets the lock does this sweep."""
 
-    def __init__(self, db: Database, redis: Redis, settings: Settings) -> None:
+    def __init__(
+        self, db: Database, redis: Redis, settings: Settings, at_point: AtPoint = ignore_point
+    ) -> None:
         self._db = db
         self._redis: Any = redis  # redis-py types every answer as the union of all it could be
         self._settings = settings
         self._announcer = Announcer(redis, settings.settled_max_length)
+        self._at_point = at_point
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
@@ -88,6 +92,7 @@ class Sweeper:
         async with self._db.transaction() as tx:
             if not await store.elect(tx, store.SWEEP):
                 return 0
+            self._at_point("locked")
             announcements: list[Announcement] = []
             if MESSAGES in oldest:
                 announcements += await store.lost_messages(tx, sweep, oldest[MESSAGES])
@@ -96,10 +101,18 @@ class Sweeper:
             for kind, stream in JOBS.items():
                 announcements += await store.lost_jobs(tx, sweep, kind, oldest[stream])
             await self._resend_entries(tx, sweep)
+            if announcements:
+                self._at_point("marked")
         if announcements:
             log.info("bells rung again", bells=len(announcements))
-            await self._announcer.announce(announcements)
+        await self._announce(announcements)
         return len(announcements)
+
+    async def _announce(self, announcements: Sequence[Announcement]) -> None:
+        if announcements:
+            self._at_point("announce")
+            await self._announcer.announce(announcements)
+            self._at_point("announced")
 
     async def _oldest_bells(self) -> dict[str, datetime | None]:
         """Read each work stream's oldest bell; a stream too full of messages to see it is left out.
@@ -148,8 +161,11 @@ class Sweeper:
         async with self._db.transaction() as tx:
             if not await store.elect(tx, store.WINDOWS):
                 return 0
+            self._at_point("locked")
             announcements = await store.refill_windows(tx, self._settings.window)
-        await self._announcer.announce(announcements)
+            if announcements:
+                self._at_point("marked")
+        await self._announce(announcements)
         return len(announcements)
 
     # ---- changed slots
@@ -160,7 +176,7 @@ class Sweeper:
             if not await tenant_slots.anything_to_refold(tx):
                 return 0
             announcements = await tenant_slots.spread_refolds(tx, _REFOLDED_USERS)
-        await self._announcer.announce(announcements)
+        await self._announce(announcements)
         return len(announcements)
 
     # ---- housekeeping

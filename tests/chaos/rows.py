@@ -36,9 +36,24 @@ _OPEN = """SELECT (SELECT count(*) FROM chat_logs WHERE extracted_at IS NULL
                       AND retry_at IS DISTINCT FROM 'infinity')
                 + (SELECT count(*) FROM memory_facts WHERE state <> 'settled') AS n"""
 _TOOK = """
-    SELECT extract(epoch FROM greatest(c.extracted_at, max(f.settled_at)) - c.recorded_at)::float8
+    SELECT extract(epoch FROM greatest(c.extracted_at, max(f.settled_at)) - {since})::float8
            AS seconds
       FROM chat_logs c LEFT JOIN memory_facts f ON f.tenant_id = c.tenant_id
+           AND f.user_id = c.user_id AND f.source_message_ids[1] = c.id
+     WHERE c.state = 'extracted' AND c.{where}
+     GROUP BY c.tenant_id, c.user_id, c.id"""
+
+
+_PARTS = """
+    SELECT extract(epoch FROM c.recorded_at - c.said_at)::float8 AS stored,
+           extract(epoch FROM min(e.created_at) - c.recorded_at)::float8 AS reserved,
+           extract(epoch FROM c.extracted_at - min(e.created_at))::float8 AS extracted,
+           extract(epoch FROM max(f.embedded_at) - c.extracted_at)::float8 AS embedded,
+           extract(epoch FROM max(f.compared_at) - max(f.embedded_at))::float8 AS compared,
+           extract(epoch FROM max(f.settled_at) - max(f.compared_at))::float8 AS settled
+      FROM chat_logs c
+      LEFT JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id
+      LEFT JOIN memory_facts f ON f.tenant_id = c.tenant_id
            AND f.user_id = c.user_id AND f.source_message_ids[1] = c.id
      WHERE c.state = 'extracted' AND c.{where}
      GROUP BY c.tenant_id, c.user_id, c.id"""
@@ -89,9 +104,19 @@ async def settled(instance: Instance) -> float:
     return time.monotonic() - begun
 
 
-async def took(instance: Instance, where: str) -> list[float]:
-    rows = await ask(instance, _TOOK.format(where=where))
+async def took(instance: Instance, where: str, since: str = "c.recorded_at") -> list[float]:
+    """Seconds that messages took, from being stored (or said) to being settled."""
+    rows = await ask(instance, _TOOK.format(where=where, since=since))
     return [float(str(row["seconds"])) for row in rows]
+
+
+async def parts(instance: Instance, where: str) -> Figures:
+    """Where the time went, at the 95th percentile."""
+    rows = await ask(instance, _PARTS.format(where=where))
+    return {
+        name: round(quantile([float(str(row[name] or 0)) for row in rows], 0.95), 2)
+        for name in rows[0]
+    }
 
 
 async def until(condition: Callable[[], Any]) -> float:
@@ -212,6 +237,7 @@ async def neighbours(instance: Instance) -> Figures:
     instance.provider.delay_seconds = 0.05
     redis = Redis.from_url(instance.redis_url)
     numbers = iter(range(10_000_000))
+    figures: Figures = {}
 
     async def quiet(phase: str) -> float:
         for n in range(25):
@@ -222,7 +248,8 @@ async def neighbours(instance: Instance) -> Figures:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while len(await took(instance, where)) < 25:
                 await asyncio.sleep(0.2)
-        return quantile(await took(instance, where), 0.95)
+        figures.update({f"{phase}_{k}": v for k, v in (await parts(instance, where)).items()})
+        return quantile(await took(instance, where, "c.said_at"), 0.95)
 
     idle = await quiet("idle")
     flood = [{**said(next(numbers), f"u{n % 2_000}"), "tenant": "loud"} for n in range(25_000)]
@@ -240,6 +267,7 @@ async def neighbours(instance: Instance) -> Figures:
         await flooding
     await redis.aclose()
     return {
+        **figures,
         "idle_p95": idle,
         "flood_over_redis_p95": over_redis,
         "flood_over_http_p95": over_http,

@@ -65,13 +65,13 @@ def no_durable_intake() -> None:
     """Messages from Redis are acknowledged before the disk has them."""
     from services.extractor.intake import Intake
 
-    store = Intake._store
+    store = Intake._store_many
 
-    async def undurably(self: Intake, pairs: Any) -> Any:
+    async def undurably(self: Intake, several: Any) -> Any:
         self._db._settings["synchronous_commit"] = "off"
-        return await store(self, pairs)
+        return await store(self, several)
 
-    _replace(Intake, "_store", undurably)
+    _replace(Intake, "_store_many", undurably)
 
 
 def slow_fold() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -25,12 +26,14 @@ POINTS = {
     "deduper": ("think", "commit", "begin", "moved", "written", "committed"),
     "superseder": ("commit", "begin", "moved", "written", "saved", "committed"),
     "maintenance": ("commit", "begin", "moved", "written", "saved", "committed"),
+    "gateway": ("commit", "committed", "ring", "rung"),
+    "sweeper": ("locked", "marked", "announce", "announced"),
 }
 """Each is after one step and before the next. The embedder writes in one statement."""
 
-EVERY_POINT = [
-    (stage, point) for stage, points in POINTS.items() for point in (*_DELIVERY, *points)
-] + [("intake", point) for point in _DELIVERY]
+EVERY_POINT = [(stage, point) for stage in STAGES for point in (*_DELIVERY, *POINTS[stage])] + [
+    ("intake", point) for point in _DELIVERY
+]
 SEEDS = range(1, 1 + int(os.environ.get("CHAOS_SEEDS", "1")))
 
 
@@ -57,16 +60,59 @@ async def test_a_process_that_dies_there_loses_and_doubles_nothing(
     assert findings.clean, findings.examples
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("batch", [False, True], ids=["single", "batch"])
+@pytest.mark.parametrize("point", POINTS["gateway"])
+async def test_a_gateway_that_dies_there_has_lost_nothing_it_accepted(
+    bench: Workbench, point: str, batch: bool, seed: int
+) -> None:
+    """Who got no 202 sends again, to its successor; nothing is stored twice."""
+    messages = story(seed, 4 + seed % 5)
+    bench.start_all()
+    doomed = bench.start("gateway", crash_at=point)
+    sending = asyncio.create_task(bench.post(messages, batch=batch))
+    assert await bench.died(doomed) == DIED, "it never came to that point"
+    bench.start("gateway")
+    async with asyncio.timeout(90):
+        await sending
+    assert await bench.settled(), bench.audit().examples
+    findings = bench.audit()
+    assert findings.clean, findings.examples
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("point", POINTS["sweeper"])
+async def test_a_sweeper_that_dies_there_leaves_it_to_the_next(
+    bench: Workbench, point: str, seed: int
+) -> None:
+    """Bells were lost; whoever sweeps next finds what the dead one did not ring for."""
+    bench.start_all(without=["sweeper"])
+    doomed = bench.start("sweeper", crash_at=point)
+    await bench.store(story(seed, 4 + seed % 5), ring=False)
+    assert await bench.died(doomed) == DIED, "it never came to that point"
+    bench.start("sweeper")
+    assert await bench.settled(), bench.audit().examples
+    findings = bench.audit()
+    assert findings.clean, findings.examples
+
+
 def test_every_point_of_the_product_is_one_to_die_at() -> None:
     """A point that is added to the product and not to the list above would not be tried."""
-    shared = _points_in(_ROOT / "shared")
-    assert shared == set(_DELIVERY)
+    services = _ROOT / "services"
+    assert _points_in(_ROOT / "shared") == set(_DELIVERY)
     for stage in STAGES:
-        assert _points_in(_ROOT / "services" / stage) == set(POINTS[stage]), stage
+        assert _points_in(services / stage) == set(POINTS[stage]), stage
+    assert _points_in(services / "gateway") == set(POINTS["gateway"])
+    assert _points_in(services / "maintenance", "sweeper.py") == set(POINTS["sweeper"])
 
 
-def _points_in(folder: Path) -> set[str]:
+def _points_in(folder: Path, only: str | None = None) -> set[str]:
     """The points of a stage's process; a replay is a command's, and dies in its own tests."""
-    files = (path for path in folder.rglob("*.py") if path.parent.name != "replay")
+    files = (
+        path
+        for path in folder.rglob("*.py")
+        if path.parent.name != "replay" and (path.name == (only or path.name))
+        and (only or path.name != "sweeper.py")
+    )  # fmt: skip
     found = (re.findall(r'at_point\("(\w+)"\)', path.read_text()) for path in files)
     return {point for points in found for point in points}

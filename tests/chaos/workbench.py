@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import psycopg
 from redis import Redis
 
@@ -18,8 +19,10 @@ from shared.events import RowsBell
 from shared.intake.messages import IncomingMessage, accept
 from shared.intake.store import store_messages
 from shared.topology import JOBS, MESSAGES, STAGES
+from tests.acceptance.instance import free_port
 from tests.chaos import auditor, crashing
 from tests.chaos.accounts import Accounts
+from tests.chaos.instance import ADMIN_KEY
 from tests.chaos.provider import Provider
 from tests.chaos.world import Said, tell
 
@@ -49,6 +52,7 @@ class Workbench:
         self.redis_url = redis_url
         self.provider = provider
         self.accounts = Accounts()
+        self.port = free_port()
         self._children: list[BaseProcess] = []
 
     # ---- processes
@@ -64,6 +68,8 @@ class Workbench:
             "MEMOIRE_EMBED_BASE_URL": self.provider.url,
             "MEMOIRE_EMBED_API_KEY": "fake",
             "MEMOIRE_CRASH_AT": f"{process}:{crash_at}" if crash_at else "",
+            "MEMOIRE_PORT": str(self.port),
+            "MEMOIRE_ADMIN_KEY": ADMIN_KEY,
             **QUICK,
             **settings,
         }
@@ -100,6 +106,22 @@ class Workbench:
         await db.close()
         for said in several:
             self.accounts.accept(said, now, datetime.now(UTC))
+
+    async def post(self, several: Sequence[Said], *, batch: bool) -> None:
+        """Send messages to the gateway until it says that they are accepted."""
+        key = {"X-API-Key": ADMIN_KEY}
+        url = f"http://127.0.0.1:{self.port}/v1/ingest"
+        groups = [several] if batch else [[said] for said in several]
+        async with httpx.AsyncClient(headers=key, timeout=10) as http:
+            for group in groups:
+                bodies = [said.body() for said in group]
+                named = {"Idempotency-Key": f"k{group[0].number}"}
+                path, body = ("/batch", {"messages": bodies}) if batch else ("", bodies[0])
+                asked = datetime.now(UTC)
+                while not await _accepted(http, url + path, body, named):
+                    await asyncio.sleep(0.05)
+                for said in group:
+                    self.accounts.accept(said, asked, datetime.now(UTC))
 
     def add(self, several: Sequence[Said]) -> None:
         """Put messages straight on the stream."""
@@ -140,6 +162,15 @@ class Workbench:
 
     def audit(self) -> auditor.Findings:
         return auditor.audit(self.accounts, auditor.read(self.database_url, self.redis_url))
+
+
+async def _accepted(http: httpx.AsyncClient, url: str, body: Any, headers: dict[str, str]) -> bool:
+    try:
+        answer = await http.post(url, json=body, headers=headers)
+    except httpx.HTTPError:
+        return False
+    assert answer.status_code in {202, 503}, answer.text
+    return answer.status_code == 202
 
 
 async def until(condition: Callable[[], Any], within_seconds: float) -> bool:

@@ -6,12 +6,17 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
+import httpx
 import psycopg
 import pytest
+from pydantic import SecretStr
 
-from shared.db import Database
+from services.gateway.app import build_app
+from shared.db import Database, Patience
 from shared.isolation import is_outage
+from shared.settings import Settings
 from tests.chaos.proxy import Proxy, unix
+from tests.fakes.embedder import HashEmbedder
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ async def proxied(database_url: str) -> AsyncIterator[tuple[Proxy, Database]]:
     proxy = Proxy(unix(f"{known['host']}/.s.PGSQL.5432"))
     port = await proxy.start()
     url = f"postgresql://memoire@127.0.0.1:{port}/{known['dbname']}?sslmode=disable&gssencmode=disable"
-    database = Database(url, statement_timeout_ms=500)
+    database = Database(url, patience=Patience(wait_seconds=1.0, statement_seconds=0.5))
     await database.open()
     yield proxy, database
     await proxy.stop()
@@ -54,3 +59,43 @@ async def answers(database: Database) -> bool:
             return bool(await tx.value("SELECT 1 AS one"))
     except psycopg.OperationalError:
         return False
+
+
+async def test_a_request_is_told_and_nothing_is_accepted(
+    proxied: tuple[Proxy, Database], database_url: str
+) -> None:
+    """503 for all who ask, whoever asked before them; 202 only for what PostgreSQL has."""
+    proxy, database = proxied
+    app = build_app(
+        Settings(admin_key=SecretStr("mem_admin"), request_seconds=2.0),
+        db=database,
+        redis=None,
+        embedder=HashEmbedder(),
+    )
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+        base_url="http://gateway",
+        headers={"X-API-Key": "mem_admin"},
+    ) as client:
+
+        async def ingest(number: int, path: str = "/v1/ingest") -> httpx.Response:
+            said = {"user_id": "ana", "role": "user", "content": "hi", "message_id": f"m{number}"}
+            body = {"messages": [said]} if path.endswith("batch") else said
+            return await client.post(path, json=body)
+
+        assert (await ingest(0)).status_code == 202
+        proxy.half_open(random.Random(1), share=1.0)
+        async with asyncio.timeout(30):
+            asked = [ingest(1), ingest(2, "/v1/ingest/batch")]
+            asked += [ingest(number) for number in range(3, 20)]
+            refused = await asyncio.gather(*asked)
+        assert {answer.status_code for answer in refused} == {503}
+        assert {answer.json()["error"]["code"] for answer in refused} == {"unavailable"}
+        proxy.heal()
+        async with asyncio.timeout(30):
+            while (await ingest(20)).status_code != 202:
+                await asyncio.sleep(0.05)
+    async with await psycopg.AsyncConnection.connect(database_url) as direct:
+        cursor = await direct.execute("SELECT message_key FROM chat_logs")
+        kept = {key for (key,) in await cursor.fetchall()}
+    assert kept >= {"m:m0", "m:m20"}

@@ -372,6 +372,12 @@ class OneDeadly:
     async def heartbeat(self) -> None:
         return None
 
+    def hurry(self) -> None:
+        return None
+
+    async def release(self) -> None:
+        return None
+
 
 async def test_the_pipeline_heals_after_redis_is_emptied(pipeline: Pipeline) -> None:
     """FLUSHALL takes groups and bells away; the rows still know, and everything settles."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.db import Database
+from shared.events import SessionBell
+from shared.together import Together
 from shared.topology import EXTRACTED, MESSAGES
 from tests.pipeline.harness import Pipeline
 
@@ -84,6 +87,55 @@ async def test_a_living_reservation_is_not_lost(pipeline: Pipeline) -> None:
     assert await pipeline.sweeper().sweep() == 0
     await pipeline.rows("UPDATE extractions SET lease_until = now() RETURNING 1 AS done")
     assert await pipeline.sweeper().sweep() == 1
+
+
+async def test_what_arrived_during_a_call_is_not_lost_between_it_and_the_next(
+    db: Database, redis: Redis, redis_url: str
+) -> None:
+    """Its bell was answered "somebody is at it": he looks again after his commit, if not yet."""
+    gap = asyncio.Event()
+    looked = asyncio.Event()
+    pipeline = Pipeline(db, redis, redis_url, lost_after_seconds=0.2)
+    stage = pipeline.stage("extractor")
+    reserve = stage._sessions._reserve_many
+    rounds = 0
+
+    async def late(bells: Any) -> Any:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 2:  # committed, and not yet looked again
+            gap.set()
+            await looked.wait()
+        return await reserve(bells)
+
+    async def arriving(held: Any) -> None:
+        """While the first call is under way another message comes, and gets old."""
+        if rounds == 1:
+            await pipeline.store(pipeline.message("I work at Google"))
+            await asyncio.sleep(0.3)
+
+    stage._sessions._reserve = Together(late)
+    stage._sessions._think = _before(stage._sessions._think, arriving)
+    message = pipeline.message("I live in Lisbon")
+    await pipeline.store(message)
+    bell = SessionBell("default", "ana", "default", datetime.now(UTC))
+    working = asyncio.create_task(stage._sessions.extract(bell))
+    async with asyncio.timeout(20):
+        await gap.wait()
+        assert await pipeline.sweeper().sweep() == 0
+        looked.set()
+        await working
+    assert (await pipeline.rows("SELECT state FROM chat_logs GROUP BY 1")) == [
+        {"state": "extracted"}
+    ]
+
+
+def _before(work: Any, first: Any) -> Any:
+    async def both(held: Any, *rest: Any) -> Any:
+        await first(held)
+        return await work(held, *rest)
+
+    return both
 
 
 async def test_messages_from_outside_do_not_hide_the_oldest_bell(pipeline: Pipeline) -> None:

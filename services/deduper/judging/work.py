@@ -23,6 +23,7 @@ from services.deduper.thresholds import Floors
 from shared.db import Database
 from shared.errors import BudgetSpentError, MemoireError, PoisonError, RetryableError
 from shared.events import Announcement
+from shared.fairness import FairSlots
 from shared.isolation import is_conflict, is_outage
 from shared.ledger.store import UserKey
 from shared.patience import UserBusyError, when_free
@@ -68,7 +69,7 @@ class Judging:
         self._judge = judge
         self._hold = Hold(worker, pace.lease_seconds)
         self._pace = pace
-        self._calls = asyncio.Semaphore(pace.calls)
+        self._calls = FairSlots(pace.calls)
         self._share = max(1, pace.calls // 2)  # of the calls that one user may have in flight
         self._locks: WeakValueDictionary[UserKey, asyncio.Lock] = WeakValueDictionary()
         self._held: set[UserKey] = set()
@@ -129,7 +130,7 @@ class Judging:
 
     async def _ask(self, user: UserKey, pairs: Sequence[Pair]) -> Asked:
         """Ask once; halve a call that is refused, until the pair that poisons it stands alone."""
-        async with self._calls:
+        async with self._calls.turn(user[0]):
             if self._judge.wait_seconds(user[0]) > 0:
                 return Asked(list(pairs))
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
@@ -75,8 +76,13 @@ Taken = tuple[list[Accepted], list[Announcement]]
 
 
 async def _store_single(gateway: Gateway, message: Message) -> Taken:
-    """Store one message together with whatever other requests bring at this moment."""
-    outcome, announcements = await gateway.store_single(message)
+    """Store one message together with whatever other requests bring at this moment.
+
+    Raises TimeoutError when that takes too long; it may be stored all the same, and the retry is a
+    duplicate.
+    """
+    async with asyncio.timeout(gateway.settings.request_seconds):  # others may be before it
+        outcome, announcements = await gateway.store_single(message)
     if outcome == "conflict":
         raise _conflict([outcome], batch=False)
     return [_accepted(outcome, message.id)], announcements
@@ -88,6 +94,8 @@ async def _store(gateway: Gateway, messages: Sequence[Message]) -> Taken:
         stored = await store_messages(tx, messages, gateway.settings.window)
         if "conflict" in stored.outcomes:
             raise _conflict(stored.outcomes, batch=True)
+        gateway.at_point("commit")
+    gateway.at_point("committed")
     answers = [
         _accepted(outcome, message.id)
         for outcome, message in zip(stored.outcomes, messages, strict=True)
@@ -111,6 +119,8 @@ async def _store_once(
             stored = await store_messages(tx, messages, gateway.settings.window)
             if "conflict" in stored.outcomes:
                 raise _conflict(stored.outcomes, batch=batch)
+        gateway.at_point("commit")
+    gateway.at_point("committed")
     if first is None:
         outcomes = zip(stored.outcomes, ids, strict=True)
         return [_accepted(outcome, row) for outcome, row in outcomes], stored.announcements
