@@ -184,16 +184,21 @@ WITH next AS MATERIALIZED (
        AND (hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647) < %(below)s::bigint
      ORDER BY hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647
      FETCH FIRST %(looked_at)s ROWS WITH TIES
-), due AS MATERIALIZED (
+), news AS MATERIALIZED (
     SELECT n.tenant_id, n.user_id, n.turn
       FROM next n
-     WHERE (%(without_news)s
-            OR n.belief_version > coalesce((SELECT r.last_version FROM job_runs r
-                                             WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id
-                                               AND r.kind = %(kind)s), 0))
-       AND NOT EXISTS (SELECT FROM jobs j
-                        WHERE j.tenant_id = n.tenant_id AND j.user_id = n.user_id AND j.kind = %(kind)s
-                          AND j.state = 'requested' AND j.retry_at IS DISTINCT FROM 'infinity')
+     WHERE %(without_news)s
+        OR n.belief_version > coalesce((SELECT r.last_version FROM job_runs r
+                                         WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id
+                                           AND r.kind = %(kind)s), 0)
+), due AS MATERIALIZED (
+    SELECT n.tenant_id, n.user_id, n.turn
+      FROM news n
+     WHERE (SELECT true FROM jobs j  -- by user, never all that is open of a kind
+             WHERE j.tenant_id = n.tenant_id AND j.user_id = n.user_id
+               AND j.kind IS NOT DISTINCT FROM %(kind)s AND j.state = 'requested'
+               AND j.retry_at IS DISTINCT FROM 'infinity'
+             LIMIT 1) IS NULL
      ORDER BY n.turn
      FETCH FIRST %(limit)s ROWS WITH TIES
 ), made AS (

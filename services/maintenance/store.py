@@ -23,7 +23,7 @@ _WAITS_ON = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
 SWEEP, WINDOWS, SCHEDULE = 1, 2, 3
 """Duties that one process at a time may have."""
 
-_LOOKED_AT = 2_000  # users in one turn of a round; about 10 ms
+_LOOKED_AT = 2_000  # users in one step of a round; see docs/decisions/0024-scheduler.md
 
 
 @dataclass(frozen=True, slots=True)
