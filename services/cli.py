@@ -20,6 +20,7 @@ from services.console.commands import (
     command,
     dead,
     group,
+    jobs,
     keys,
     replay,
     slots,
@@ -220,6 +221,7 @@ def tail(
 
 
 app.add_typer(dead.app, rich_help_panel=PIPELINE)
+app.add_typer(jobs.app, rich_help_panel=PIPELINE)
 
 
 # ---- messages in, memories out

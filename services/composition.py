@@ -25,6 +25,7 @@ from shared.failures.store import RetryPolicy
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
+from shared.topology import JOB_KINDS
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
@@ -194,17 +195,31 @@ async def _superseder(adapters: Adapters) -> Stage:
     )
 
 
-async def _maintenance(adapters: Adapters) -> Stage:
+async def _maintenance(adapters: Adapters) -> list[Stage]:
+    """A consumer per kind of job, with connections of its own: no kind holds up another."""
     from services.maintenance.consumer import MaintenanceStage
+    from services.maintenance.jobs import load_jobs
+    from services.maintenance.jobs.running import JobPace
 
-    return MaintenanceStage(
-        durable=await adapters.database(durable=True),
-        policy=adapters.policy,
-        at_point=crash_hook("maintenance"),
-    )
+    settings = adapters.settings
+    jobs = load_jobs()
+    return [
+        MaintenanceStage(
+            durable=await adapters.database(
+                durable=True, max_connections=settings.job_concurrency + 2
+            ),
+            policy=adapters.policy,
+            kinds=[kind],
+            jobs=jobs,
+            pace=JobPace(settings.job_silence_seconds, settings.job_slice_seconds),
+            concurrency=settings.job_concurrency,
+            at_point=crash_hook("maintenance"),
+        )
+        for kind in JOB_KINDS
+    ]
 
 
-STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage]]] = {
+STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {
     "extractor": _extractor,
     "embedder": _embedder,
     "deduper": _deduper,
@@ -217,8 +232,11 @@ STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage]]] = {
 
 
 async def _run_stage(adapters: Adapters, stopping: asyncio.Event) -> None:
-    stage = await STAGE_BUILDERS[adapters.process](adapters)
-    await StageProcess(stage, adapters.settings, adapters.redis_url).run(stopping)
+    built = await STAGE_BUILDERS[adapters.process](adapters)
+    async with asyncio.TaskGroup() as consumers:
+        for stage in built if isinstance(built, list) else [built]:
+            process = StageProcess(stage, adapters.settings, adapters.redis_url)
+            consumers.create_task(process.run(stopping))
 
 
 async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
@@ -235,6 +253,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
     import uvicorn
 
     from services.gateway.app import build_app
+    from services.maintenance.jobs import known_kinds
     from shared.broker import connect_redis
 
     settings = adapters.settings
@@ -246,6 +265,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         embedder=await adapters.models.embedder("recall"),
         stopping=stopping,
         at_point=crash_hook("gateway"),
+        job_kinds=known_kinds(),
     )
     config = uvicorn.Config(
         app,

@@ -172,6 +172,15 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
 );
 
+CREATE TABLE job_runs (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    kind text NOT NULL,
+    last_version bigint NOT NULL,
+    last_run_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT job_runs_pkey PRIMARY KEY (tenant_id, user_id, kind)
+);
+
 CREATE TABLE jobs (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -184,12 +193,21 @@ CREATE TABLE jobs (
     retry_at timestamp with time zone,
     finished_at timestamp with time zone,
     result jsonb,
+    due_slot timestamp with time zone,
+    started_at timestamp with time zone,
+    attempt integer DEFAULT 0 NOT NULL,
+    seen_version bigint,
+    cursor jsonb,
     CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, user_id, id),
-    CONSTRAINT jobs_kind_check CHECK ((kind = ANY (ARRAY['optimize'::text, 'decay'::text, 'consolidate'::text]))),
+    CONSTRAINT jobs_kind_check CHECK ((kind <> ''::text)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text])))
 );
 CREATE INDEX jobs_by_id ON public.jobs USING btree (id);
+CREATE INDEX jobs_done ON public.jobs USING btree (kind, finished_at) WHERE (state = 'done'::text);
 CREATE INDEX jobs_open ON public.jobs USING btree (kind, announced_at) WHERE (state = 'requested'::text);
+CREATE INDEX jobs_open_of_user ON public.jobs USING btree (tenant_id, user_id, kind) WHERE (state = 'requested'::text);
+CREATE INDEX jobs_scheduled ON public.jobs USING btree (kind) WHERE ((state = 'requested'::text) AND (due_slot IS NOT NULL) AND (retry_at IS DISTINCT FROM 'infinity'::timestamp with time zone));
+CREATE UNIQUE INDEX jobs_of_slot ON public.jobs USING btree (tenant_id, user_id, kind, due_slot) WHERE (due_slot IS NOT NULL);
 
 CREATE TABLE judgements (
     tenant_id text NOT NULL,
@@ -323,6 +341,14 @@ CREATE TABLE replays (
 );
 CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
 
+CREATE TABLE schedules (
+    kind text NOT NULL,
+    slot timestamp with time zone NOT NULL,
+    turn bigint DEFAULT '-1'::integer NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT schedules_pkey PRIMARY KEY (kind)
+);
+
 CREATE TABLE schema_migrations (
     name text NOT NULL,
     sha256 text NOT NULL,
@@ -392,6 +418,7 @@ CREATE TABLE users (
     judging_until timestamp with time zone,
     CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
 );
+CREATE INDEX users_by_turn ON public.users USING btree (((hashtextextended(((tenant_id || chr(31)) || user_id), (0)::bigint) & (2147483647)::bigint)));
 
 CREATE TABLE verdicts (
     tenant_id text NOT NULL,

@@ -6,11 +6,27 @@ receives it. `docs/settings.md` is generated from this module, and a test compar
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _cron(expression: str) -> str:
+    """Accept what is due some day; raises ValueError for anything else."""
+    if not expression.strip():
+        return ""
+    try:
+        next(CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        raise ValueError(f"{expression!r} is no cron expression: {error}") from error
+    return expression
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
 
 
 class Settings(BaseSettings):
@@ -218,6 +234,41 @@ class Settings(BaseSettings):
         24, description="Hours entries stay on memoire:facts:settled.", ge=1
     )
 
+    # Jobs about users, by hand and by the clock
+    consolidate_cron: Cron = Field(
+        "0 4 * * 0",
+        description="When `consolidate` is due for users with something new, as a cron expression "
+        "in UTC; empty: only when asked for.",
+    )
+    schedule_spread_seconds: float = Field(
+        3_600.0,
+        description="Over how many seconds a schedule's jobs are spread, so that a million users "
+        "are not one spike; never beyond the next slot.",
+        ge=0,
+    )
+    schedule_window: int = Field(
+        200,
+        description="Most jobs of a kind that the schedule has waiting at once, so that one asked "
+        "for by hand waits behind no more.",
+        ge=1,
+    )
+    job_concurrency: int = Field(
+        2, description="Jobs of a kind at work at once, per maintenance process.", ge=1
+    )
+    job_slice_seconds: float = Field(
+        10.0,
+        description="A job that works in batches for so long goes on behind those that wait.",
+        gt=0,
+    )
+    job_silence_seconds: float = Field(
+        300.0,
+        description="A job that commits nothing for so long hangs: it is tried again later.",
+        gt=0,
+    )
+    job_keep_days: int = Field(
+        7, description="Days that a job which is done keeps its row, and its trace.", ge=1
+    )
+
     # The processes
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
@@ -228,6 +279,11 @@ class Settings(BaseSettings):
     stop_grace_seconds: float = Field(
         10.0, description="How long a stopping process may finish what is in flight.", gt=0
     )
+
+    def cron_of(self, kind: str) -> str:
+        """When a kind of job is due: its setting `<kind>_cron`."""
+        expression: str = getattr(self, f"{kind}_cron")
+        return expression
 
     @property
     def uses_model(self) -> bool:

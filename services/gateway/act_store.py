@@ -12,10 +12,10 @@ from psycopg.types.json import Jsonb
 
 from services.gateway.store import queries
 from shared.db import Row, Transaction
-from shared.events import Announcement, bells_for, session_bells_for
+from shared.events import Announcement, session_bells_for
 from shared.facts.statements import NewFact
 from shared.ids import time_ordered_id
-from shared.topology import JOBS, MESSAGES, JobKind
+from shared.topology import MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,17 +243,3 @@ async def facts_resting_on(tx: Transaction, deed: Deed, messages: Sequence[UUID]
 async def erase_facts(tx: Transaction, deed: Deed, facts: Sequence[UUID]) -> None:
     await tx.execute(queries["erase_facts"], deed.params(ids=list(facts)))
     await _scrub(tx, deed, [], facts)
-
-
-# ---- what is derived
-
-
-async def request_job(
-    tx: Transaction, tenant: str, user: str, kind: JobKind
-) -> tuple[UUID, list[Announcement]]:
-    """Request a job, or find the one that still waits; returns its id and its bell."""
-    params = {"tenant": tenant, "user": user, "id": time_ordered_id(), "kind": kind}
-    row = await tx.row(queries["request_job"], params)
-    assert row is not None
-    made = [row] if row["announced_at"] is not None else []
-    return row["id"], [(JOBS[kind], bell) for bell in bells_for(made)]

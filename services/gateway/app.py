@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -23,6 +23,7 @@ from services.gateway.routes import (
     facts,
     health,
     ingest,
+    jobs,
     keys,
     recall,
     slots,
@@ -37,6 +38,7 @@ from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
 from shared.settings import Settings
+from shared.topology import JobKind
 
 _DESCRIPTION = """\
 A memory sidecar for LLM applications: send chat messages, ask what is known about a user.
@@ -71,10 +73,12 @@ def build_app(
     clock: Clock = utc_now,
     stopping: asyncio.Event | None = None,
     at_point: AtPoint = ignore_point,
+    job_kinds: Sequence[JobKind] = (),
 ) -> FastAPI:
     """The HTTP gateway over a durable database and a Redis that may be away or None.
 
-    Streams of events end when `stopping` is set.
+    Streams of events end when `stopping` is set. `job_kinds` are those that maintenance can do:
+    each has a route.
     """
     gateway = Gateway(
         settings=settings,
@@ -104,6 +108,7 @@ def build_app(
     app.state.gateway = gateway
     for module in _ROUTERS:
         app.include_router(module.router)
+    app.include_router(jobs.router_for(job_kinds))
     errors.install(app)
     app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
     return app

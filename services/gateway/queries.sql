@@ -321,22 +321,6 @@ SELECT p.content, p.written_at, p.stale_since, p.stale_fact,
   FROM profiles p
  WHERE p.tenant_id = %(tenant)s AND p.user_id = %(user)s;
 
--- name: request_job
--- Requests a job about a user, or finds the one that still waits.
-WITH waiting AS (
-    SELECT id FROM jobs
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = %(kind)s AND state = 'requested'
-       AND retry_at IS NULL
-     ORDER BY requested_at LIMIT 1
-), made AS (
-    INSERT INTO jobs (tenant_id, user_id, id, kind, announced_at)
-    SELECT %(tenant)s, %(user)s, %(id)s, %(kind)s, now() WHERE NOT EXISTS (SELECT FROM waiting)
-    RETURNING tenant_id, user_id, id, announced_at
-)
-SELECT tenant_id, user_id, id, announced_at FROM made
-UNION ALL
-SELECT %(tenant)s, %(user)s, id, NULL FROM waiting;
-
 -- name: key_by_id
 -- Reads a key to verify its secret.
 SELECT id, tenant_id, name, scope, secret_sha256, expires_at, revoked_at FROM api_keys
@@ -384,7 +368,8 @@ SELECT tenant_id, user_id, id FROM memory_facts WHERE id = %(id)s AND tenant_id 
 
 -- name: traced_job
 -- Finds the job of a trace.
-SELECT tenant_id, user_id, id, kind, state, finished_at, coalesce(retry_at = 'infinity', false) AS dead
+SELECT tenant_id, user_id, id, kind, state, requested_at, started_at, finished_at, due_slot, result,
+       coalesce(retry_at = 'infinity', false) AS dead
   FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant)s;
 
 -- name: extraction_of_message

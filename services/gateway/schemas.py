@@ -132,6 +132,16 @@ class TracedExtraction(BaseModel):
     )
 
 
+class TracedJob(BaseModel):
+    """What a job was about, and what it did so far."""
+
+    kind: str
+    requested_at: datetime
+    due_slot: datetime | None = Field(description="The slot of its schedule; null: asked for.")
+    started_at: datetime | None
+    result: dict[str, Any] | None
+
+
 class Trace(BaseModel):
     """How far a message, stated fact or job has come."""
 
@@ -142,6 +152,7 @@ class Trace(BaseModel):
     facts: list[Fact]
     failures: list[TraceFailure]
     extraction: TracedExtraction | None = Field(None, description="Null until it is done.")
+    job: TracedJob | None = Field(None, description="Null unless this is a job's trace.")
 
 
 class User(BaseModel):

@@ -1,49 +1,78 @@
-"""Maintenance: jobs `requested` → `done`, one user at a time."""
+"""Maintenance: jobs `requested` → `done`, each kind apart from the others.
+
+The process has a consumer per kind, with places and connections of its own, so that a kind whose
+jobs take long holds up no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from uuid import UUID
+from collections.abc import Mapping, Sequence
 
-from services.maintenance import store
+from services.maintenance.jobs import load_jobs, store
+from services.maintenance.jobs.kinds import Job
+from services.maintenance.jobs.running import JobPace, OpenJob
+from services.maintenance.jobs.store import Held
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
+from shared.delivery import Entry
 from shared.errors import PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
-from shared.patience import when_free
-from shared.rows import RowsStage, by_user
-from shared.topology import STAGES, JobKind
+from shared.rows import RowsStage
+from shared.topology import JOB_KINDS, JOBS, JobKind
 
 
 class MaintenanceStage(RowsStage):
     name = "maintenance"
-    streams = STAGES["maintenance"]
     table = "jobs"
     state = "requested"
 
     def __init__(
-        self, *, durable: Database, policy: RetryPolicy, at_point: AtPoint = ignore_point
+        self,
+        *,
+        durable: Database,
+        policy: RetryPolicy,
+        kinds: Sequence[JobKind] = JOB_KINDS,
+        jobs: Mapping[JobKind, Job] | None = None,
+        pace: JobPace | None = None,
+        concurrency: int = 1,
+        at_point: AtPoint = ignore_point,
     ) -> None:
         super().__init__(durable, policy)
+        self.streams = tuple(JOBS[kind] for kind in kinds)
+        self.concurrency = concurrency
         self._db = durable
+        self._jobs = load_jobs() if jobs is None else jobs
+        self._pace = pace or JobPace()
         self._at_point = at_point
 
+    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+        """Each on its own: acknowledged when it is done, whatever the others take."""
+        return [[entry] for entry in entries]
+
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
-        return by_user(refs)
+        return [[ref] for ref in refs]
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
-        tenant, user = refs[0].tenant, refs[0].user
-        jobs = await store.requested_jobs(self._db, tenant, user, [ref.id for ref in refs])
         announcements: list[Announcement] = []
-        for job, kind in jobs:
-            self._at_point("commit")
-            announcements += await self._run(tenant, user, job, kind)
+        for ref in refs:
+            announcements += await self._run(ref)
         return announcements
 
-    async def _run(self, tenant: str, user: str, job: UUID, kind: JobKind) -> list[Announcement]:
-        if kind != "consolidate":
+    async def _run(self, ref: RowRef) -> list[Announcement]:
+        begun = await store.begin(self._db, ref)
+        if begun is None:
+            return []
+        kind: JobKind = begun["kind"]
+        if kind not in self._jobs:
             raise PoisonError(f"this version does not know the job {kind!r}")
-        run = partial(store.consolidate, self._db, tenant, user, job, self._at_point)
-        return await when_free(run, user)
+        self._at_point("commit")
+        job = OpenJob(
+            self._db,
+            Held(ref, kind, begun["attempt"]),
+            cursor=begun["cursor"],
+            result=begun["result"],
+            pace=self._pace,
+            at_point=self._at_point,
+        )
+        return await job.run(self._jobs[kind].run)

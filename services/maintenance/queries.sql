@@ -1,16 +1,3 @@
--- name: requested_jobs
--- Reads the jobs that still wait.
-SELECT j.id, j.kind
-  FROM jobs j
- WHERE j.tenant_id = %(tenant)s AND j.user_id = %(user)s AND j.id = ANY(%(ids)s)
-   AND j.state = 'requested' AND (j.retry_at IS NULL OR j.retry_at <= now());
-
--- name: finish_job
--- Moves a job to done; finds nothing when somebody else did first.
-UPDATE jobs SET state = 'done', finished_at = now(), result = %(result)s, rings = 0, retry_at = NULL
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s AND state = 'requested'
-RETURNING id;
-
 -- name: now_if_open
 -- Takes PostgreSQL's time before Redis is looked at, and tells whether any row is open at all.
 SELECT clock_timestamp() AS now,
@@ -132,10 +119,6 @@ SELECT id, stage, subject_id, payload FROM failures
 -- Removes entries that are on their stream again.
 DELETE FROM failures WHERE id = ANY(%(ids)s);
 
--- name: write_result
--- Keeps what a finished job did.
-UPDATE jobs SET result = %(result)s WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(id)s;
-
 -- name: known_facts
 -- Reads what is believed now about a user themself.
 SELECT f.id, f.category, f.slot, f.value, f.content, f.evidence_count, f.said_at
@@ -167,3 +150,73 @@ WITH written AS (
 INSERT INTO profile_edges (tenant_id, user_id, fact_id, place)
 SELECT %(tenant)s, %(user)s, fact_id, place
   FROM unnest(%(facts)s::uuid[]) WITH ORDINALITY AS t(fact_id, place);
+
+-- name: rounds
+-- Takes PostgreSQL's time, and reads how far each kind's last round has come.
+SELECT clock_timestamp() AS now, k.kind, s.slot, s.turn, s.finished_at IS NOT NULL AS finished
+  FROM unnest(%(kinds)s::text[]) AS k(kind)
+  LEFT JOIN schedules s ON s.kind = k.kind;
+
+-- name: save_round
+-- Keeps how far a kind's round has come.
+INSERT INTO schedules AS s (kind, slot, turn, finished_at)
+VALUES (%(kind)s, %(slot)s, %(turn)s, CASE WHEN %(finished)s THEN clock_timestamp() END)
+    ON CONFLICT (kind) DO UPDATE
+   SET slot = excluded.slot, turn = excluded.turn, finished_at = excluded.finished_at;
+
+-- name: room_for_jobs
+-- Says how many more jobs of a kind the schedule may ask for; those asked for by hand do not count.
+SELECT %(window)s::int - count(*)::int AS room
+  FROM (SELECT FROM jobs
+         WHERE kind = %(kind)s AND state = 'requested' AND due_slot IS NOT NULL
+           AND retry_at IS DISTINCT FROM 'infinity'
+         LIMIT %(window)s) AS waiting;
+
+-- name: ask_users
+-- Asks for the jobs of the next users in turn who have news, unless one waits already; tells how far it
+-- looked. Users of one turn stay together. Read along the index of turns, so a step costs the same
+-- among millions.
+WITH next AS MATERIALIZED (
+    SELECT tenant_id, user_id, belief_version,
+           hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647 AS turn
+      FROM users
+     WHERE (hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647) > %(after)s::bigint
+       AND (hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647) < %(below)s::bigint
+     ORDER BY hashtextextended(tenant_id || chr(31) || user_id, 0) & 2147483647
+     FETCH FIRST %(looked_at)s ROWS WITH TIES
+), news AS MATERIALIZED (
+    SELECT n.tenant_id, n.user_id, n.turn
+      FROM next n
+     WHERE %(without_news)s
+        OR n.belief_version > coalesce((SELECT r.last_version FROM job_runs r
+                                         WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id
+                                           AND r.kind = %(kind)s), 0)
+), due AS MATERIALIZED (
+    SELECT n.tenant_id, n.user_id, n.turn
+      FROM news n
+     WHERE (SELECT true FROM jobs j  -- by user, never all that is open of a kind
+             WHERE j.tenant_id = n.tenant_id AND j.user_id = n.user_id
+               AND j.kind IS NOT DISTINCT FROM %(kind)s AND j.state = 'requested'
+               AND j.retry_at IS DISTINCT FROM 'infinity'
+             LIMIT 1) IS NULL
+     ORDER BY n.turn
+     FETCH FIRST %(limit)s ROWS WITH TIES
+), made AS (
+    INSERT INTO jobs (tenant_id, user_id, id, kind, due_slot, announced_at)
+    SELECT tenant_id, user_id, gen_random_uuid(), %(kind)s, %(slot)s::timestamptz, now() FROM due
+        ON CONFLICT DO NOTHING
+    RETURNING tenant_id, user_id, id, announced_at
+)
+SELECT looked.turn, made.tenant_id, made.user_id, made.id, made.announced_at
+  FROM (SELECT CASE WHEN (SELECT count(*) FROM due) >= %(limit)s THEN (SELECT max(turn) FROM due)
+                    ELSE (SELECT max(turn) FROM next) END AS turn) AS looked
+  LEFT JOIN made ON true;
+
+-- name: forget_jobs
+-- Deletes a kind's jobs that were done long ago.
+DELETE FROM jobs j
+ USING (SELECT tenant_id, user_id, id FROM jobs
+         WHERE kind = %(kind)s AND state = 'done'
+           AND finished_at < now() - %(keep_days)s::int * interval '1 day'
+         ORDER BY finished_at LIMIT %(limit)s) AS old
+ WHERE j.tenant_id = old.tenant_id AND j.user_id = old.user_id AND j.id = old.id;

@@ -1,4 +1,4 @@
-"""What maintenance and the sweeper read and write: jobs, lost bells, windows."""
+"""What maintenance and the sweeper read and write: lost bells, windows, rounds, profiles."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from services.maintenance.profile import KnownFact, write_profile
-from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row, Transaction
+from services.maintenance.schedule import Round
+from shared.db import Row, Transaction
 from shared.events import Announcement, bells_for, session_bells_for
-from shared.ledger import store as ledger
 from shared.sql import Queries
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, JobKind
 
@@ -23,8 +20,10 @@ queries = Queries("services.maintenance")
 _WAITS_ON = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
 """The stream that tells of facts in each open state."""
 
-SWEEP, WINDOWS = 1, 2
+SWEEP, WINDOWS, SCHEDULE = 1, 2, 3
 """Duties that one process at a time may have."""
+
+_LOOKED_AT = 2_000  # users in one step of a round; see docs/decisions/0024-scheduler.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,46 +102,63 @@ async def refill_windows(tx: Transaction, window: int) -> list[Announcement]:
     return announcements
 
 
-async def requested_jobs(
-    db: Database, tenant: str, user: str, ids: Sequence[UUID]
-) -> list[tuple[UUID, JobKind]]:
-    params = {"tenant": tenant, "user": user, "ids": list(ids)}
-    async with db.autocommit() as tx:
-        rows = await tx.rows(queries["requested_jobs"], params)
-    return [(row["id"], row["kind"]) for row in rows]
+# ---- the schedule
 
 
-async def consolidate(
-    db: Database, tenant: str, user: str, job: UUID, at_point: AtPoint = ignore_point
-) -> list[Announcement] | None:
-    """Fold everything of a user anew, and write their profile.
+async def rounds(
+    tx: Transaction, kinds: Sequence[JobKind]
+) -> tuple[datetime, dict[JobKind, Round]]:
+    """Take PostgreSQL's time, and read how far each kind's last round has come."""
+    rows = await tx.rows(queries["rounds"], {"kinds": list(kinds)})
+    known = {
+        row["kind"]: Round(row["slot"], row["turn"], finished=row["finished"])
+        for row in rows
+        if row["slot"] is not None
+    }
+    return rows[0]["now"], known
 
-    What the cache says is again what the law says. None when another transaction is rewriting the
-    user's beliefs.
+
+async def save_round(tx: Transaction, kind: JobKind, current: Round) -> None:
+    params = {"kind": kind, "slot": current.slot, "turn": current.turn}
+    await tx.execute(queries["save_round"], {**params, "finished": current.finished})
+
+
+async def room_for_jobs(tx: Transaction, kind: JobKind, window: int) -> int:
+    """Say how many jobs the schedule may ask for, so that at most `window` of its own wait."""
+    return int(await tx.value(queries["room_for_jobs"], {"kind": kind, "window": window}))
+
+
+async def ask_users(
+    tx: Transaction, kind: JobKind, current: Round, below: int, *, limit: int, without_news: bool
+) -> tuple[int | None, list[Announcement]]:
+    """Ask for the jobs of the next users, at most about `limit`, whose turn is before `below`.
+
+    Returns the last turn that was looked at, None when nobody is left before it, and the bells.
     """
-    params: dict[str, Any] = {"tenant": tenant, "user": user, "id": job}
-    async with db.transaction() as tx:
-        at_point("begin")
-        if not await ledger.try_lock_users(tx, ledger.BELIEFS, [(tenant, user)]):
-            return None
-        if await tx.row(queries["finish_job"], {**params, "result": None}) is None:
-            return []
-        at_point("moved")
-        attributes = [((tenant, user), a) for a in await ledger.attributes_of(tx, tenant, user)]
-        free_text = await ledger.free_text_of(tx, tenant, user)
-        changes = await ledger.refold(tx, attributes, free_text)
-        written = await _write_profile(tx, tenant, user)
-        result = Jsonb({"changed": len(changes), "profile": written})
-        await tx.execute(queries["write_result"], {**params, "result": result})
-        at_point("written")
-        occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
-        announcements = await ledger.record_events(tx, occurrences)
-        at_point("saved")
-    at_point("committed")
-    return announcements
+    params = {
+        "kind": kind,
+        "slot": current.slot,
+        "after": current.turn,
+        "below": below,
+        "limit": limit,
+        "looked_at": _LOOKED_AT,
+        "without_news": without_news,
+    }
+    rows = await tx.rows(queries["ask_users"], params)
+    bells = bells_for(row for row in rows if row["id"] is not None)
+    return rows[0]["turn"], [(JOBS[kind], bell) for bell in bells]
 
 
-async def _write_profile(tx: Transaction, tenant: str, user: str) -> str:
+async def forget_jobs(tx: Transaction, kind: JobKind, keep_days: int, limit: int) -> int:
+    """Delete jobs that were done so long ago; returns how many."""
+    params = {"kind": kind, "keep_days": keep_days, "limit": limit}
+    return await tx.execute(queries["forget_jobs"], params)
+
+
+# ---- profiles
+
+
+async def rewrite_profile(tx: Transaction, tenant: str, user: str) -> str:
     """Write the user's profile, with edges to what it rests on; what has not changed is left."""
     params: dict[str, Any] = {"tenant": tenant, "user": user}
     facts = await tx.rows(queries["known_facts"], params)

@@ -20,6 +20,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from services.maintenance import store
+from services.maintenance.jobs import load_jobs
+from services.maintenance.scheduler import Scheduler
 from services.maintenance.store import Sweep
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
@@ -54,6 +56,7 @@ class Sweeper:
         self._settings = settings
         self._announcer = Announcer(redis, settings.settled_max_length)
         self._at_point = at_point
+        self.scheduler = Scheduler(db, self._announcer, settings, load_jobs(), at_point)
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
@@ -66,6 +69,9 @@ class Sweeper:
                 every(settings.sweep_seconds, self._calmly(self.spread_refolds), stopping)
             )
             loops.create_task(every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping))
+            turn, forget = self._calmly(self.scheduler.turn), self._calmly(self.scheduler.forget)
+            loops.create_task(every(settings.sweep_seconds, turn, stopping))
+            loops.create_task(every(_HOUSEKEEPING_SECONDS, forget, stopping))
 
     def _calmly(self, action: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         """Skip a turn while a server is away."""

@@ -11,7 +11,7 @@ import pytest
 
 from shared.topology import STAGES
 from tests.chaos.crashing import DIED
-from tests.chaos.workbench import Workbench, story
+from tests.chaos.workbench import Workbench, story, until
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -30,6 +30,9 @@ POINTS = {
     "sweeper": ("locked", "marked", "announce", "announced"),
 }
 """Each is after one step and before the next. The embedder writes in one statement."""
+
+SCHEDULER_POINTS = ("scheduled", "schedule_kept")
+"""Those of the sweeper's scheduler: before the commit of what it asks for, and behind it."""
 
 EVERY_POINT = [(stage, point) for stage in STAGES for point in (*_DELIVERY, *POINTS[stage])] + [
     ("intake", point) for point in _DELIVERY
@@ -96,12 +99,36 @@ async def test_a_sweeper_that_dies_there_leaves_it_to_the_next(
     assert findings.clean, findings.examples
 
 
+@pytest.mark.parametrize("point", SCHEDULER_POINTS)
+async def test_a_scheduler_that_dies_there_asks_once(bench: Workbench, point: str) -> None:
+    """Its successor goes on with the round: each user's job is asked for, and done, once."""
+    messages = story(1, 6)
+    bench.start_all(without=["sweeper"])
+    await bench.store(messages)
+    assert await bench.settled()
+    bench.query(
+        """INSERT INTO schedules (kind, slot) VALUES ('consolidate', now() - interval '2 hours')
+           RETURNING kind"""
+    )
+    assert await bench.died(bench.start("sweeper", crash_at=point)) == DIED
+    bench.start("sweeper")
+    users = {said.user for said in messages}
+    over = "SELECT 1 FROM schedules WHERE finished_at IS NOT NULL"
+    assert await until(lambda: bench.query(over), 90.0)
+    assert await bench.settled()
+    made = "SELECT user_id, count(*) FROM jobs WHERE due_slot IS NOT NULL GROUP BY user_id"
+    assert dict(bench.query(made)) == dict.fromkeys(users, 1)
+    findings = bench.audit()
+    assert findings.clean, findings.examples
+
+
 def test_every_point_of_the_product_is_one_to_die_at() -> None:
     """A point that is added to the product and not to the list above would not be tried."""
     services = _ROOT / "services"
     assert _points_in(_ROOT / "shared") == set(_DELIVERY)
     for stage in STAGES:
-        assert _points_in(services / stage) == set(POINTS[stage]), stage
+        more = SCHEDULER_POINTS if stage == "maintenance" else ()
+        assert _points_in(services / stage) == {*POINTS[stage], *more}, stage
     assert _points_in(services / "gateway") == set(POINTS["gateway"])
     assert _points_in(services / "maintenance", "sweeper.py") == set(POINTS["sweeper"])
 

@@ -24,6 +24,7 @@ from services.gateway import key_store
 from services.gateway.app import build_app
 from services.gateway.auth import new_key
 from services.gateway.state import Gateway
+from services.maintenance.jobs import known_kinds
 from services.superseder.store import settle
 from shared.broker import connect_redis
 from shared.db import Database
@@ -136,6 +137,7 @@ async def serve(
         db=db,
         redis=redis,
         embedder=embedder or HashEmbedder(),
+        job_kinds=known_kinds(),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"X-API-Key": ADMIN}

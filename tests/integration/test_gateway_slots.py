@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.maintenance import store as maintenance
+from services.maintenance.consumer import MaintenanceStage
+from shared.failures.store import RetryPolicy, RowRef
 from shared.tenant_slots import store as tenant_slots
 from shared.tenant_slots.recent import RecentCatalogues
 from tests.integration.test_gateway_app import Api, serve
@@ -36,11 +37,12 @@ async def listed(api: Api, source: str | None = None) -> dict[str, Any]:
 async def follow(api: Api) -> int:
     """What the sweeper and maintenance do after a change; returns how many users were refolded."""
     jobs = 0
+    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy())
     while await _open(api):
         async with api.db.autocommit() as tx:
             bells = await tenant_slots.spread_refolds(tx, 2)
         for user, job in [(bell.user, job) for _, bell in bells for job in bell.ids]:
-            assert await maintenance.consolidate(api.db, "default", user, job) is not None
+            await stage.process([RowRef("default", user, job)])
             jobs += 1
     return jobs
 

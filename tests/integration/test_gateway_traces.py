@@ -34,7 +34,16 @@ async def test_a_message_moves_from_open_to_settled(api: Api) -> None:
     sent = (await api.ingest(content="I moved to Lisbon")).json()
     path = f"/v1/traces/{sent['trace_id']}"
     trace = (await api.get(path)).json()
-    fields = {"trace_id", "chat_log_id", "status", "stages", "facts", "failures", "extraction"}
+    fields = {
+        "trace_id",
+        "chat_log_id",
+        "status",
+        "stages",
+        "facts",
+        "failures",
+        "extraction",
+        "job",
+    }
     assert set(trace) == fields
     assert (trace["status"], trace["chat_log_id"]) == ("open", sent["chat_log_id"])
     stages = ["extractor", "embedder", "deduper", "superseder"]

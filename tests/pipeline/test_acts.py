@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from services.extractor.extractors import ByRules
 from services.gateway.app import build_app
+from services.maintenance.jobs import known_kinds
 from shared.broker import Announcer
 from shared.db import Database
 from shared.events import RowsBell
@@ -58,7 +59,7 @@ class Operator:
 @pytest.fixture
 async def operator(db: Database, redis: Redis) -> Any:
     settings = Settings(admin_key="the-admin-key")
-    app = build_app(settings, db=db, redis=redis, embedder=HashEmbedder())
+    app = build_app(settings, db=db, redis=redis, embedder=HashEmbedder(), job_kinds=known_kinds())
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

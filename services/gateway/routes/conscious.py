@@ -6,13 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from services.gateway import act_store, store
+from services.gateway import store
 from services.gateway.facts import public_fact
 from services.gateway.requests import UserId
 from services.gateway.routes.documented import READS
-from services.gateway.schemas import Conscious, JobAccepted
-from services.gateway.state import Parts, Reader, Writer
-from shared.ids import trace_id
+from services.gateway.schemas import Conscious
+from services.gateway.state import Parts, Reader
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
 
@@ -30,12 +29,3 @@ async def conscious(user_id: UserId, gateway: Parts, caller: Reader) -> Any:
         "essential": [public_fact(row, now) for row in rows],
         "profile": profile and {**profile, "stale": profile["stale_since"] is not None},
     }
-
-
-@router.post("/{user_id}/consolidate", status_code=202, summary="Consolidate a user's memory now")
-async def consolidate(user_id: UserId, gateway: Parts, caller: Writer) -> JobAccepted:
-    """Folds everything anew and writes the profile; a job that still waits is this one too."""
-    async with gateway.db.transaction() as tx:
-        job, announcements = await act_store.request_job(tx, caller.tenant, user_id, "consolidate")
-    gateway.bells.ring(announcements)
-    return JobAccepted(trace_id=trace_id(job))

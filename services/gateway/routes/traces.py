@@ -81,6 +81,7 @@ async def _read(tx: Transaction, gateway: Gateway, tenant: str, row: UUID) -> di
         "facts": [public_fact(fact, gateway.clock()) for fact in facts],
         "failures": traces.public_failures(failures),
         "extraction": extraction,
+        "job": first if table == "jobs" else None,
     }
 
 
