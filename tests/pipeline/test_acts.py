@@ -188,7 +188,7 @@ async def test_acts_amid_shuffled_and_repeated_deliveries_end_in_the_fold(
         await Announcer(redis).announce([(EXTRACTED, bell) for bell in bells])
         await pipeline.settled()
     kinds = await pipeline.rows("SELECT kind, count(*) AS n FROM belief_acts GROUP BY kind")
-    assert {row["kind"] for row in kinds} == {"correction", "tombstone", "undo"}
+    assert {row["kind"] for row in kinds} >= {"correction", "tombstone", "undo"}, "and labels"
     assert await folded(pipeline) >= 60
 
 
