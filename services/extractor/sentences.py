@@ -13,6 +13,7 @@ from unicodedata import normalize
 
 from services.extractor.languages import Language
 from services.extractor.naming import with_name
+from services.extractor.reported import reported_spans
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|^[ \t]*>.*$", re.DOTALL | re.MULTILINE)
 _QUOTED = re.compile(
@@ -64,6 +65,8 @@ def _blank_out(content: str, language: Language) -> str | None:
         return None
     masked = _CODE.sub(_hole, content)
     masked = _QUOTED.sub(_hole_unless_a_title, masked)
+    for start, end in list(reported_spans(masked)):
+        masked = f"{masked[:start]}{_HOLE * (end - start)}{masked[end:]}"
     if handed_over := language.material.search(masked):
         masked = masked[: handed_over.start()]
     return masked
