@@ -72,12 +72,12 @@ class RulesExtractor:
             by_frame = _by_frame(frame, timing, language, memory)
             if by_frame:
                 return _with_denied(found + by_frame, timing, language)
-        if found:
+        if any(not each.is_name for each in found):
             return found
         dated = _predicate(timing.dated)
         told, said = language.plain(dated or ""), language.plain(predicate)
         draft = free_draft(told, said, timing, language) if dated else None
-        return [draft] if draft else []
+        return [*found, draft] if draft else found
 
 
 def _predicate(text: str) -> str | None:

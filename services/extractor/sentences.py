@@ -117,9 +117,7 @@ def _is_whole(clause: str, shares_subject: bool, language: Language) -> bool:
 def _statements(sentence: str, original: str | None, language: Language) -> Iterator[Statement]:
     clauses = list(_clauses(sentence, language))
     if sentence.rstrip(" \"')").endswith("?"):
-        if not clauses or not language.asks.search(clauses[-1][2].strip(_EDGES)):
-            return
-        clauses = clauses[:-1]
+        clauses = _without_question(clauses, language)
     for start, end, text in clauses:
         if end - start > _LONGEST_CLAUSE:
             continue
@@ -130,15 +128,35 @@ def _statements(sentence: str, original: str | None, language: Language) -> Iter
         yield Statement(full, quote)
 
 
+def _without_question(
+    clauses: list[tuple[int, int, str]], language: Language
+) -> list[tuple[int, int, str]]:
+    """What is stated before the question; nothing where all is asked."""
+    if not clauses:
+        return []
+    *stated, (start, _, last) = clauses
+    if language.asks.search(last.strip(_EDGES)):
+        return stated
+    fragment = language.patterns["fragment"].search(last)  # "…, any ideas?"
+    if fragment is None:
+        return []
+    text = last[: fragment.start()]
+    return [*stated, (start, start + fragment.start(), text)]
+
+
 def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]]:
     """(start, end, text); where the subject was dropped after "and" it is put back."""
     cuts = [(found.start(), found.end(), "") for found in language.joints.finditer(sentence)]
     cuts += [(found.start(), found.end(), "I ") for found in language.dropped.finditer(sentence)]
+    being = language.patterns["dropped_be"].finditer(sentence)
+    cuts += [(found.start(), found.end(), "I am ") for found in being]
     start, subject = 0, ""
     for cut, resume, next_subject in sorted(cuts):
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
+        if next_subject == "I am " and not language.patterns["is_something"].search(clause.lstrip()):
+            continue
         if not _is_whole(clause, bool(next_subject), language):
             continue
         yield start, cut, clause
