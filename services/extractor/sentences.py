@@ -24,6 +24,7 @@ _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "\u00a0": " ", "
 _EDGES = " \t\r\n,;:()[]*-–—•"
 _HOLE = "\x00"
 _LONGEST_CLAUSE = 400
+_BEING = {"be": "I am ", "have": "I have "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +149,15 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
     """(start, end, text); where the subject was dropped after "and" it is put back."""
     cuts = [(found.start(), found.end(), "") for found in language.joints.finditer(sentence)]
     cuts += [(found.start(), found.end(), "I ") for found in language.dropped.finditer(sentence)]
-    being = language.patterns["dropped_be"].finditer(sentence)
-    cuts += [(found.start(), found.end(), "I am ") for found in being]
+    for verb in ("be", "have"):
+        dropped = language.patterns[f"dropped_{verb}"].finditer(sentence)
+        cuts += [(each.start(), each.end(), _BEING[verb]) for each in dropped]
     start, subject = 0, ""
     for cut, resume, next_subject in sorted(cuts):
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
-        if next_subject == "I am " and not language.patterns["is_something"].search(clause.lstrip()):
+        if next_subject in _BEING.values() and not language.patterns["is_something"].search(clause.lstrip()):
             continue
         if not _is_whole(clause, bool(next_subject), language):
             continue
