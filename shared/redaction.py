@@ -22,7 +22,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _GIT_COMMIT = 40
 _DIGIT = re.compile(r"\d")
-_WITH_DIGITS = ("0-9",)
+_WITH_DIGITS = "0-9"
 _CARD = re.compile(  # what issuers begin with, and how long their numbers are
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
     r"|35\d{14}|6(?:011|[45]\d\d)\d{12,15}"
@@ -77,13 +77,12 @@ def redact_all(document: Any) -> Any:
 
 
 def _worth_trying(text: str) -> list[_Pattern]:
+    """The patterns whose words are near, in their order; most texts have none of the words."""
     small = text.lower()
-    digits = bool(_DIGIT.search(text))
-    return [
-        pattern
-        for pattern in _PATTERNS
-        if (digits and pattern.near == _WITH_DIGITS) or any(near in small for near in pattern.near)
-    ]
+    close = [at for near, patterns in _NEAR if near in small for at in patterns]
+    if _DIGIT.search(text):
+        close += _NEAR_DIGITS
+    return [_PATTERNS[at] for at in sorted(set(close))] if close else []
 
 
 # ---- what a match must be as well
@@ -191,4 +190,13 @@ def _load() -> tuple[tuple[_Pattern, ...], frozenset[str], frozenset[str]]:
     return patterns, frozenset(about["words"]), frozenset(about["telling"])
 
 
+def _by_word(word: str) -> tuple[int, ...]:
+    return tuple(at for at, pattern in enumerate(_PATTERNS) if word in pattern.near)
+
+
 _PATTERNS, _ORDINARY, _TELLING = _load()
+_NEAR_DIGITS = _by_word(_WITH_DIGITS)
+_NEAR = tuple(
+    (word, _by_word(word))
+    for word in sorted({word for pattern in _PATTERNS for word in pattern.near} - {_WITH_DIGITS})
+)

@@ -97,7 +97,7 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     for rule in language.text_rules:
         if of_mine or not rule.mine:
             text = said if rule.times else written if rule.written else bare
-            for hit in rule.when.finditer(text):
+            for hit in rule.hits(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))
     return _without_told_twice(_without_ended(found))
@@ -106,7 +106,7 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
 def _by_frame(frame: Frame, timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     for rule in language.rules_of(frame.base):
-        if hit := rule.when.search(frame.base):
+        if hit := next(iter(rule.hits(frame.base)), None):
             match = Match(rule, frame.base, _caught(rule, hit), frame, timing, language)
             found.extend(match.drafts(memory))
     return _without_ended(found)
