@@ -157,7 +157,8 @@ def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
-        if next_subject in _BEING.values() and not language.patterns["is_something"].search(clause.lstrip()):
+        told = clause.lstrip()
+        if next_subject in _BEING.values() and not language.patterns["is_something"].search(told):
             continue
         if not _is_whole(clause, bool(next_subject), language):
             continue

@@ -201,7 +201,8 @@ def test_a_wallet_s_twelve_words_are_a_secret() -> None:
 @pytest.mark.parametrize("between", [" ", ", ", "\n", " {}. "])
 def test_a_wallet_s_words_are_seen_in_any_list(around: str, between: str) -> None:
     """With commas, a line each, or numbered."""
-    words = "legal winner thank year wave sausage worth useful legal winner thank yellow".split()
+    phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    words = re.split(" ", phrase)
     parts = [words[0]] + [between.format(at) + word for at, word in enumerate(words[1:], 2)]
     shown = redact(around.format("".join(parts)))
     assert shown == around.format("[redacted:seed-phrase]")

@@ -30,7 +30,10 @@ ANOTHERS = [
     ("In the words of Cher, I got you babe", "I got you babe"),
     ("My daughter keeps singing I'm a barbie girl", "I'm a barbie girl"),
     ("my t-shirt says I'm with stupid", "I'm with stupid"),
-    ("the guy next to me on the train said I have two kids in college", "I have two kids in college"),
+    (
+        "the guy next to me on the train said I have two kids in college",
+        "I have two kids in college",
+    ),
     ("And then she goes: I have three cats", "I have three cats"),
     ("everyone was like I love this place", "I love this place"),
     ("mon amie dit : je suis avocate", "je suis avocate"),
