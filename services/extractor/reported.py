@@ -2,8 +2,8 @@
 
 "My boss goes, I hate Mondays" says nothing of the user. A word of speech is found first, since most
 messages have none; then whether somebody else speaks, and whether what follows speaks of them. What
-is told of the user ("my doctor says I'm diabetic", "she told me that I snore") stays the user's. The
-words are the `reported` table of `junk.toml`.
+is told of the user ("my doctor says I'm diabetic", "she told me that I snore") stays the user's.
+The words are the `reported` table of `junk.toml`.
 """
 
 from __future__ import annotations
