@@ -22,11 +22,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _GIT_COMMIT = 40
 _DIGIT = re.compile(r"\d")
-_WITH_DIGITS = ("0-9",)
+_WITH_DIGITS = "0-9"
 _CARD = re.compile(  # what issuers begin with, and how long their numbers are
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3[0689]\d{12}"
     r"|35\d{14}|6(?:011|[45]\d\d)\d{12,15}"
 )
+_ARTICLES = ("the", "a", "my", "le", "la", "mon", "ma", "el", "mi")
 _LEAST_ENTROPY = 3.5  # bits a character; English words written together have about 3
 _LEAST_CHANGES = (
     0.45  # of neighbours that differ in kind: camel case .4, random letters and digits .6
@@ -76,13 +77,12 @@ def redact_all(document: Any) -> Any:
 
 
 def _worth_trying(text: str) -> list[_Pattern]:
+    """The patterns whose words are near, in their order; most texts have none of the words."""
     small = text.lower()
-    digits = bool(_DIGIT.search(text))
-    return [
-        pattern
-        for pattern in _PATTERNS
-        if (digits and pattern.near == _WITH_DIGITS) or any(near in small for near in pattern.near)
-    ]
+    close = [at for near, patterns in _NEAR if near in small for at in patterns]
+    if _DIGIT.search(text):
+        close += _NEAR_DIGITS
+    return [_PATTERNS[at] for at in sorted(set(close))] if close else []
 
 
 # ---- what a match must be as well
@@ -113,7 +113,33 @@ def _is_mixed(found: str) -> bool:
 def _is_secretive(found: str) -> bool:
     """Whether what follows "password is" may be one: no ordinary word, nor the first of several."""
     plain = found.casefold().strip(".!?()[]")
-    return len(plain) >= 3 and plain not in _ORDINARY and (_is_mixed(found) or len(plain) >= 4)
+    ordinary = plain in _ORDINARY or plain in _TELLING
+    return len(plain) >= 3 and not ordinary and (_is_mixed(found) or len(plain) >= 4)
+
+
+def _is_phrase(found: str) -> bool:
+    """Whether several words are a password: none of them tells something about it."""
+    words = _plain_words(found)
+    told = sum(word in _ORDINARY for word in words)
+    return (
+        not any(word in _TELLING or word.endswith("ly") for word in words)
+        and not words[0].endswith(("ed", "ing"))
+        and told * 2 < len(words)
+        and any(len(word) >= 3 for word in words)
+    )
+
+
+def _is_saying(found: str) -> bool:
+    """Whether words are a passphrase, which may be a sentence: its beginning tells nothing."""
+    words = _plain_words(found)
+    begins = words[1] if words[0] in _ARTICLES else words[0]
+    plain = begins not in _ORDINARY and begins not in _TELLING
+    inflected = begins.endswith(("ly", "ed", "ing"))
+    return _is_phrase(found) or (len(words) >= 4 and plain and not inflected)
+
+
+def _plain_words(found: str) -> list[str]:
+    return found.casefold().replace("’", "'").replace(",", " ").split()
 
 
 def _is_random(found: str) -> bool:
@@ -143,11 +169,13 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
     "iban": _is_iban,
     "mixed": _is_mixed,
     "secretive": _is_secretive,
+    "phrase": _is_phrase,
+    "saying": _is_saying,
     "random": _is_random,
 }
 
 
-def _load() -> tuple[tuple[_Pattern, ...], frozenset[str]]:
+def _load() -> tuple[tuple[_Pattern, ...], frozenset[str], frozenset[str]]:
     data = tomllib.loads(files("shared").joinpath("redaction.toml").read_text("utf-8"))
     patterns = tuple(
         _Pattern(
@@ -158,7 +186,17 @@ def _load() -> tuple[tuple[_Pattern, ...], frozenset[str]]:
         )
         for entry in data["pattern"]
     )
-    return patterns, frozenset(data["ordinary"]["words"])
+    about = data["ordinary"]
+    return patterns, frozenset(about["words"]), frozenset(about["telling"])
 
 
-_PATTERNS, _ORDINARY = _load()
+def _by_word(word: str) -> tuple[int, ...]:
+    return tuple(at for at, pattern in enumerate(_PATTERNS) if word in pattern.near)
+
+
+_PATTERNS, _ORDINARY, _TELLING = _load()
+_NEAR_DIGITS = _by_word(_WITH_DIGITS)
+_NEAR = tuple(
+    (word, _by_word(word))
+    for word in sorted({word for pattern in _PATTERNS for word in pattern.near} - {_WITH_DIGITS})
+)

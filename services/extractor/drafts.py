@@ -70,6 +70,11 @@ class Draft:
         return value_key(self.slot, self.value) if self.value else ""
 
     @property
+    def is_name(self) -> bool:
+        """Whether it only names somebody: what the clause tells besides is still to be said."""
+        return self.claim == "holds" and " named " in self.content
+
+    @property
     def may_be_corrected(self) -> bool:
         return self.slot in _CORRECTABLE and self.claim == "holds" and self.value is not None
 

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from services.extractor.grounding import folded
+from services.extractor.reported import reported_spans
 
 Reason = Literal["question", "hypothetical", "quotation", "request"]
 
@@ -85,7 +86,7 @@ class Evidence:
         return {
             "question": [each for each in sentences if _only_asks(each)][:_MAX_PARTS],
             "hypothetical": list(_supposed(sentences))[:_MAX_PARTS],
-            "quotation": _scopes("others_words", self.text)[:_MAX_PARTS],
+            "quotation": [*_scopes("others_words", self.text), *_reported(self.text)][:_MAX_PARTS],
             "request": handed_over[:_MAX_PARTS],
         }
 
@@ -106,8 +107,8 @@ class Evidence:
             denied = [each.clause for each in self.denied]
             parts = denied if reason == "denial" else self.unasserted[reason]
             rest = self.text
-            for part in dict.fromkeys(parts):
-                rest = rest.replace(part, " ")
+            for part in parts:  # once each: the same words may be the user's own elsewhere
+                rest = rest.replace(part, " ", 1)
             self._rests[reason] = Rest(rest)
         return self._rests[reason]
 
@@ -162,6 +163,11 @@ def _supposed(sentences: Sequence[str]) -> Iterator[str]:
 def _scopes(name: str, message: str) -> list[str]:
     found = (part for match in words(name).finditer(message) for part in match.groups())
     return [part for part in found if part and part.strip()]
+
+
+def _reported(message: str) -> Iterator[str]:
+    parts = (message[start:end] for start, end in reported_spans(message))
+    return (part for part in parts if part.strip())
 
 
 def _denied(message: str) -> Iterator[Denial]:

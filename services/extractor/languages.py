@@ -7,10 +7,10 @@ one is written at the top of `patterns/en.toml`.
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from services.extractor.frames import Forms
 from services.extractor.turns import Claim, TemporalState
@@ -23,6 +23,7 @@ _MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
 _BEGINS = re.compile(
     r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z]+[\w -]*(?:\|[a-z]+[\w -]*)*)\) )"
 )
+_IN_CLASS = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]", re.DOTALL)
 _Kind = Literal["past", "participle", "gerund"]
 
 
@@ -59,6 +60,14 @@ class Rule:
     only: frozenset[str] = frozenset()
     opposite: Mapping[str, str] = field(default_factory=dict)
     confidence: float = 0.9
+    at_start: bool = False
+
+    def hits(self, text: str) -> Iterable[re.Match[str]]:
+        """Where the rule fits. What can only stand at the beginning is looked for nowhere else."""
+        if self.at_start:
+            hit = self.when.match(text)
+            return (hit,) if hit else ()
+        return self.when.finditer(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,15 @@ class FreeRule:
     min_words: int = 3
 
 
+class Contraction(NamedTuple):
+    """What is written out, and how; `near` has words one of which a clause with it must have."""
+
+    when: re.Pattern[str]
+    full: str
+    at_start: bool
+    near: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Language:
     """Everything one pattern file says, compiled."""
@@ -92,7 +110,7 @@ class Language:
     relations: tuple[tuple[re.Pattern[str], str], ...]
     abbreviations: frozenset[str]
     patterns: Mapping[str, re.Pattern[str]]
-    contractions: tuple[tuple[re.Pattern[str], str], ...]
+    contractions: tuple[Contraction, ...]
     missing: tuple[tuple[re.Pattern[str], str], ...]
     secrets: tuple[re.Pattern[str], ...]
     words: Mapping[str, re.Pattern[str]]
@@ -141,11 +159,14 @@ class Language:
 
     def in_full(self, clause: str) -> str | None:
         """Contractions written out, openers gone, the subject put back; None if nothing is left."""
-        for pattern, full in self.contractions:
-            clause = pattern.sub(full, clause)
-        clause = self.patterns["openers"].sub("", clause).strip(" ,")
+        small = clause.lower()
+        for pattern, full, at_start, near in self.contractions:
+            if pattern.match(clause) if at_start else any(word in small for word in near):
+                clause = pattern.sub(full, clause, count=int(at_start))
+                small = clause.lower()
+        clause = self.patterns["openers"].sub("", clause, count=1).strip(" ,")
         for pattern, subject in self.missing:
-            if pattern.search(clause):
+            if pattern.match(clause):
                 lowered = clause if clause[:2].isupper() else clause[:1].lower() + clause[1:]
                 clause = subject + lowered
                 break
@@ -203,7 +224,10 @@ def load(code: str) -> Language:
             for name, pattern in (sentences | data.get("time", {})).items()
             if isinstance(pattern, str)
         },
-        contractions=tuple((expand.compiled(a), b) for a, b in sentences.get("contractions", ())),
+        contractions=tuple(
+            Contraction(expand.compiled(a), b, _at_start(a), tuple("".join(near).split("|")))
+            for a, b, *near in sentences.get("contractions", ())
+        ),
         missing=tuple((expand.compiled(a), b) for a, b in sentences.get("missing", ())),
         secrets=tuple(
             expand.compiled(each) for each in data.get("secrets", {}).get("patterns", ())
@@ -236,7 +260,18 @@ def _rule(entry: Mapping[str, Any], shapes: _Shapes) -> Rule:
         values["needs"] = shapes.compiled(entry["needs"])
     values["mine"] = bool(_MINE.match(entry["when"])) or "{NAME}, (?:my|our) " in entry["when"]
     values["only"] = frozenset(entry.get("only", ()))
+    values["at_start"] = _at_start(values["when"].pattern)
     return Rule(**values)
+
+
+def _at_start(pattern: str) -> bool:
+    """Whether a pattern begins with "^" in all it may be: it has no "|" outside of brackets."""
+    depth, plain = 0, _IN_CLASS.sub("", pattern)
+    for character in plain:
+        depth += (character == "(") - (character == ")")
+        if character == "|" and depth == 0:
+            return False
+    return plain.startswith("^")
 
 
 def _by_verb(rules: Sequence[Rule]) -> dict[str, tuple[Rule, ...]]:

@@ -119,6 +119,7 @@ def _liked(value: str, clause: str, language: Language) -> bool:  # noqa: ARG001
         return False
     return (
         _words(value) <= 9
+        and not language.words["TAIL"].match(value)
         and not language.words["POINTING"].match(value)
         and not _hangs(value, language)
         and not (_is_activity(_first(value)) and _hangs(value.partition(" ")[2], language))

@@ -72,12 +72,12 @@ class RulesExtractor:
             by_frame = _by_frame(frame, timing, language, memory)
             if by_frame:
                 return _with_denied(found + by_frame, timing, language)
-        if found:
+        if any(not each.is_name for each in found):
             return found
         dated = _predicate(timing.dated)
         told, said = language.plain(dated or ""), language.plain(predicate)
         draft = free_draft(told, said, timing, language) if dated else None
-        return [draft] if draft else []
+        return [*found, draft] if draft else found
 
 
 def _predicate(text: str) -> str | None:
@@ -97,7 +97,7 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     for rule in language.text_rules:
         if of_mine or not rule.mine:
             text = said if rule.times else written if rule.written else bare
-            for hit in rule.when.finditer(text):
+            for hit in rule.hits(text):
                 match = Match(rule, text, _caught(rule, hit), unframed, timing, language)
                 found.extend(match.drafts(memory))
     return _without_told_twice(_without_ended(found))
@@ -106,7 +106,7 @@ def _by_text(timing: Timing, language: Language, memory: Memory) -> list[Draft]:
 def _by_frame(frame: Frame, timing: Timing, language: Language, memory: Memory) -> list[Draft]:
     found: list[Draft] = []
     for rule in language.rules_of(frame.base):
-        if hit := rule.when.search(frame.base):
+        if hit := next(iter(rule.hits(frame.base)), None):
             match = Match(rule, frame.base, _caught(rule, hit), frame, timing, language)
             found.extend(match.drafts(memory))
     return _without_ended(found)

@@ -13,6 +13,7 @@ from unicodedata import normalize
 
 from services.extractor.languages import Language
 from services.extractor.naming import with_name
+from services.extractor.reported import reported_spans
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|^[ \t]*>.*$", re.DOTALL | re.MULTILINE)
 _QUOTED = re.compile(
@@ -23,6 +24,7 @@ _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "\u00a0": " ", "
 _EDGES = " \t\r\n,;:()[]*-–—•"
 _HOLE = "\x00"
 _LONGEST_CLAUSE = 400
+_BEING = {"be": "I am ", "have": "I have "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def _blank_out(content: str, language: Language) -> str | None:
         return None
     masked = _CODE.sub(_hole, content)
     masked = _QUOTED.sub(_hole_unless_a_title, masked)
+    for start, end in list(reported_spans(masked)):
+        masked = f"{masked[:start]}{_HOLE * (end - start)}{masked[end:]}"
     if handed_over := language.material.search(masked):
         masked = masked[: handed_over.start()]
     return masked
@@ -114,9 +118,7 @@ def _is_whole(clause: str, shares_subject: bool, language: Language) -> bool:
 def _statements(sentence: str, original: str | None, language: Language) -> Iterator[Statement]:
     clauses = list(_clauses(sentence, language))
     if sentence.rstrip(" \"')").endswith("?"):
-        if not clauses or not language.asks.search(clauses[-1][2].strip(_EDGES)):
-            return
-        clauses = clauses[:-1]
+        clauses = _without_question(clauses, language)
     for start, end, text in clauses:
         if end - start > _LONGEST_CLAUSE:
             continue
@@ -127,15 +129,37 @@ def _statements(sentence: str, original: str | None, language: Language) -> Iter
         yield Statement(full, quote)
 
 
+def _without_question(
+    clauses: list[tuple[int, int, str]], language: Language
+) -> list[tuple[int, int, str]]:
+    """What is stated before the question; nothing where all is asked."""
+    if not clauses:
+        return []
+    *stated, (start, _, last) = clauses
+    if language.asks.search(last.strip(_EDGES)):
+        return stated
+    fragment = language.patterns["fragment"].search(last)  # "…, any ideas?"
+    if fragment is None:
+        return []
+    text = last[: fragment.start()]
+    return [*stated, (start, start + fragment.start(), text)]
+
+
 def _clauses(sentence: str, language: Language) -> Iterator[tuple[int, int, str]]:
     """(start, end, text); where the subject was dropped after "and" it is put back."""
     cuts = [(found.start(), found.end(), "") for found in language.joints.finditer(sentence)]
     cuts += [(found.start(), found.end(), "I ") for found in language.dropped.finditer(sentence)]
+    for verb in ("be", "have"):
+        dropped = language.patterns[f"dropped_{verb}"].finditer(sentence)
+        cuts += [(each.start(), each.end(), _BEING[verb]) for each in dropped]
     start, subject = 0, ""
     for cut, resume, next_subject in sorted(cuts):
         if cut < start:
             continue
         clause = subject + sentence[start:cut]
+        told = clause.lstrip()
+        if next_subject in _BEING.values() and not language.patterns["is_something"].search(told):
+            continue
         if not _is_whole(clause, bool(next_subject), language):
             continue
         yield start, cut, clause

@@ -89,7 +89,7 @@ def third_person(predicate: str, forms: Forms, *, conjugate: bool) -> str:
 def _paired(words: str, forms: Forms) -> str:
     """The verb after "and" follows the first one: `run and swim` gives `run and swims`."""
     first = words.split(" ", 1)[0]
-    if _is_past(first, forms) or first.lower() in _HELPING:
+    if first.lower() in _HELPING or _is_past(first, forms) or not _SECOND_VERB.search(words):
         return words
     bases = {base for base, _ in forms.values()}
     return _SECOND_VERB.sub(

@@ -38,6 +38,24 @@ SECRETS = [
     ("password", "hunter2x", "the wifi pass is {}"),
     ("password", "hunter2x", "log in with password {}, please"),
     ("password", "pa55w0rd", "postgres://ana:{}@db.example.com/app"),
+    ("password", "correct horse battery staple", "my passphrase is {}"),
+    ("password", "the cat sat on the mat", "passphrase: {}"),
+    ("password", "apple river stone", "my backup phrase is {}"),
+    ("password", "blue moose 42", "the wifi password is {}"),
+    ("password", "blue moose 42", "our wifi password is {} and the router is upstairs"),
+    ("password", "blue moose 42", "the password's {}"),
+    ("password", "sunny side up", 'my login password is "{}"'),
+    ("password", "purple elephant dance", "the WiFi code is {}"),
+    ("password", "Fluffy Bunny Sunshine", "the password to my laptop is {}."),
+    ("password", "soleil bleu 7", "mot de passe : {}"),
+    ("password", "chat noir 42", "le mot de passe du wifi est {}"),
+    ("password", "luna azul 42", "contraseña: {}"),
+    ("password", "luna azul 42", "la contraseña del wifi es {}"),
+    ("password", "blauer Elch 42", "Mein WLAN Passwort ist {}"),
+    ("password", "pomme rivière pierre lune", "ma phrase de récupération : {}"),
+    ("code", "four eight two one", "my pin is {}"),
+    ("code", "4821", "mi PIN es {}"),
+    ("code", "12-34-56", "the safe combination is {}"),
     ("card", "4111 1111 1111 1111", "my card is {} exp 12/29"),
     ("card", "378282246310005", "amex {}"),
     ("card", "5555-5555-5555-4444", "charge {}"),
@@ -83,6 +101,61 @@ ORDINARY = [
     "task-force members met in a sk-learn-like-package-for-students",
     "Timestamp 1716239022123 and 1716239022",
     "Room 4012, flight LH 1234, 12:30-14:45",
+    "passwords are hard to remember",
+    "my secret is that I love karaoke",
+    "my password is too long to type",
+    "My password is case sensitive",
+    "the password is written on the router",
+    "the wifi password was changed yesterday",
+    "my password is probably leaked",
+    "My passphrase is hard to remember",
+    "my passphrase is too short",
+    "the passphrase is required for the upload",
+    "my password manager is great",
+    "My password is saved in the browser",
+    "the password is twelve characters long",
+    "Password reset emails never arrive",
+    "what makes a passphrase strong?",
+    "The password is not strong enough",
+    "my password is still valid",
+    "my password is super weak",
+    "I lost my recovery phrase",
+    "my recovery phrase is safe in a vault",
+    "The recovery phrase has 24 words and must be kept offline",
+    "recovery phrase is needed to restore the wallet",
+    "my pin is easy to guess",
+    "I keep my PIN in my head",
+    "J'ai oublié mon mot de passe",
+    "mon mot de passe est trop long",
+    "mon mot de passe est très difficile à retenir",
+    "olvidé mi contraseña",
+    "mi contraseña es muy larga",
+    "la contraseña no funciona",
+    "Mein Passwort ist zu lang",
+    "la clave es trabajar duro",
+    "I planted a seed and it is growing",
+    "twelve words: that's all I wrote",
+    "The seed is a small brown thing from my garden and it grew into something nice over time",
+    "my phrase of the day is carpe diem",
+    "The secret to happiness is good coffee",
+    "my password is the same everywhere",
+    "a lock code is on the box",
+    "passwords: a history of bad ideas",
+    "My favorite phrase is better late than never",
+    "my password expired and now I can't log in",
+    "the password is wrong again",
+    "My password is incorrect apparently",
+    "the code is compiling",
+    "the pass is over the mountain",
+    "My boarding pass is on my phone",
+    "what is the wifi password?",
+    "the password is getting old",
+    "my passphrase is longer than yours",
+    "password: required",
+    "password: must be at least 8 characters",
+    "I wrote a blog post about passphrases: why they matter and how to choose one",
+    "my bike pass is valid until June",
+    "My passport is blue and old",
     "Ich heiße Jürgen und wohne seit 2019 in Köln",
     "",
 ]
@@ -114,6 +187,25 @@ def test_a_private_key_is_blanked_whole_even_when_its_end_is_missing() -> None:
 def test_a_wallet_s_twelve_words_are_a_secret() -> None:
     words = "legal winner thank year wave sausage worth useful legal winner thank yellow"
     assert redact(f"seed phrase: {words}.") == "seed phrase: [redacted:seed-phrase]."
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "my metamask seed: {}",
+        "my 12 words are {}",
+        "mi frase semilla: {}",
+        "ma phrase de récupération est {}",
+    ],
+)
+@pytest.mark.parametrize("between", [" ", ", ", "\n", " {}. "])
+def test_a_wallet_s_words_are_seen_in_any_list(around: str, between: str) -> None:
+    """With commas, a line each, or numbered."""
+    phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    words = re.split(" ", phrase)
+    parts = [words[0]] + [between.format(at) + word for at, word in enumerate(words[1:], 2)]
+    shown = redact(around.format("".join(parts)))
+    assert shown == around.format("[redacted:seed-phrase]")
 
 
 def test_a_document_is_redacted_in_every_string() -> None:
