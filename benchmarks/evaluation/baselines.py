@@ -60,6 +60,8 @@ class Shelf:
                     len(self.documents),
                     length,
                     self._average,
+                    k1=1.2,
+                    b=0.75,
                 )
                 for words, length in zip(self._words, self._lengths, strict=True)
             ]
