@@ -1,12 +1,12 @@
 """Orders what the two arms of recall found, and says how relevant each hit is on an absolute scale.
 
 Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothing beyond it;
-`score` (0..1) depends on the hit alone, so that a caller can say "nothing relevant" by min_score.
+`score` (0..1) is absolute, so that a caller can say "nothing relevant" by min_score.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -88,11 +88,11 @@ class Calibration:
     somebody the query does not name; `other_person`: that the hit is itself somebody else's.
     """
 
-    intercept: float = -2.9
-    cosine: float = 3.0
-    matched_share: float = 3.5
-    elsewhere: float = 3.0
-    other_person: float = 1.0
+    intercept: float = -2.3
+    cosine: float = 3.5
+    matched_share: float = 3.0
+    elsewhere: float = 5.0
+    other_person: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,7 @@ def fuse(
     calibration: Calibration = MINILM,
     named: Collection[str] = (),
     hints: Hints | None = None,
+    explain: bool = True,
 ) -> list[Ranked]:
     """Rank candidates, best first: min-max fusion of the arms, what surrounds them, then boosts.
 
@@ -206,29 +207,44 @@ def fuse(
         (hit.matched_share for hit, other in zip(candidates, others, strict=True) if other),
         default=0.0,
     )
-    arms = _arms(candidates)
+    arms = _arms(candidates) if explain else []
     hits = []
     for at, candidate in enumerate(candidates):
         boosts = _boosts(candidate, weights, now, named)
         if hints is not None:
             boosts |= hints.factors(candidate)
         score = calibrated(candidate, calibration, elsewhere=elsewhere, other_person=others[at])
-        explain = {**arms[at], "fused": own[at], "around": around[at], "boosts": boosts}
+        told = {**arms[at], "fused": own[at], "around": around[at]} if explain else {}
         rank_score = (own[at] + around[at]) * math.prod(boosts.values())
-        hits.append(Ranked(candidate.id, score, rank_score, explain))
-    return sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
+        hits.append(Ranked(candidate.id, score, rank_score, {**told, "boosts": boosts}))
+    order = sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
+    return _falling(_apart(order, {hit.id: hit.content for hit in candidates}))
 
 
-def apart(hits: Sequence[Ranked], candidates: Sequence[Candidate]) -> list[Ranked]:
+def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
+    """Let no hit score less than one that is ranked below it, so that `min_score` cuts the end.
+
+    What surrounds a hit can place it above hits that match better by themselves.
+    """
+    least = 0.0
+    falling = []
+    for hit in reversed(hits):
+        least = max(least, hit.score)
+        falling.append(hit if hit.score == least else replace(hit, score=least))
+    return falling[::-1]
+
+
+def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
     """Let what nearly repeats a better hit make room: it goes behind what is half as far down.
 
     Nearly repeats: the same words but for one in seven. Nothing is dropped, and only the best
     fifty are compared.
     """
-    words = {hit.id: frozenset(hit.content.casefold().split()) for hit in candidates}
+    compared = hits[:_COMPARED]
+    words = {hit.id: frozenset(contents[hit.id].casefold().split()) for hit in compared}
     first: list[Ranked] = []
     again: list[tuple[int, Ranked]] = []
-    for place, hit in enumerate(hits[:_COMPARED]):
+    for place, hit in enumerate(compared):
         if any(_nearly(words[hit.id], words[other.id]) for other in first):
             again.append((2 * place + 1, hit))
         else:

@@ -45,8 +45,9 @@ class Recall:
             scope, asked.query, known or {}, as_of=asked.as_of, known_at=asked.known_at
         )
         searched = time.perf_counter()
-        hits = ranking.fuse(found.candidates, now=scope.now, named=found.named)
-        hits = ranking.apart(hits, found.candidates)
+        hits = ranking.fuse(
+            found.candidates, now=scope.now, named=found.named, explain=asked.explain
+        )
         best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
         best = best[: asked.limit] if "facts" in asked.include else []
         async with self._db.autocommit() as tx:
