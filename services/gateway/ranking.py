@@ -24,6 +24,7 @@ class Candidate:
     `cosine` is -1..1; `bm25` ≥ 0; `matched_share` is 0..1, see there; `confidence` is 0..1.
     `likeness`: the mean cosine with the best hits. `message_score` ≥ 0: how well the message it
     rests on matches, see `surroundings`. `before`, `after`: the ids of what was stated next to it.
+    `reached`: whether the vector arm found it; what it left out has a cosine for its score only.
     `told_with`: facts of one session, or of one hour, share it. `who`: who says it or whom it is
     about, where that is somebody named.
     """
@@ -37,6 +38,7 @@ class Candidate:
     essential: bool = False
     evidence_count: int = 1
     content: str = ""
+    reached: bool = True
     likeness: float = 0.0
     message_score: float = 0.0
     before: str | None = None
@@ -61,7 +63,7 @@ class Weights:
     """How much each part counts; chosen together, see docs/decisions/0021-ranking.md.
 
     `message`, `before`, `after` and `together` are shares of a score that what surrounds a hit
-    lends it; the last five are boosts, the largest of which is freshness: 1.3 between what was
+    lends it; the last ones are boosts, the largest of which is freshness: 1.5 between what was
     said just now and what was said long ago.
     """
 
@@ -73,7 +75,7 @@ class Weights:
     after: float = 0.2
     together: float = 0.2
     confidence: float = 0.10
-    freshness: float = 0.30
+    freshness: float = 0.50
     essential: float = 0.05
     evidence: float = 0.05
     person: float = 0.10
@@ -266,8 +268,12 @@ def calibrated_message(matched_share: float) -> float:
 
 def fused(candidates: Sequence[Candidate], weights: Weights = DEFAULT_WEIGHTS) -> list[float]:
     """Each candidate's share of the best in both arms, by itself: 0..1."""
+    near = (hit.cosine if hit.reached else None for hit in candidates)
     vector = min_max(
-        [None if c.cosine is None else c.cosine + weights.likeness * c.likeness for c in candidates]
+        [
+            None if cosine is None else cosine + weights.likeness * hit.likeness
+            for cosine, hit in zip(near, candidates, strict=True)
+        ]
     )
     lexical = min_max([candidate.bm25 for candidate in candidates])
     return [
@@ -295,7 +301,7 @@ def _boosts(
 
 def _arms(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     """Each candidate's raw score in each arm, scaled as in `fused`, and its place there."""
-    near = [candidate.cosine for candidate in candidates]
+    near = [candidate.cosine if candidate.reached else None for candidate in candidates]
     words = [candidate.bm25 for candidate in candidates]
     arms = [(_places(values), min_max(values)) for values in (near, words)]
     return [

@@ -62,26 +62,32 @@ class Search:
             self._lexical(scope, query),
             self._messages(scope, query, as_of, known_at),
         )
-        first = ranking.fused(found := list(_of_arms(near or (), lexical)))
-        order = sorted(range(len(found)), key=lambda at: (-first[at], found[at].id))
-        best = [UUID(found[at].id) for at in order[:_ANCHORS]]
+        found = list(_of_arms(near or (), lexical))
         rests = message_scores(messages)
-        likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
-        async with self._db.autocommit() as tx:
-            ids = [UUID(candidate.id) for candidate in found]
-            rows = await recall_store.gathered(tx, scope, ids, best, likely)
-            alike: list[Row] = []
-            if vector is not None and rows:
-                there = [row["id"] for row in rows]
-                alike = await recall_store.likeness(
-                    tx, scope, self._vectors.model, vector, there, best[:_LIKE]
-                )
+        rows, alike = await self._around(scope, vector, _best_first(found), rests)
         named = named_by(query, {row["who"] for row in rows})
         shares = _shares(lexical, named)
         candidates = list(_complete(rows, found, alike, rests, shares, known))
-        return Found(
-            candidates, named, near, lexical, messages, {str(r["id"]): r["id"] for r in rows}, rests
-        )
+        ids = {str(row["id"]): row["id"] for row in rows}
+        return Found(candidates, named, near, lexical, messages, ids, rests)
+
+    async def _around(
+        self,
+        scope: Scope,
+        vector: list[float] | None,
+        found: Sequence[UUID],
+        rests: Mapping[UUID, float],
+    ) -> tuple[list[Row], list[Row]]:
+        """What was found with what surrounds it, and how all of it lies to query and best."""
+        likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
+        async with self._db.autocommit() as tx:
+            rows = await recall_store.gathered(tx, scope, found, found[:_ANCHORS], likely)
+            if vector is None or not rows:
+                return rows, []
+            there = [row["id"] for row in rows]
+            return rows, await recall_store.likeness(
+                tx, scope, self._vectors.model, vector, there, found[:_LIKE]
+            )
 
     async def _near(self, scope: Scope, query: str) -> tuple[list[float] | None, list[Row] | None]:
         """The query's vector and the facts nearest to it; None where there is no vector."""
@@ -113,6 +119,12 @@ def _of_arms(near: Sequence[Row], lexical: Sequence[Row]) -> Iterator[Candidate]
         other = found.get(row["id"]) or Candidate(id=str(row["id"]))
         found[row["id"]] = replace(other, cosine=row["cosine"])
     yield from found.values()
+
+
+def _best_first(found: Sequence[Candidate]) -> list[UUID]:
+    scores = ranking.fused(found)
+    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].id))
+    return [UUID(found[at].id) for at in order]
 
 
 def _bm25(row: Row) -> float:
@@ -150,8 +162,10 @@ def _complete(
         if near is None and name not in by_arms and row["message"] not in rests:
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
         standing = known.get(row["id"])
+        by_arm = by_arms.get(name) or Candidate(id=name)
         yield replace(
-            by_arms.get(name) or Candidate(id=name),
+            by_arm,
+            reached=by_arm.cosine is not None,
             cosine=None if near is None else near["cosine"],
             likeness=0.0 if near is None else near["likeness"] or 0.0,
             matched_share=shares.get(name, 0.0),
