@@ -579,10 +579,11 @@ SELECT m.id, m.confidence, m.said_at, m.essential, m.evidence_count, f.category,
        f.content, f.session_id, f.source_message_ids[1] AS message, beside.before, beside.after,
        coalesce(f.speaker, nullif(f.subject, 'user'),
                 substring(f.content FROM '^([[:upper:]][^:.!?,]{0,40}):[[:space:]]')) AS who
-  FROM wanted
-  JOIN mine m USING (id)
+  FROM mine m
   JOIN memory_facts f ON f.tenant_id = m.tenant_id AND f.user_id = m.user_id AND f.id = m.id
-  LEFT JOIN beside ON beside.id = m.id;
+  LEFT JOIN beside ON beside.id = m.id
+ WHERE m.id = ANY(ARRAY(SELECT id FROM wanted)) AND f.id = ANY(ARRAY(SELECT id FROM wanted))
+   AND f.tenant_id = %(tenant)s AND f.user_id = %(user)s;
 
 -- name: likeness
 -- Compares candidates with the query and with the best of them, exactly.

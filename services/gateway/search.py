@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -110,15 +110,10 @@ class Search:
 
 def _of_arms(near: Sequence[Row], lexical: Sequence[Row]) -> Iterator[Candidate]:
     """Bring together what the arms found, each fact once."""
-    found = {
-        row["id"]: Candidate(id=str(row["id"]), bm25=_bm25(row))
-        for row in lexical
-        if row["id"] is not None
-    }
-    for row in near:
-        other = found.get(row["id"]) or Candidate(id=str(row["id"]))
-        found[row["id"]] = replace(other, cosine=row["cosine"])
-    yield from found.values()
+    words = {row["id"]: _bm25(row) for row in lexical if row["id"] is not None}
+    cosines = {row["id"]: row["cosine"] for row in near}
+    for row in words | cosines:
+        yield Candidate(id=str(row), cosine=cosines.get(row), bm25=words.get(row))
 
 
 def _best_first(found: Sequence[Candidate]) -> list[UUID]:
@@ -162,32 +157,28 @@ def _complete(
         if near is None and name not in by_arms and row["message"] not in rests:
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
         standing = known.get(row["id"])
-        by_arm = by_arms.get(name) or Candidate(id=name)
-        yield replace(
-            by_arm,
-            reached=by_arm.cosine is not None,
+        by_arm = by_arms.get(name)
+        yield Candidate(
+            id=name,
             cosine=None if near is None else near["cosine"],
-            likeness=0.0 if near is None else near["likeness"] or 0.0,
+            bm25=None if by_arm is None else by_arm.bm25,
             matched_share=shares.get(name, 0.0),
+            likeness=0.0 if near is None else near["likeness"] or 0.0,
+            reached=by_arm is not None and by_arm.cosine is not None,
             message_score=rests.get(row["message"], 0.0),
             evidence_count=row["evidence_count"] if standing is None else standing.evidence_count,
             told_with=row["session_id"] or format(row["said_at"], _AN_HOUR),
             before=_text(row["before"]),
             after=_text(row["after"]),
-            **{name: row[name] for name in _AS_STORED},
+            confidence=row["confidence"],
+            said_at=row["said_at"],
+            essential=row["essential"],
+            content=row["content"],
+            who=row["who"],
+            category=row["category"],
+            slot=row["slot"],
+            occurred_at=row["occurred_at"],
         )
-
-
-_AS_STORED = (
-    "confidence",
-    "said_at",
-    "essential",
-    "content",
-    "who",
-    "category",
-    "slot",
-    "occurred_at",
-)
 
 
 def _text(row: UUID | None) -> str | None:
