@@ -83,6 +83,7 @@ CREATE TABLE chat_logs (
     erased_at timestamp with time zone,
     generation integer,
     postponed_until timestamp with time zone,
+    lexemes tsvector GENERATED ALWAYS AS (to_tsvector('memoire'::regconfig, (COALESCE((speaker || ' '::text), ''::text) || "left"(content, 20000)))) STORED,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
@@ -278,9 +279,11 @@ CREATE TABLE memory_facts (
     CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
 );
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
+CREATE INDEX memory_facts_of_message ON public.memory_facts USING btree ((source_message_ids[1])) WHERE (session_id IS NOT NULL);
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
+CREATE INDEX memory_facts_stated ON public.memory_facts USING btree (user_id, tenant_id, said_at, recorded_at) WHERE (session_id IS NULL);
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,

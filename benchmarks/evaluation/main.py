@@ -76,6 +76,7 @@ def read_data(given: Path | None) -> tuple[Data, list[str]]:
     if moved:
         notes.append(f"moved back in time, since they end after today: {len(moved)} people")
     found.people = [person.in_the_past(now) for person in found.people]
+    found.quizzes = [quiz.in_the_past(now) for quiz in found.quizzes]
     return found, notes
 
 

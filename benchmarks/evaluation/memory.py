@@ -92,6 +92,10 @@ class Memory:
         asked = {"user_id": user, "query": query, "as_of": moment.isoformat(), "limit": 20}
         return [StoredFact.of(fact) for fact in self._post("/v1/recall", asked)["relevant_facts"]]
 
+    def recall(self, user: str, query: str, **asked: Any) -> dict[str, Any]:
+        """What a question finds, as it is answered."""
+        return self._post("/v1/recall", {"user_id": user, "query": query, **asked})
+
     def timeline(self, user: str) -> list[dict[str, Any]]:
         return list(self._get(f"/v1/users/{user}/timeline", {})["slots"])
 
@@ -140,7 +144,7 @@ class GoldMemory(Memory):
 
 def message(user: str, turn: Turn, message_id: str) -> dict[str, Any]:
     """A turn as `POST /v1/ingest` wants it."""
-    return {
+    said = {
         "user_id": user,
         "session_id": turn.session,
         "role": turn.role,
@@ -148,6 +152,7 @@ def message(user: str, turn: Turn, message_id: str) -> dict[str, Any]:
         "timestamp": turn.at.isoformat(),
         "message_id": message_id,
     }
+    return said if turn.speaker is None else {**said, "speaker": turn.speaker}
 
 
 def conversation(user: str, person: Person) -> list[dict[str, Any]]:

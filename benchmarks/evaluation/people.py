@@ -40,6 +40,7 @@ class Turn:
     at: datetime
     content: str
     facts: tuple[GoldFact, ...] = ()
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

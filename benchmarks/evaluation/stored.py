@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Self
 
 LIVING = frozenset({"current", "planned", "due"})
@@ -77,6 +78,20 @@ class Stored:
 
     def members(self, canonical: StoredFact) -> list[StoredFact]:
         return [fact for fact in self.facts if self._canonical(fact).id == canonical.id]
+
+    def wordings(self, fact_id: str, content: str) -> frozenset[str]:
+        """Every wording of the belief that a recalled fact is the canonical one of."""
+        fact = self._by_id.get(fact_id)
+        if fact is None:
+            return frozenset({content})
+        return self._wordings.get(self._canonical(fact).id, frozenset({content})) | {content}
+
+    @cached_property
+    def _wordings(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for fact in self.facts:
+            found[self._canonical(fact).id].add(fact.content)
+        return {canonical: frozenset(contents) for canonical, contents in found.items()}
 
     def merged(self, a: str, b: str) -> bool:
         """Whether some observation of one is one belief with some of the other."""

@@ -513,6 +513,104 @@ SELECT corpus.documents, corpus.average,
   LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
  ORDER BY best.weight DESC, best.id;
 
+-- name: message_arm
+-- Reads the messages that match best by BM25 (k1 0.9, b 0.4), each with its share of the query's words
+-- and with its neighbours in the session; nothing said or recorded after the moment asked about.
+WITH documents AS MATERIALIZED (
+    SELECT id, session_id, said_at, recorded_at, lexemes FROM chat_logs
+     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND erased_at IS NULL
+       AND (%(as_of)s::timestamptz IS NULL OR least(said_at, recorded_at) <= %(as_of)s)
+       AND (%(known_at)s::timestamptz IS NULL OR recorded_at <= %(known_at)s)
+), corpus AS MATERIALIZED (
+    SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
+      FROM documents
+), asked AS MATERIALIZED (
+    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
+     LIMIT %(terms)s
+), hits AS MATERIALIZED (
+    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
+      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
+     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
+                                           ' | ')::tsquery FROM asked)
+       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+), weights AS MATERIALIZED (
+    SELECT term, ln(1 + (c.documents - coalesce(df, 0) + 0.5::float8) / (coalesce(df, 0) + 0.5::float8)) AS idf,
+           c.average
+      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM hits GROUP BY term) f USING (term)
+           CROSS JOIN corpus c
+), best AS MATERIALIZED (
+    SELECT h.id, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share,
+           sum(w.idf * h.tf * 1.9::float8
+               / (h.tf + 0.9::float8 * (0.6::float8 + 0.4::float8 * h.length / w.average))) AS weight
+      FROM hits h JOIN weights w USING (term)
+     GROUP BY h.id
+     ORDER BY weight DESC, h.id
+     LIMIT %(candidates)s
+)
+SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
+  FROM best
+  JOIN documents d USING (id)
+  CROSS JOIN LATERAL (
+    SELECT (SELECT n.id FROM chat_logs n
+             WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
+               AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+           (SELECT n.id FROM chat_logs n
+             WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
+               AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND (%(as_of)s::timestamptz IS NULL OR least(n.said_at, n.recorded_at) <= %(as_of)s)
+               AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
+             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+  ) AS beside
+ ORDER BY best.weight DESC, best.id;
+
+-- name: gathered
+-- Reads what ranking needs to know of the facts that were found, and adds those that rest on found
+-- messages and those stated within the hour just before or after the best stated ones.
+-- with: recall_scope
+, beside AS MATERIALIZED (
+    SELECT a.id,
+           (SELECT n.id FROM memory_facts n
+             WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND (n.said_at, n.recorded_at) < (a.said_at, a.recorded_at)
+               AND n.said_at >= a.said_at - interval '1 hour'
+             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+           (SELECT n.id FROM memory_facts n
+             WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND (n.said_at, n.recorded_at) > (a.said_at, a.recorded_at)
+               AND n.said_at <= a.said_at + interval '1 hour'
+             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+      FROM memory_facts a
+     WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.id = ANY(%(anchors)s::uuid[])
+       AND a.session_id IS NULL
+), wanted AS MATERIALIZED (
+    SELECT unnest(%(ids)s::uuid[]) AS id
+    UNION SELECT before FROM beside
+    UNION SELECT after FROM beside
+    UNION SELECT s.id FROM memory_facts s
+           WHERE s.source_message_ids[1] = ANY(%(messages)s::uuid[]) AND s.session_id IS NOT NULL
+             AND s.user_id = %(user)s AND s.tenant_id = %(tenant)s
+)
+SELECT m.id, m.confidence, m.said_at, m.essential, m.evidence_count, f.category, f.slot, f.occurred_at,
+       f.content, f.session_id, f.source_message_ids[1] AS message, beside.before, beside.after,
+       coalesce(f.speaker, nullif(f.subject, 'user'),
+                substring(f.content FROM '^([[:upper:]][^:.!?,]{0,40}):[[:space:]]')) AS who
+  FROM mine m
+  JOIN memory_facts f ON f.tenant_id = m.tenant_id AND f.user_id = m.user_id AND f.id = m.id
+  LEFT JOIN beside ON beside.id = m.id
+ WHERE m.id = ANY(ARRAY(SELECT id FROM wanted)) AND f.id = ANY(ARRAY(SELECT id FROM wanted))
+   AND f.tenant_id = %(tenant)s AND f.user_id = %(user)s;
+
+-- name: likeness
+-- Compares candidates with the query and with the best of them, exactly.
+SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine,
+       (SELECT avg(1 - (v.embedding <=> b.embedding)) FROM fact_vectors b
+         WHERE b.tenant_id = %(tenant)s AND b.user_id = %(user)s AND b.model = %(model)s
+           AND b.fact_id = ANY(%(best)s::uuid[]) AND vector_dims(b.embedding) = %(dimensions)s) AS likeness
+  FROM fact_vectors v
+ WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
+   AND v.fact_id = ANY(%(ids)s::uuid[]) AND vector_dims(v.embedding) = %(dimensions)s;
+
 -- name: pending
 -- Counts what a user said that does not count yet, up to a bound, and how long the oldest waits.
 SELECT count(*)::int AS pending,

@@ -1,23 +1,32 @@
 """Orders what the two arms of recall found, and says how relevant each hit is on an absolute scale.
 
 Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothing beyond it;
-`score` (0..1) depends on the hit alone, so that a caller can say "nothing relevant" by min_score.
+`score` (0..1) is absolute, so that a caller can say "nothing relevant" by min_score.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
+
+from services.gateway.surroundings import lent
 
 _DAY_SECONDS = 86_400.0
+_COMPARED, _NEARLY = 50, 6 / 7
+K1, B = 0.9, 0.4  # facts and messages are short: length says little, a repeated word not much
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fact that at least one arm found; None where an arm did not.
+    """A fact that was found; None where an arm did not.
 
     `cosine` is -1..1; `bm25` ≥ 0; `matched_share` is 0..1, see there; `confidence` is 0..1.
+    `likeness`: the mean cosine with the best hits. `message_score` ≥ 0: how well the message it
+    rests on matches, see `surroundings`. `before`, `after`: the ids of what was stated next to it.
+    `reached`: whether the vector arm found it; what it left out has a cosine for its score only.
+    `told_with`: facts of one session, or of one hour, share it. `who`: who says it or whom it is
+    about, where that is somebody named.
     """
 
     id: str
@@ -28,42 +37,64 @@ class Candidate:
     said_at: datetime | None = None
     essential: bool = False
     evidence_count: int = 1
+    content: str = ""
+    reached: bool = True
+    likeness: float = 0.0
+    message_score: float = 0.0
+    before: str | None = None
+    after: str | None = None
+    told_with: str | None = None
+    who: str | None = None
+    category: str | None = None
+    slot: str | None = None
+    occurred_at: datetime | None = None
+
+
+class Hints(Protocol):
+    """What a query asks for beyond its words, as factors around 1 on a hit's place."""
+
+    def factors(self, candidate: Candidate) -> Mapping[str, float]:
+        """Factors by the name under which they are explained; none leaves the hit where it is."""
+        ...
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each arm and each boost counts.
+    """How much each part counts; chosen together, see docs/decisions/0021-ranking.md.
 
-    The arms' shares were chosen on one LoCoMo conversation (conv-26: 419 raw turns as documents,
-    197 questions, MiniLM int8, 100 candidates an arm). Evidence recall@5 / @10 by the vector arm's
-    share: 0 .530 / .618, 0.3 .576 / .682, 0.5 .585 / .678, 0.7 .520 / .608, 1 .363 / .451.
-    The boosts are not measurable there and are kept so small that together they reorder only hits
-    whose relevance is close: at most 1.1 × 1.05 × 1.05 × 1.05 between the best and the worst.
+    `message`, `before`, `after` and `together` are shares of a score that what surrounds a hit
+    lends it; the last ones are boosts, the largest of which is freshness: 1.5 between what was
+    said just now and what was said long ago.
     """
 
-    vector: float = 0.5
-    lexical: float = 0.5
+    vector: float = 0.45
+    lexical: float = 0.55
+    likeness: float = 0.4
+    message: float = 0.7
+    before: float = 0.4
+    after: float = 0.2
+    together: float = 0.2
     confidence: float = 0.10
-    freshness: float = 0.05
+    freshness: float = 0.50
     essential: float = 0.05
     evidence: float = 0.05
-    half_life_days: float = 90.0
+    person: float = 0.10
+    half_life_days: float = 180.0
 
 
 @dataclass(frozen=True)
 class Calibration:
     """A logistic of raw cosine and matched share, one per embedding model.
 
-    Chosen on the same conversation, against its non-evidence hits and against 120 questions about
-    somebody else: the best hit of a question that has an answer scores above .54 in 95 % of cases,
-    that of a question that has none below .39 in 95 %. A free fit (-1.8, 1.9, 4.0) separates
-    evidence from other hits a little better (AUC .80, these .76) but leaves a hit that shares no
-    word with the query below .5 whatever its cosine; here cosine .7 alone gives .62.
+    `elsewhere`: how much it counts against a hit that what is asked stands better in the words of
+    somebody the query does not name; `other_person`: that the hit is itself somebody else's.
     """
 
-    intercept: float = -3.0
-    cosine: float = 5.0
+    intercept: float = -2.3
+    cosine: float = 3.5
     matched_share: float = 3.0
+    elsewhere: float = 5.0
+    other_person: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -92,8 +123,8 @@ def bm25(
     documents: int,
     length: int,
     average_length: float,
-    k1: float = 1.2,
-    b: float = 0.75,
+    k1: float = K1,
+    b: float = B,
 ) -> float:
     """Okapi BM25 of one document for one query (Robertson, Zaragoza 2009), ≥ 0.
 
@@ -134,12 +165,23 @@ def min_max(values: Sequence[float | None]) -> list[float]:
     return [0.0 if v is None else (v - low) / (high - low) for v in values]
 
 
-def calibrated(candidate: Candidate, calibration: Calibration = MINILM) -> float:
-    """How relevant a hit is whatever else was found, 0..1; a missing arm counts as 0."""
+def calibrated(
+    candidate: Candidate,
+    calibration: Calibration = MINILM,
+    *,
+    elsewhere: float = 0.0,
+    other_person: bool = False,
+) -> float:
+    """How relevant a hit is whatever else was found, 0..1; a missing arm counts as 0.
+
+    `elsewhere`: the largest matched share of hits that are about somebody the query does not name.
+    """
     logit = (
         calibration.intercept
         + calibration.cosine * max(candidate.cosine or 0.0, 0.0)
         + calibration.matched_share * candidate.matched_share
+        - calibration.elsewhere * max(elsewhere - candidate.matched_share, 0.0)
+        - calibration.other_person * other_person
     )
     return 1 / (1 + math.exp(-logit))
 
@@ -150,32 +192,99 @@ def fuse(
     *,
     now: datetime | None = None,
     calibration: Calibration = MINILM,
+    named: Collection[str] = (),
+    hints: Hints | None = None,
+    explain: bool = True,
 ) -> list[Ranked]:
-    """Rank candidates, best first: min-max fusion of the arms, then gentle boosts.
+    """Rank candidates, best first: min-max fusion of the arms, what surrounds them, then boosts.
 
-    Raising a candidate's raw score in an arm never lowers its rank. Equal hits are ordered by
-    calibrated score, then id, so that pages are stable. Without `now` nothing is fresher.
+    Raising a candidate's raw score in an arm never lowers its rank among what does not surround
+    it. Equal hits are ordered by calibrated score, then id, so that pages are stable. Without
+    `now` nothing is fresher. `named`: whom the query names, of all candidates' `who`.
     """
-    vector = min_max([candidate.cosine for candidate in candidates])
-    lexical = min_max([candidate.bm25 for candidate in candidates])
-    places = _places([c.cosine for c in candidates]), _places([c.bm25 for c in candidates])
+    own = fused(candidates, weights)
+    around = lent(candidates, own, weights)
+    others = [bool(named and hit.who and hit.who not in named) for hit in candidates]
+    elsewhere = max(
+        (hit.matched_share for hit, other in zip(candidates, others, strict=True) if other),
+        default=0.0,
+    )
+    arms = _arms(candidates) if explain else []
     hits = []
     for at, candidate in enumerate(candidates):
-        boosts = _boosts(candidate, weights, now)
-        fused = weights.vector * vector[at] + weights.lexical * lexical[at]
-        explain = {
-            "vector": _arm(places[0][at], candidate.cosine, vector[at]),
-            "lexical": _arm(places[1][at], candidate.bm25, lexical[at])
-            | {"matched_share": candidate.matched_share},
-            "fused": fused,
-            "boosts": boosts,
-        }
-        rank_score = fused * math.prod(boosts.values())
-        hits.append(Ranked(candidate.id, calibrated(candidate, calibration), rank_score, explain))
-    return sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
+        boosts = _boosts(candidate, weights, now, named)
+        if hints is not None:
+            boosts |= hints.factors(candidate)
+        score = calibrated(candidate, calibration, elsewhere=elsewhere, other_person=others[at])
+        told = {**arms[at], "fused": own[at], "around": around[at]} if explain else {}
+        rank_score = (own[at] + around[at]) * math.prod(boosts.values())
+        hits.append(Ranked(candidate.id, score, rank_score, {**told, "boosts": boosts}))
+    order = sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
+    return _falling(_apart(order, {hit.id: hit.content for hit in candidates}))
 
 
-def _boosts(candidate: Candidate, weights: Weights, now: datetime | None) -> dict[str, float]:
+def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
+    """Let no hit score less than one that is ranked below it, so that `min_score` cuts the end.
+
+    What surrounds a hit can place it above hits that match better by themselves.
+    """
+    least = 0.0
+    falling = []
+    for hit in reversed(hits):
+        least = max(least, hit.score)
+        falling.append(hit if hit.score == least else replace(hit, score=least))
+    return falling[::-1]
+
+
+def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
+    """Let what nearly repeats a better hit make room: it goes behind what is half as far down.
+
+    Nearly repeats: the same words but for one in seven. Nothing is dropped, and only the best
+    fifty are compared.
+    """
+    compared = hits[:_COMPARED]
+    words = {hit.id: frozenset(contents[hit.id].casefold().split()) for hit in compared}
+    first: list[Ranked] = []
+    again: list[tuple[int, Ranked]] = []
+    for place, hit in enumerate(compared):
+        if any(_nearly(words[hit.id], words[other.id]) for other in first):
+            again.append((2 * place + 1, hit))
+        else:
+            first.append(hit)
+    for place, hit in again:
+        first.insert(min(place, len(first)), hit)
+    return [*first, *hits[_COMPARED:]]
+
+
+def _nearly(one: frozenset[str], other: frozenset[str]) -> bool:
+    both = len(one & other)
+    return bool(one) and both / (len(one) + len(other) - both) >= _NEARLY
+
+
+def calibrated_message(matched_share: float) -> float:
+    """How relevant a message is by its words alone, 0..1."""
+    return 1 / (1 + math.exp(2.2 - 5.0 * matched_share))
+
+
+def fused(candidates: Sequence[Candidate], weights: Weights = DEFAULT_WEIGHTS) -> list[float]:
+    """Each candidate's share of the best in both arms, by itself: 0..1."""
+    near = (hit.cosine if hit.reached else None for hit in candidates)
+    vector = min_max(
+        [
+            None if cosine is None else cosine + weights.likeness * hit.likeness
+            for cosine, hit in zip(near, candidates, strict=True)
+        ]
+    )
+    lexical = min_max([candidate.bm25 for candidate in candidates])
+    return [
+        weights.vector * near + weights.lexical * words
+        for near, words in zip(vector, lexical, strict=True)
+    ]
+
+
+def _boosts(
+    candidate: Candidate, weights: Weights, now: datetime | None, named: Collection[str]
+) -> dict[str, float]:
     """Factors around 1: doubt makes smaller, freshness, weight and repetition make larger."""
     said = candidate.said_at
     age_days = max((now - said).total_seconds() / _DAY_SECONDS, 0.0) if now and said else math.inf
@@ -186,13 +295,32 @@ def _boosts(candidate: Candidate, weights: Weights, now: datetime | None) -> dic
         "freshness": 1 + weights.freshness * fresh,
         "essential": 1 + weights.essential * candidate.essential,
         "evidence": 1 + weights.evidence * repeated,
+        "person": 1 + weights.person * (candidate.who in named),
     }
+
+
+def _arms(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Each candidate's raw score in each arm, scaled as in `fused`, and its place there."""
+    near = [candidate.cosine if candidate.reached else None for candidate in candidates]
+    words = [candidate.bm25 for candidate in candidates]
+    arms = [(_places(values), min_max(values)) for values in (near, words)]
+    return [
+        {
+            "vector": _arm(arms[0][0][at], near[at], arms[0][1][at]) | {"likeness": hit.likeness},
+            "lexical": _arm(arms[1][0][at], words[at], arms[1][1][at])
+            | {"matched_share": hit.matched_share},
+            "message": hit.message_score,
+        }
+        for at, hit in enumerate(candidates)
+    ]
 
 
 def _places(values: Sequence[float | None]) -> list[int | None]:
     """Each value's place in its arm, 1 for the best; equal values share a place."""
     there = sorted((value for value in values if value is not None), reverse=True)
-    place = {value: there.index(value) + 1 for value in set(there)}
+    place: dict[float, int] = {}
+    for at, value in enumerate(there, 1):
+        place.setdefault(value, at)
     return [None if value is None else place[value] for value in values]
 
 

@@ -1,67 +1,30 @@
-"""Answers what is known about a user that matters for a query: two arms, one ranking.
+"""Answers what is known about a user that matters for a query: what was found, ranked and shown.
 
-The vector arm may be missing (a provider that is away, facts of another model): then the lexical
-arm answers alone. PostgreSQL finds candidates; `ranking` decides what they are worth.
+`search` finds candidates in PostgreSQL; `ranking` decides what they are worth.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from services.gateway import ranking, recall_store, store
-from services.gateway.facts import moment_of, public_fact, tokens, visible
-from services.gateway.ranking import Candidate, Ranked
+from services.gateway.facts import moment_of, public_fact, public_message, tokens, visible
+from services.gateway.query_vectors import QueryVectors
+from services.gateway.ranking import Ranked
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
+from services.gateway.search import Found, Search, explained
 from shared.beliefs import Standing
 from shared.clock import Clock
 from shared.db import Database, Row
 from shared.embeddings import Embedder
-from shared.errors import MemoireError
 from shared.ledger.hindsight import standings_known
 from shared.tenant_slots import store as tenant_slots
-
-log = structlog.get_logger()
-
-_EMBED_SECONDS = 2.0
-_REMEMBERED_QUERIES = 1_000
-
-
-class QueryVectors:
-    """Embeds queries, and remembers the last thousand."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._known: OrderedDict[str, list[float]] = OrderedDict()
-
-    @property
-    def model(self) -> str:
-        return self._embedder.model
-
-    async def vector(self, tenant: str, query: str) -> list[float] | None:
-        """The query's vector; None when the provider is away or slower than two seconds."""
-        if query in self._known:
-            self._known.move_to_end(query)
-            return self._known[query]
-        try:
-            async with asyncio.timeout(_EMBED_SECONDS):
-                vectors = await self._embedder.embed([query], [tenant])
-        except (MemoireError, TimeoutError, OSError) as error:
-            log.warning("recall without vectors", error=repr(error))
-            return None
-        self._known[query] = [float(part) for part in vectors[0]]
-        if len(self._known) > _REMEMBERED_QUERIES:
-            self._known.popitem(last=False)
-        return self._known[query]
 
 
 class Recall:
@@ -70,35 +33,37 @@ class Recall:
     def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
         self._db = db
         self._vectors = QueryVectors(embedder)
+        self._search = Search(db, self._vectors)
         self._clock = clock
 
     async def answer(self, tenant: str, asked: RecallRequest) -> dict[str, Any]:
-        """The most relevant facts, best first, as DESIGN §6 has it."""
+        """The most relevant facts, and messages where asked for, best first."""
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        near, lexical = await asyncio.gather(
-            self._near(scope, asked.query), self._lexical(scope, asked.query)
+        found = await self._search.find(
+            scope, asked.query, known or {}, as_of=asked.as_of, known_at=asked.known_at
         )
         searched = time.perf_counter()
+        hits = ranking.fuse(
+            found.candidates, now=scope.now, named=found.named, explain=asked.explain
+        )
+        best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
+        best = best[: asked.limit] if "facts" in asked.include else []
         async with self._db.autocommit() as tx:
-            candidates = list(_candidates(near or [], lexical, known or {}))
-            hits = ranking.fuse(candidates, now=scope.now)
-            best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
-            best = best[: asked.limit]
             rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, _ids(best, near or [], lexical)
+                tx, tenant, asked.user_id, [found.ids[hit.id] for hit in best]
             )
             pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
-        answer: dict[str, Any] = {
-            "relevant_facts": _shown(best, rows, asked, scope.now, known or {}),
-            "freshness": _freshness(pending),
-        }
+        answer: dict[str, Any] = {"relevant_facts": _shown(best, rows, asked, scope.now, known)}
+        if "messages" in asked.include:
+            answer["messages"] = await self._messages(tenant, asked, scope, found)
+        answer["freshness"] = _freshness(pending)
         if asked.explain:
-            answer["explain"] = _explained(near, lexical) | {
-                "embedding_model": self._vectors.model if near is not None else None,
+            answer["explain"] = explained(found) | {
+                "embedding_model": self._vectors.model if found.near is not None else None,
                 "milliseconds": {
                     "search": _milliseconds(searched - began),
                     "total": _milliseconds(time.perf_counter() - began),
@@ -118,17 +83,27 @@ class Recall:
             known = await standings_known(tx, tenant, asked.user_id, asked.known_at, scope.slots)
         return replace(scope, named=visible(known, asked.view, as_of)), known
 
-    async def _near(self, scope: Scope, query: str) -> list[Row] | None:
-        """The vector arm; None when there is no vector for the query."""
-        vector = await self._vectors.vector(scope.tenant, query)
-        if vector is None:
-            return None
-        async with self._db.autocommit() as tx:
-            return await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
+    async def _messages(
+        self, tenant: str, asked: RecallRequest, scope: Scope, found: Found
+    ) -> list[dict[str, Any]]:
+        """The messages that match best, under the filters that a message can meet.
 
-    async def _lexical(self, scope: Scope, query: str) -> list[Row]:
+        A message is of no category and about no slot, so none is shown where those are asked for.
+        """
+        if scope.categories is not None or scope.slots is not None:
+            return []
+        scores = found.message_scores
+        order = sorted(scores, key=lambda message: (-scores[message], message))
         async with self._db.autocommit() as tx:
-            return await recall_store.lexical_arm(tx, scope, query)
+            rows = await store.messages_by_ids(tx, tenant, asked.user_id, order)
+        by_id = {row["id"]: row for row in rows if _passes(row, scope)}
+        shares = {row["id"]: row["matched_share"] for row in found.messages}
+        shown = []
+        for message in order:
+            score = round(ranking.calibrated_message(shares.get(message, 0.0)), 4)
+            if message in by_id and (asked.min_score is None or score >= asked.min_score):
+                shown.append({**public_message(by_id[message]), "score": score})
+        return shown[: asked.limit]
 
     async def _stored_slots(self, tenant: str, asked: RecallRequest) -> list[str] | None:
         """Every name under which facts of the slots asked for may be stored."""
@@ -137,6 +112,26 @@ class Recall:
         async with self._db.autocommit() as tx:
             known = await tenant_slots.catalogue(tx, tenant)
         return [name for named in asked.slots for name in known.spellings(named)]
+
+
+def _passes(message: Row, scope: Scope) -> bool:
+    """Whether a message was said in the time asked for and has all the labels."""
+    said = message["said_at"]
+    labels = message["metadata"] or {}
+    return (
+        (scope.since is None or said >= scope.since)
+        and (scope.until is None or said < scope.until)
+        and all(_holds(labels.get(name), value) for name, value in (scope.metadata or {}).items())
+    )
+
+
+def _holds(stored: Any, asked: Any) -> bool:
+    """Whether a label has what is asked for, as PostgreSQL's `@>` has it of JSON."""
+    if isinstance(asked, dict) and isinstance(stored, dict):
+        return all(_holds(stored.get(name), value) for name, value in asked.items())
+    if isinstance(asked, list) and isinstance(stored, list):
+        return all(any(_holds(each, value) for each in stored) for value in asked)
+    return bool(stored == asked)
 
 
 def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str] | None) -> Scope:
@@ -157,59 +152,15 @@ def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str
     )
 
 
-def _candidates(
-    near: Sequence[Row], lexical: Sequence[Row], known: Mapping[UUID, Standing]
-) -> Iterator[Candidate]:
-    """Bring together what the arms found, each fact once, with the evidence of the view."""
-    for row in (*near, *lexical):
-        if (standing := known.get(row["id"])) is not None:
-            row["evidence_count"] = standing.evidence_count
-    found = {
-        row["id"]: _candidate(row, bm25=_bm25(row), matched_share=_matched(row))
-        for row in lexical
-        if row["id"] is not None
-    }
-    for row in near:
-        other = found.get(row["id"]) or _candidate(row)
-        found[row["id"]] = replace(other, cosine=row["cosine"])
-    yield from found.values()
-
-
-def _candidate(row: Row, **arm: float) -> Candidate:
-    return Candidate(
-        id=str(row["id"]),
-        confidence=row["confidence"],
-        said_at=row["said_at"],
-        essential=row["essential"],
-        evidence_count=row["evidence_count"],
-        **arm,
-    )
-
-
-def _bm25(row: Row) -> float:
-    return ranking.bm25(
-        row["terms"], row["frequencies"], row["documents"], row["length"], row["average"]
-    )
-
-
-def _matched(row: Row) -> float:
-    return ranking.matched_share(row["terms"], row["frequencies"], row["documents"])
-
-
-def _ids(best: Sequence[Ranked], near: Sequence[Row], lexical: Sequence[Row]) -> list[Any]:
-    ids = {str(row["id"]): row["id"] for row in [*near, *lexical] if row["id"] is not None}
-    return [ids[hit.id] for hit in best]
-
-
 def _shown(
     best: Sequence[Ranked],
     rows: Sequence[Row],
     asked: RecallRequest,
     as_of: datetime,
-    known: Mapping[UUID, Standing],
+    known: Mapping[UUID, Standing] | None,
 ) -> list[dict[str, Any]]:
     """Show the hits, as many as fit into the tokens asked for."""
-    facts = {str(row["id"]): public_fact(row, as_of, known.get(row["id"])) for row in rows}
+    facts = {str(row["id"]): public_fact(row, as_of, (known or {}).get(row["id"])) for row in rows}
     room = asked.max_tokens
     shown = []
     for hit in best:
@@ -222,17 +173,6 @@ def _shown(
         explained = {"explain": hit.explain} if asked.explain else {}
         shown.append({**fact, "score": round(hit.score, 4), **explained})
     return shown
-
-
-def _explained(near: Sequence[Row] | None, lexical: Sequence[Row]) -> dict[str, Any]:
-    """Say how many each arm found, and how the query was read."""
-    matched = sum(row["id"] is not None for row in lexical)
-    return {
-        "candidates": {"vector": len(near or ()), "lexical": matched},
-        "terms": lexical[0]["frequencies"],
-        "read_as": lexical[0]["meant"],
-        "facts_searched": lexical[0]["documents"],
-    }
 
 
 def _freshness(pending: Row) -> dict[str, Any]:

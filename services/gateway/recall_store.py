@@ -1,4 +1,4 @@
-"""The two arms of recall in SQL: they start from one user's facts and share every filter."""
+"""The arms of recall in SQL: they start from one user's rows, and facts share every filter."""
 
 from __future__ import annotations
 
@@ -75,6 +75,49 @@ async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
         vocabulary_limit=_VOCABULARY_LIMIT,
     )
     return await tx.rows(queries["lexical_arm"], params)
+
+
+async def message_arm(
+    tx: Transaction, scope: Scope, query: str, as_of: datetime | None, known_at: datetime | None
+) -> list[Row]:
+    """Messages (id, matched_share, weight, before, after), best first; None filters nothing."""
+    params: dict[str, Any] = {"tenant": scope.tenant, "user": scope.user, "query": query}
+    params |= {"terms": _TERMS, "candidates": CANDIDATES, "as_of": as_of, "known_at": known_at}
+    return await tx.rows(queries["message_arm"], params)
+
+
+async def gathered(
+    tx: Transaction,
+    scope: Scope,
+    ids: Sequence[UUID],
+    anchors: Sequence[UUID],
+    messages: Sequence[UUID],
+) -> list[Row]:
+    """What ranking needs to know of these facts, and of those around them, under every filter.
+
+    Around are facts that rest on these messages, and neighbours of the anchors among stated facts.
+    """
+    params = scope.params(ids=list(ids), anchors=list(anchors), messages=list(messages))
+    return await tx.rows(queries["gathered"], params)
+
+
+async def likeness(
+    tx: Transaction,
+    scope: Scope,
+    model: str,
+    vector: list[float],
+    ids: Sequence[UUID],
+    best: Sequence[UUID],
+) -> list[Row]:
+    """Rows (id, cosine with the query, mean cosine with the best)."""
+    params: dict[str, Any] = {"tenant": scope.tenant, "user": scope.user, "model": model}
+    params |= {
+        "ids": list(ids),
+        "vector": HalfVector(vector),
+        "dimensions": len(vector),
+        "best": list(best),
+    }
+    return await tx.rows(queries["likeness"], params)
 
 
 async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:

@@ -113,6 +113,9 @@ class RecallRequest(_Body):
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Trims the list to about so many tokens (4 characters each)."
     )
+    include: Annotated[set[Literal["facts", "messages"]], Field(min_length=1)] = Field(
+        {"facts"}, description="With messages: also what was said, word for word, as `messages`."
+    )
     explain: bool = False
 
 

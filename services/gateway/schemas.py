@@ -83,6 +83,9 @@ class Freshness(BaseModel):
 
 class Recalled(BaseModel):
     relevant_facts: list[RecalledFact]
+    messages: list[RecalledMessage] = Field(
+        default_factory=list, description="Only where `include` asks for messages."
+    )
     freshness: Freshness
     explain: dict[str, Any] | None = None
 
@@ -208,6 +211,10 @@ class ChatMessage(BaseModel):
     speaker: str | None
     metadata: dict[str, Any] | None
     state: Literal["received", "extracting", "extracted"]
+
+
+class RecalledMessage(ChatMessage):
+    score: float = Field(description="How relevant its words are, 0 to 1.")
 
 
 class ChatMessages(BaseModel):

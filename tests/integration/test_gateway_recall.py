@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.gateway.schemas import RecalledFact
+from services.gateway.schemas import RecalledFact, RecalledMessage
 from shared.clock import utc_now
 from shared.errors import RetryableError
 from tests.fakes.embedder import HashEmbedder
@@ -51,7 +51,8 @@ async def test_recall_explains_itself_when_asked(api: Api) -> None:
     body = {"user_id": "ana", "query": "Lisbonn", "explain": True}
     answer = (await api.post("/v1/recall", body)).json()
     assert answer["explain"]["read_as"] == {"lisbonn": "lisbon"}
-    assert answer["explain"]["candidates"] == {"vector": 1, "lexical": 1}
+    found = {"vector": 1, "lexical": 1, "messages": 0, "ranked": 1}
+    assert answer["explain"]["candidates"] == found
     assert {"vector", "lexical", "fused", "boosts"} <= set(answer["relevant_facts"][0]["explain"])
 
 
@@ -165,3 +166,70 @@ async def test_freshness_counts_what_is_on_its_way(api: Api) -> None:
 async def test_one_users_facts_are_not_anothers(api: Api) -> None:
     await api.fact("Lives in Lisbon", user="bob")
     assert await _recall(api, "Lisbon", view="all") == []
+
+
+async def _said(api: Api, query: str, **more: Any) -> list[str]:
+    body = {"user_id": "ana", "query": query, "include": ["messages"], **more}
+    answer = (await api.post("/v1/recall", body)).json()
+    assert answer["relevant_facts"] == []
+    assert all(0 <= message["score"] <= 1 for message in answer["messages"])
+    return [message["content"] for message in answer["messages"]]
+
+
+async def test_what_was_said_a_second_ago_is_found_as_a_message(api: Api) -> None:
+    """Nothing has read it yet: the words are there the moment they are accepted."""
+    await api.ingest(content="The plumber comes on Friday")
+    await api.ingest(content="Nothing else", message_id="m2")
+    assert await _said(api, "When does the plumber come?") == [
+        "The plumber comes on Friday",
+        "Nothing else",  # what was said next may be the answer
+    ]
+    assert await _said(api, "skydiving") == []
+    body = {"user_id": "ana", "query": "plumber", "include": ["facts", "messages"]}
+    answer = (await api.post("/v1/recall", body)).json()
+    assert set(answer) == {"relevant_facts", "messages", "freshness"}
+    assert set(answer["messages"][0]) == set(RecalledMessage.model_fields)
+
+
+async def test_filters_hold_for_messages_too(api: Api) -> None:
+    old, new = "2020-05-01T10:00:00Z", "2024-05-01T10:00:00Z"
+    await api.ingest(content="Plumber then", timestamp=old, metadata={"via": {"app": [1, 2]}})
+    await api.ingest(content="Plumber now", timestamp=new, session_id="b", message_id="m2")
+    assert len(await _said(api, "plumber")) == 2
+    assert await _said(api, "plumber", since="2023-01-01T00:00:00Z") == ["Plumber now"]
+    assert await _said(api, "plumber", until="2023-01-01T00:00:00Z") == ["Plumber then"]
+    assert await _said(api, "plumber", as_of="2023-01-01T00:00:00Z") == ["Plumber then"]
+    assert await _said(api, "plumber", known_at="2023-01-01T00:00:00Z") == []
+    assert await _said(api, "plumber", metadata={"via": {"app": [2]}}) == ["Plumber then"]
+    assert await _said(api, "plumber", metadata={"via": "app"}) == []
+    assert await _said(api, "plumber", slots=["home_city"]) == []
+    assert await _said(api, "plumber", categories=["biographical"]) == []
+    assert await _said(api, "plumber", min_score=1) == []
+    assert len(await _said(api, "plumber", limit=1)) == 1
+
+
+async def test_what_is_asked_to_be_included_must_be_known(api: Api) -> None:
+    for include in ([], ["thoughts"]):
+        body = {"user_id": "ana", "query": "x", "include": include}
+        answer = await api.post("/v1/recall", body)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["details"][0]["field"].startswith("include")
+
+
+async def test_erased_messages_and_other_users_are_not_found(api: Api) -> None:
+    await api.ingest(content="The plumber comes on Friday", session_id="s")
+    await api.ingest(content="The plumber is expensive", user_id="bob")
+    assert len(await _said(api, "plumber")) == 1
+    gone = await api.client.delete("/v1/users/ana/sessions/s/messages")
+    assert gone.status_code < 300, gone.text
+    assert await _said(api, "plumber") == []
+
+
+async def test_a_stated_fact_next_to_a_hit_is_found_with_it(api: Api) -> None:
+    """The neighbour shares no word with the query; somebody else's does not come along."""
+    now = utc_now() - timedelta(days=400)
+    await api.fact("What is your favourite dish?", said_at=now)
+    await api.fact("Borscht, always", said_at=now + timedelta(seconds=1))
+    await api.fact("Rye bread", said_at=now + timedelta(hours=9))
+    found = await _recall(api, "favourite dish", limit=2)
+    assert found == ["What is your favourite dish?", "Borscht, always"]

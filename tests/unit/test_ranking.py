@@ -43,7 +43,8 @@ def order(hits):
 
 def test_bm25_equals_a_figure_worked_out_by_hand():
     # one term, twice in a document of average length: idf(10, 1) * 2 * 2.2 / (2 + 1.2)
-    assert bm25({"dog": 2}, {"dog": 1}, 10, 5, 5.0) == pytest.approx(math.log(22 / 3) * 4.4 / 3.2)
+    figure = bm25({"dog": 2}, {"dog": 1}, 10, 5, 5.0, k1=1.2)
+    assert figure == pytest.approx(math.log(22 / 3) * 4.4 / 3.2)
 
 
 def test_bm25_prefers_rare_terms_and_short_documents():
@@ -86,7 +87,7 @@ def test_a_hit_of_both_arms_goes_before_a_hit_of_one():
         ]
     )
 
-    assert order(hits) == ["both", "vector", "lexical", "weak"]
+    assert order(hits) == ["both", "lexical", "vector", "weak"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,17 @@ def test_the_score_does_not_depend_on_what_else_was_found():
 def test_the_best_of_nothing_relevant_scores_low():
     assert fuse([Candidate("a", cosine=0.3, bm25=1.0, matched_share=0.1)])[0].score < 0.3
     assert fuse([Candidate("b", cosine=0.7)])[0].score > 0.5
-    assert fuse([Candidate("c", bm25=9.0, matched_share=1.0)])[0].score == 0.5
+    assert fuse([Candidate("c", bm25=9.0, matched_share=1.0)])[0].score > 0.5
+
+
+@given(candidates)
+def test_scores_fall_with_the_rank_and_never_below_the_hits_own(found):
+    hits = fuse(found, now=NOW)
+    own = {hit.id: calibrated(hit) for hit in found}
+
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert all(hit.score >= own[hit.id] for hit in hits)
+    assert hits[0].score == max(own.values())
 
 
 def test_explain_names_rank_raw_and_normalized_score_of_each_arm():
@@ -132,7 +143,7 @@ def test_explain_names_rank_raw_and_normalized_score_of_each_arm():
         [Candidate("a", cosine=0.8, bm25=4.0, matched_share=0.5), Candidate("b", cosine=0.2)]
     )
 
-    assert first.explain["vector"] == {"rank": 1, "raw": 0.8, "normalized": 1.0}
+    assert first.explain["vector"] == {"rank": 1, "raw": 0.8, "normalized": 1.0, "likeness": 0.0}
     assert first.explain["lexical"] == {
         "rank": 1,
         "raw": 4.0,
@@ -140,9 +151,10 @@ def test_explain_names_rank_raw_and_normalized_score_of_each_arm():
         "matched_share": 0.5,
     }
     assert second.explain["lexical"]["rank"] is None
-    assert set(first.explain["boosts"]) == {"confidence", "freshness", "essential", "evidence"}
+    boosts = first.explain["boosts"]
+    assert set(boosts) == {"confidence", "freshness", "essential", "evidence", "person"}
     assert first.rank_score == pytest.approx(
-        first.explain["fused"] * math.prod(first.explain["boosts"].values())
+        (first.explain["fused"] + first.explain["around"]) * math.prod(boosts.values())
     )
 
 
@@ -185,3 +197,67 @@ def test_relevance_rises_with_either_evidence(cosine, more, share):
     assert calibrated(Candidate("", cosine=share, matched_share=low)) <= calibrated(
         Candidate("", cosine=share, matched_share=high)
     )
+
+
+def test_what_was_said_next_to_a_hit_is_lent_a_share_of_it():
+    """The answer stands after the question: it comes before what only looks a little like it."""
+    asks = Candidate("asks", cosine=0.8, bm25=9.0, after="answers")
+    answers = Candidate("answers", cosine=0.2, before="asks")
+    like = Candidate("like", cosine=0.3, bm25=0.5)
+    poor = Candidate("poor", cosine=0.1)
+
+    assert order(fuse([asks, answers, like, poor])) == ["asks", "answers", "like", "poor"]
+    assert order(fuse([replace(asks, after=None), answers, like, poor]))[1] == "like"
+
+
+def test_the_message_a_fact_rests_on_finds_it_too():
+    said = Candidate("said", cosine=0.4, message_score=1.0)
+    like = Candidate("like", cosine=0.5)
+
+    assert order(fuse([said, like, Candidate("poor", cosine=0.1)]))[0] == "said"
+
+
+def test_between_equal_hits_the_person_named_decides():
+    hers = Candidate("b", cosine=0.5, bm25=2.0, who="Caroline")
+    his = Candidate("a", cosine=0.5, bm25=2.0, who="Carl")
+
+    assert order(fuse([his, hers], named={"Caroline"})) == ["b", "a"]
+    assert order(fuse([his, hers])) == ["a", "b"]
+
+
+def test_somebody_elses_words_are_no_answer():
+    """What only another person said makes the named person's weaker hits less sure, too."""
+    hers = Candidate("hers", cosine=0.5, bm25=2.0, matched_share=0.3, who="Caroline")
+    his = Candidate("his", cosine=0.5, bm25=4.0, matched_share=0.9, who="Carl")
+
+    def scores(named):
+        return {hit.id: hit.score for hit in fuse([hers, his], named=named)}
+
+    assert all(scores({"Caroline"})[one] < scores(())[one] for one in ("hers", "his"))
+
+
+@given(candidates, st.floats(0.1, 3.0))
+def test_a_hint_is_one_factor_of_the_place_and_never_of_the_best_score(found, factor):
+    class OneHint:
+        def factors(self, candidate):
+            return {"slot": factor} if candidate.id == "f0" else {}
+
+    plain = {hit.id: hit for hit in fuse(found, now=NOW)}
+    hinted = {hit.id: hit for hit in fuse(found, now=NOW, hints=OneHint())}
+
+    assert hinted["f0"].rank_score == pytest.approx(plain["f0"].rank_score * factor)
+    assert max(hit.score for hit in hinted.values()) == max(hit.score for hit in plain.values())
+
+
+def test_near_repetitions_make_room():
+    texts = [
+        "Runs ten miles a week in the park",
+        "runs ten miles a week in the Park",
+        "Swims",
+        "x y",
+    ]
+    found = [Candidate(str(at), cosine=0.9 - at / 9, content=text) for at, text in enumerate(texts)]
+    plain = [replace(hit, content="") for hit in found]
+
+    assert order(fuse(plain)) == ["0", "1", "2", "3"]
+    assert order(fuse(found)) == ["0", "2", "3", "1"]

@@ -1,13 +1,10 @@
-"""The evaluations by name: each a module with `measure(run)`.
-
-A recall evaluation belongs here as `recall`: a module beside the others and a line below.
-"""
+"""The evaluations by name: each a module with `measure(run)`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.evaluation.evaluations import duplicates, history, rules, slots, updates
+from benchmarks.evaluation.evaluations import duplicates, history, recall, rules, slots, updates
 from benchmarks.evaluation.figures import Figure
 from benchmarks.evaluation.run import Run
 
@@ -17,4 +14,5 @@ EVALUATIONS: Mapping[str, Callable[[Run], list[Figure]]] = {
     updates.NAME: updates.measure,
     duplicates.NAME: duplicates.measure,
     rules.NAME: rules.measure,
+    recall.NAME: recall.measure,
 }

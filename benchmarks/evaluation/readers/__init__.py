@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.evaluation.people import Pair, Person
-from benchmarks.evaluation.readers import halumem, labelled, locomo
+from benchmarks.evaluation.quizzes import Quiz
+from benchmarks.evaluation.readers import halumem, labelled, locomo, questions
 from benchmarks.evaluation.readers.errors import DataError, ShapeError
 
 T = TypeVar("T")
@@ -24,10 +25,14 @@ _BY_NAME = {"near_misses": False, "paraphrases": True}
 
 @dataclass(slots=True)
 class Data:
-    """What files hold: people, and pairs by file. `read` and `skipped` name the files."""
+    """What files hold: people, questions, and pairs by file.
+
+    `read` and `skipped` name the files.
+    """
 
     people: list[Person] = field(default_factory=list)
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    quizzes: list[Quiz] = field(default_factory=list)
     read: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
 
@@ -41,6 +46,7 @@ class Data:
     def add(self, other: Data) -> None:
         self.people += other.people
         self.pairs |= other.pairs
+        self.quizzes += other.quizzes
         self.read += other.read
         self.skipped += other.skipped
 
@@ -82,10 +88,21 @@ def _add_document(data: Data, path: Path, text: str) -> bool:
         return False
     try:
         people = locomo.read_conversations(document)
+        quizzes = questions.locomo_quizzes(document)
     except ShapeError as error:
         raise DataError(path, "", str(error)) from None
     data.people += _grouped(path, people)
+    data.quizzes += _named(path, quizzes)
     return True
+
+
+def _named(path: Path, quizzes: list[Quiz]) -> list[Quiz]:
+    """Name each quiz's person after its file and place in it."""
+    people = _grouped(path, [quiz.person for quiz in quizzes])
+    return [
+        replace(quiz, person=replace(person, name=f"{person.name}-quiz"))
+        for quiz, person in zip(quizzes, people, strict=True)
+    ]
 
 
 def _grouped(path: Path, people: list[Person]) -> list[Person]:
@@ -104,6 +121,8 @@ def _add_lines(data: Data, path: Path, text: str) -> bool:
     if halumem.is_halumem(first):
         users = _each(path, lines, lambda _, line: halumem.read_user(line))
         data.people += _grouped(path, users)
+        asked = _each(path, lines, lambda _, line: questions.halumem_quiz(line))
+        data.quizzes += _named(path, [quiz for quiz in asked if quiz is not None])
     elif labelled.is_chat(first):
         turns = _each(path, lines, labelled.chat_turn)
         data.people += _grouped(path, [Person("", tuple(turns), exact=True)])

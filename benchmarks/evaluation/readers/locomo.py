@@ -57,6 +57,11 @@ def _read(document: Any) -> list[Person]:
     ]
 
 
+def turn_ids(conversation: Mapping[str, Any]) -> list[str]:
+    """The turns' ids, in the order of every reader's turns."""
+    return [take(turn, "dia_id", str) for _, _, turns in _sessions(conversation) for turn in turns]
+
+
 def _sessions(
     conversation: Mapping[str, Any],
 ) -> list[tuple[int, datetime, list[dict[str, Any]]]]:
