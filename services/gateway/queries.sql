@@ -403,13 +403,15 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
 -- The beginning of both arms: the user's facts that pass every filter; `named` is a view of its own,
 -- of what a fold in memory found.
 WITH mine AS NOT MATERIALIZED (
-    SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
+    SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count,
+           f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
       FROM memory_facts f
       JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
      WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
        AND f.state = 'settled'
        AND CASE %(view)s::text
-           WHEN 'current' THEN (f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
+           WHEN 'current' THEN (f.standing = 'belief'
+                                AND f.believed && tstzrange(%(held_since)s::timestamptz, %(now)s::timestamptz, '[]'))
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
@@ -425,13 +427,14 @@ WITH mine AS NOT MATERIALIZED (
 -- with: recall_scope
 , near AS MATERIALIZED (
     SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
+           mine.slot, mine.category, mine.subject, mine.at,
            1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
       FROM mine
       JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
                          AND v.model = %(model)s AND v.fact_id = mine.id
      WHERE vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count
+SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, category, subject, at
   FROM near
  ORDER BY cosine DESC, id
  LIMIT %(candidates)s;
@@ -491,11 +494,50 @@ SELECT corpus.documents, corpus.average,
                    LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
        coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
        best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
-       f.evidence_count
+       f.evidence_count, f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
   FROM corpus
   LEFT JOIN best ON true
   LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
  ORDER BY best.weight DESC, best.id;
+
+-- name: hinted_arm
+-- Lists what passed and is of the slots that a question names, however little its words say so.
+-- with: recall_scope
+SELECT id, confidence, said_at, essential, evidence_count, slot, category, subject, at
+  FROM mine
+ WHERE slot = ANY(%(hinted)s::text[])
+ ORDER BY said_at DESC, id
+ LIMIT %(candidates)s;
+
+-- name: at_large_arm
+-- Lists what passed and says most about the user as a whole: the essential facts, what the profile
+-- rests on in its order, then attributes and what is best attested.
+-- with: recall_scope
+SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, subject, at,
+       essential OR e.place IS NOT NULL AS conscious
+  FROM mine
+  LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
+                           AND e.fact_id = mine.id
+ WHERE subject = 'user'
+ ORDER BY essential DESC, e.place, slot IS NULL, evidence_count DESC, said_at DESC, mine.id
+ LIMIT %(candidates)s;
+
+-- name: slot_places
+-- Tells, of facts with a slot, which stretch of their slot's timeline they are, and of how many.
+SELECT a.id, 1 + count(*) FILTER (WHERE (o.begins, o.id) < (a.begins, a.id))::int AS place,
+       count(*)::int AS stretches
+  FROM (SELECT f.id, f.subject, f.slot, f.cardinality, f.value_key, lower(f.believed) AS begins
+          FROM memory_facts f
+         WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s::uuid[])
+           AND f.slot IS NOT NULL AND NOT isempty(f.believed)) AS a
+  JOIN LATERAL (
+       SELECT f.id, lower(f.believed) AS begins
+         FROM memory_facts f JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+        WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+          AND f.slot = a.slot AND f.subject = a.subject AND f.state = 'settled'
+          AND (a.cardinality = 'one' OR f.value_key = a.value_key)
+          AND f.standing = 'belief' AND NOT isempty(f.believed)) AS o ON true
+ GROUP BY a.id;
 
 -- name: pending
 -- Counts what a user said that does not count yet, up to a bound, and how long the oldest waits.

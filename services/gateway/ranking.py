@@ -6,7 +6,7 @@ Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothi
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ class Candidate:
     """A fact that at least one arm found; None where an arm did not.
 
     `cosine` is -1..1; `bm25` ≥ 0; `matched_share` is 0..1, see there; `confidence` is 0..1.
+    `hints` are factors of what the question asks for and this fact is, `prior` ≥ 0 how much it is
+    asked for whatever its words are.
     """
 
     id: str
@@ -28,6 +30,8 @@ class Candidate:
     said_at: datetime | None = None
     essential: bool = False
     evidence_count: int = 1
+    hints: Mapping[str, float] = field(default_factory=dict)
+    prior: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -161,8 +165,8 @@ def fuse(
     places = _places([c.cosine for c in candidates]), _places([c.bm25 for c in candidates])
     hits = []
     for at, candidate in enumerate(candidates):
-        boosts = _boosts(candidate, weights, now)
-        fused = weights.vector * vector[at] + weights.lexical * lexical[at]
+        boosts = {**_boosts(candidate, weights, now), **candidate.hints}
+        fused = weights.vector * vector[at] + weights.lexical * lexical[at] + candidate.prior
         explain = {
             "vector": _arm(places[0][at], candidate.cosine, vector[at]),
             "lexical": _arm(places[1][at], candidate.bm25, lexical[at])

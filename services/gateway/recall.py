@@ -19,6 +19,7 @@ import structlog
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, tokens, visible
+from services.gateway.hinting import Heard, Hinting, timeline_places
 from services.gateway.ranking import Candidate, Ranked
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
@@ -71,33 +72,51 @@ class Recall:
         self._db = db
         self._vectors = QueryVectors(embedder)
         self._clock = clock
+        self._hinting = Hinting(db)
 
-    async def answer(self, tenant: str, asked: RecallRequest) -> dict[str, Any]:
-        """The most relevant facts, best first, as DESIGN §6 has it."""
+    async def answer(
+        self, tenant: str, asked: RecallRequest, heard: Heard | None = None
+    ) -> dict[str, Any]:
+        """The most relevant facts, best first, as DESIGN §6 has it; `heard`: read already."""
         began = time.perf_counter()
         now = self._clock()
+        heard = heard or await self._hinting.heard(tenant, asked, now)
         scope, known = await self._seen(tenant, asked, now)
-        near, lexical = await asyncio.gather(
-            self._near(scope, asked.query), self._lexical(scope, asked.query)
+        scope = heard.narrowed(scope)
+        near, lexical, hinted = await asyncio.gather(
+            self._near(scope, asked.query),
+            self._lexical(scope, asked.query),
+            self._hinting.arm(scope, heard),
         )
         searched = time.perf_counter()
+        found = [row for row in (*(near or ()), *lexical, *hinted) if row["id"] is not None]
+        if heard.missed(found):
+            return await self.answer(tenant, asked, heard.timeless())
         async with self._db.autocommit() as tx:
-            candidates = list(_candidates(near or [], lexical, known or {}))
+            candidates = list(_candidates(near or [], lexical, hinted, known or {}))
+            heard = heard.knowing(found)
+            candidates = list(heard.weighed(candidates, found, hinted))
             hits = ranking.fuse(candidates, now=scope.now)
             best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
             best = best[: asked.limit]
-            rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, _ids(best, near or [], lexical)
-            )
+            rows = await store.facts_by_ids(tx, tenant, asked.user_id, _ids(best, found))
             pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
-            return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
+            return await self.answer(
+                tenant, asked, heard
+            )  # a replay was promoted since the arms looked
         answer: dict[str, Any] = {
             "relevant_facts": _shown(best, rows, asked, scope.now, known or {}),
             "freshness": _freshness(pending),
         }
         if asked.explain:
+            places = await timeline_places(self._db, scope, rows)
+            for fact in answer["relevant_facts"]:
+                fact["explain"]["hints"] = heard.causes(fact["explain"]["boosts"])
+                fact["explain"]["timeline"] = places.get(fact["id"])
             answer["explain"] = _explained(near, lexical) | {
+                "hints": heard.hints.shown(),
+                "filters": _filters(asked, scope),
                 "embedding_model": self._vectors.model if near is not None else None,
                 "milliseconds": {
                     "search": _milliseconds(searched - began),
@@ -158,10 +177,13 @@ def _scope(tenant: str, asked: RecallRequest, now: datetime, slots: Sequence[str
 
 
 def _candidates(
-    near: Sequence[Row], lexical: Sequence[Row], known: Mapping[UUID, Standing]
+    near: Sequence[Row],
+    lexical: Sequence[Row],
+    hinted: Sequence[Row],
+    known: Mapping[UUID, Standing],
 ) -> Iterator[Candidate]:
     """Bring together what the arms found, each fact once, with the evidence of the view."""
-    for row in (*near, *lexical):
+    for row in (*near, *lexical, *hinted):
         if (standing := known.get(row["id"])) is not None:
             row["evidence_count"] = standing.evidence_count
     found = {
@@ -172,10 +194,12 @@ def _candidates(
     for row in near:
         other = found.get(row["id"]) or _candidate(row)
         found[row["id"]] = replace(other, cosine=row["cosine"])
+    for row in hinted:
+        found.setdefault(row["id"], _candidate(row))
     yield from found.values()
 
 
-def _candidate(row: Row, **arm: float) -> Candidate:
+def _candidate(row: Row, **arm: Any) -> Candidate:
     return Candidate(
         id=str(row["id"]),
         confidence=row["confidence"],
@@ -196,8 +220,8 @@ def _matched(row: Row) -> float:
     return ranking.matched_share(row["terms"], row["frequencies"], row["documents"])
 
 
-def _ids(best: Sequence[Ranked], near: Sequence[Row], lexical: Sequence[Row]) -> list[Any]:
-    ids = {str(row["id"]): row["id"] for row in [*near, *lexical] if row["id"] is not None}
+def _ids(best: Sequence[Ranked], found: Sequence[Row]) -> list[Any]:
+    ids = {str(row["id"]): row["id"] for row in found}
     return [ids[hit.id] for hit in best]
 
 
@@ -233,6 +257,23 @@ def _explained(near: Sequence[Row] | None, lexical: Sequence[Row]) -> dict[str, 
         "read_as": lexical[0]["meant"],
         "facts_searched": lexical[0]["documents"],
     }
+
+
+def _filters(asked: RecallRequest, scope: Scope) -> dict[str, Any]:
+    """What every candidate had to pass; `held_since` where the query named a time for certain."""
+    set_ = {
+        "view": scope.view,
+        "as_of": scope.now,
+        "held_since": scope.held_since,
+        "known_at": asked.known_at,
+        "categories": scope.categories,
+        "slots": scope.slots,
+        "metadata": scope.metadata,
+        "since": scope.since,
+        "until": scope.until,
+        "min_score": asked.min_score,
+    }
+    return {name: value for name, value in set_.items() if value is not None}
 
 
 def _freshness(pending: Row) -> dict[str, Any]:

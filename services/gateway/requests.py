@@ -104,6 +104,9 @@ class RecallRequest(_Body):
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None, description="Trims the list to about so many tokens (4 characters each)."
     )
+    hints: bool = Field(
+        True, description="Let the query's own words (slots, persons, times) weigh: docs/asking.md."
+    )
     explain: bool = False
 
 
