@@ -18,6 +18,7 @@ from services.gateway.recall import Recall
 from services.gateway.routes import (
     acts,
     conscious,
+    context,
     dead_letters,
     events,
     facts,
@@ -48,6 +49,7 @@ _ROUTERS = (
     ingest,
     traces,
     recall,
+    context,
     users,
     conscious,
     facts,

@@ -522,6 +522,17 @@ SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, 
  ORDER BY essential DESC, e.place, slot IS NULL, evidence_count DESC, said_at DESC, mine.id
  LIMIT %(candidates)s;
 
+-- name: conscious
+-- Lists what passed of the facts that an application should always know, and of those in the profile.
+-- with: recall_scope
+SELECT mine.id
+  FROM mine
+  LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
+                           AND e.fact_id = mine.id
+ WHERE mine.essential OR e.place IS NOT NULL
+ ORDER BY mine.essential DESC, e.place, mine.slot, mine.said_at, mine.id
+ LIMIT %(candidates)s;
+
 -- name: slot_places
 -- Tells, of facts with a slot, which stretch of their slot's timeline they are, and of how many.
 SELECT a.id, 1 + count(*) FILTER (WHERE (o.begins, o.id) < (a.begins, a.id))::int AS place,

@@ -125,6 +125,17 @@ class Recall:
             }
         return answer
 
+    async def always(self, tenant: str, asked: RecallRequest) -> list[dict[str, Any]]:
+        """The essential facts and what the profile rests on, under every filter of the request.
+
+        The query does not matter: the same for every one.
+        """
+        scope, known = await self._seen(tenant, asked, self._clock())
+        async with self._db.autocommit() as tx:
+            found = [row["id"] for row in await recall_store.conscious(tx, scope)]
+            rows = await store.facts_by_ids(tx, tenant, asked.user_id, found)
+        return [public_fact(row, scope.now, (known or {}).get(row["id"])) for row in rows]
+
     async def _seen(
         self, tenant: str, asked: RecallRequest, now: datetime
     ) -> tuple[Scope, Mapping[UUID, Standing] | None]:

@@ -93,6 +93,11 @@ async def at_large_arm(tx: Transaction, scope: Scope) -> list[Row]:
     return await tx.rows(queries["at_large_arm"], scope.params())
 
 
+async def conscious(tx: Transaction, scope: Scope) -> list[Row]:
+    """Of what passes, the essential facts, then what the profile rests on in its order."""
+    return await tx.rows(queries["conscious"], scope.params())
+
+
 async def slot_places(tx: Transaction, scope: Scope, ids: Sequence[UUID]) -> dict[UUID, Row]:
     """Each fact's `place` among the `stretches` of its slot's timeline; none without a slot."""
     params = {"tenant": scope.tenant, "user": scope.user, "ids": list(ids)}

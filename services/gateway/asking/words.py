@@ -93,8 +93,10 @@ class Cues:
 
     def _tried(self, words: tuple[str, ...]) -> Iterable[Cue]:
         tried: dict[int, Cue] = {}
-        for word in dict.fromkeys(words):
-            begun = (self._begun.get(word[:length], ()) for length in self._lengths)
-            for some in (self._whole.get(word, ()), *begun):
-                tried |= {id(one): one for one in some}
+        for word in set(words):
+            for one in self._whole.get(word, ()):
+                tried[id(one)] = one
+            for length in self._lengths:
+                for one in self._begun.get(word[:length], ()):
+                    tried[id(one)] = one
         return tried.values()
