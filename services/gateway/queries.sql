@@ -449,24 +449,35 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, categor
 ), corpus AS MATERIALIZED (
     SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
       FROM documents
+), variants AS MATERIALIZED (
+    SELECT term, variant, dense_rank() OVER (ORDER BY term) AS place FROM memoire_asked(%(query)s)
 ), asked AS MATERIALIZED (
-    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
-     LIMIT %(terms)s
+    SELECT DISTINCT term FROM variants WHERE place <= %(terms)s
+), read_as AS MATERIALIZED (
+    SELECT jsonb_object_agg(variant, term) AS terms,
+           string_agg('''' || replace(replace(variant, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS any_of
+      FROM variants WHERE place <= %(terms)s
 ), direct AS MATERIALIZED (
-    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
-     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
-                                           ' | ')::tsquery FROM asked)
-       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+    SELECT d.id, length(d.lexemes) AS length, r.terms ->> l.lexeme AS term,
+           sum(cardinality(l.positions))::int AS tf
+      FROM read_as r JOIN documents d ON d.lexemes @@ r.any_of CROSS JOIN LATERAL unnest(d.lexemes) AS l
+     WHERE r.terms ? l.lexeme
+     GROUP BY d.id, d.lexemes, r.terms ->> l.lexeme
 ), missing AS MATERIALIZED (
-    SELECT term FROM asked WHERE char_length(term) >= 4 AND term NOT IN (SELECT term FROM direct)
+    SELECT term, variant FROM variants
+     WHERE place <= %(terms)s AND char_length(term) >= CASE WHEN term ~ '^[ -~]' THEN 4 ELSE 3 END
+       AND term NOT IN (SELECT term FROM direct)
 ), vocabulary AS MATERIALIZED (
     SELECT DISTINCT word FROM documents, unnest(tsvector_to_array(lexemes)) AS word
      WHERE EXISTS (SELECT FROM missing) AND (SELECT documents FROM corpus) <= %(vocabulary_limit)s
 ), meant AS MATERIALIZED (
     SELECT DISTINCT ON (m.term) m.term, v.word
-      FROM missing m JOIN vocabulary v ON abs(char_length(m.term) - char_length(v.word)) <= 3
-     WHERE similarity(m.term, v.word) >= %(similarity)s
+      FROM missing m
+      JOIN vocabulary v ON CASE WHEN m.variant = m.term AND abs(char_length(m.term) - char_length(v.word)) <= 3
+                                 AND similarity(m.term, v.word) >= %(similarity)s THEN true
+                                WHEN m.variant !~ '^[ -~]' OR char_length(m.variant) >= 6
+                                THEN strpos(v.word, m.variant) > 0  -- a part of a compound
+                                ELSE false END
      ORDER BY m.term, similarity(m.term, v.word) DESC, v.word
 ), hits AS MATERIALIZED (
     SELECT * FROM direct
