@@ -259,6 +259,7 @@ CREATE TABLE memory_facts (
     CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
 );
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
+CREATE INDEX memory_facts_essential ON public.memory_facts USING btree (user_id, tenant_id) WHERE essential;
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);

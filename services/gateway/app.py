@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from services.gateway import errors
 from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
+from services.gateway.conscious import ConsciousCache
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
@@ -87,6 +88,7 @@ def build_app(
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
+        conscious=ConsciousCache(redis),
         store_single=build_single_intake(db, settings.window),
         stopping=stopping or asyncio.Event(),
     )

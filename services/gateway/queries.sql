@@ -282,6 +282,24 @@ SELECT f.id
  ORDER BY f.slot IS NULL, f.slot, f.said_at, f.id
  LIMIT %(limit)s;
 
+-- name: conscious_version
+-- Reads what tells one state of the essential facts and the profile from any other: which rows, by which
+-- transactions, and how many of their bounds now is past.
+SELECT md5(concat_ws('|', u.generation,
+           (SELECT string_agg(concat_ws(' ', f.id, f.xmin, f.planned_since <= %(now)s::timestamptz,
+                                        f.planned_for <= %(now)s::timestamptz,
+                                        (SELECT count(*) FILTER (WHERE lower(r) <= %(now)s::timestamptz)
+                                              + count(*) FILTER (WHERE upper(r) <= %(now)s::timestamptz)
+                                           FROM unnest(f.believed) AS r)), ',' ORDER BY f.id)
+              FROM memory_facts f
+             WHERE f.tenant_id = u.tenant_id AND f.user_id = u.user_id AND f.essential),
+           (SELECT p.xmin::text FROM profiles p
+             WHERE p.tenant_id = u.tenant_id AND p.user_id = u.user_id),
+           (SELECT string_agg(e.fact_id::text, ',' ORDER BY e.place) FROM profile_edges e
+             WHERE e.tenant_id = u.tenant_id AND e.user_id = u.user_id))) AS version
+  FROM users u
+ WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s;
+
 -- name: profile
 -- Reads a user's profile with what it rests on, in the order of its text.
 SELECT p.content, p.written_at, p.stale_since, p.stale_fact,

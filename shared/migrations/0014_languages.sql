@@ -102,3 +102,6 @@ END $$;
 ALTER TABLE memory_facts DROP COLUMN lexemes;
 ALTER TABLE memory_facts
     ADD COLUMN lexemes tsvector GENERATED ALWAYS AS (memoire_lexemes(content)) STORED;
+
+-- What should always be known of a user is read without the others of their facts.
+CREATE INDEX memory_facts_essential ON memory_facts (user_id, tenant_id) WHERE essential;
