@@ -64,7 +64,10 @@ class SlotSpec:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Slots by name; what any name means. Equal only to itself, so that what is made of it can be kept."""
+    """Slots by name; what any name means.
+
+    Equal only to itself, so that what is made of it can be kept by it.
+    """
 
     slots: Mapping[str, SlotSpec]
     _by_any_name: Mapping[str, SlotSpec] = field(repr=False)

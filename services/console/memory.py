@@ -89,7 +89,7 @@ def recall(
     *,
     limit: int,
     explain: bool,
-    hints: bool,
+    hints: bool = True,
     times: Mapping[str, str | None],
 ) -> Any:
     """Ask the gateway; `times` are moments as they were typed, by the field they belong to."""
