@@ -87,6 +87,9 @@ KnownAt = Annotated[
 FromDay = Annotated[str | None, typer.Option("--from", metavar="DAY", help="First day.")]
 ToDay = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Last day; default: today.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show what made each score.")]
+Hints = Annotated[
+    bool, typer.Option("--hints/--no-hints", help="Let the question's words weigh: docs/asking.md.")
+]
 
 
 # ---- everything in one command
@@ -260,6 +263,7 @@ def ingest(
     app,
     'memoire recall ana "Where does she live?"',
     "memoire recall ana pets --explain",
+    'memoire recall ana "Where did she live in 2024?" --explain --no-hints',
     'memoire recall ana "Where did she live?" --as-of 2024 --known-at 2024-12-31',
     panel=MEMORY,
 )
@@ -270,6 +274,7 @@ def recall(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     explain: Explain = False,
+    hints: Hints = True,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -281,7 +286,9 @@ def recall(
     from services.console import memory, screen
 
     times = {"as_of": as_of, "known_at": known_at}
-    answer = memory.recall(data, user, query, limit=limit, explain=explain, times=times)
+    answer = memory.recall(
+        data, user, query, limit=limit, explain=explain, hints=hints, times=times
+    )
     if as_json:
         screen.print_json(answer)
     else:

@@ -230,7 +230,6 @@ CREATE TABLE memory_facts (
     id uuid NOT NULL,
     generation integer NOT NULL,
     content text NOT NULL,
-    lexemes tsvector GENERATED ALWAYS AS (to_tsvector('memoire'::regconfig, content)) STORED,
     category text NOT NULL,
     subject text NOT NULL,
     slot text,
@@ -271,6 +270,7 @@ CREATE TABLE memory_facts (
     planned_since timestamp with time zone,
     superseded_by uuid,
     evidence_count integer DEFAULT 1 NOT NULL,
+    lexemes tsvector GENERATED ALWAYS AS (memoire_lexemes(content)) STORED,
     CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),
@@ -279,6 +279,7 @@ CREATE TABLE memory_facts (
     CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
 );
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
+CREATE INDEX memory_facts_essential ON public.memory_facts USING btree (user_id, tenant_id) WHERE essential;
 CREATE INDEX memory_facts_of_message ON public.memory_facts USING btree ((source_message_ids[1])) WHERE (session_id IS NOT NULL);
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);

@@ -62,9 +62,12 @@ class SlotSpec:
         return said or self.cardinality if self.as_said else self.cardinality
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Slots by name; what any name means."""
+    """Slots by name; what any name means.
+
+    Equal only to itself, so that what is made of it can be kept by it.
+    """
 
     slots: Mapping[str, SlotSpec]
     _by_any_name: Mapping[str, SlotSpec] = field(repr=False)

@@ -89,10 +89,12 @@ def recall(
     *,
     limit: int,
     explain: bool,
+    hints: bool = True,
     times: Mapping[str, str | None],
 ) -> Any:
     """Ask the gateway; `times` are moments as they were typed, by the field they belong to."""
     body: dict[str, Any] = {"user_id": user, "query": query, "limit": limit, "explain": explain}
+    body |= {} if hints else {"hints": False}
     body |= {field: _moment(field, text) for field, text in times.items() if text is not None}
     with connect(data_dir) as client:
         return client.post("/v1/recall", body)

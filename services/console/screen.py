@@ -146,6 +146,9 @@ def print_recall(answer: dict[str, Any], *, explain: bool) -> None:
         console.print(recall_table(facts, explain=explain))
     else:
         console.print("Nothing that matters for this question.")
+    if explain:
+        for line in heard(answer["explain"]):
+            console.print(Text(line, "dim"))
     pending = answer["freshness"]["pending"]
     if pending:
         console.print(Text(f"{pending} more on their way through the pipeline", "dim"))
@@ -167,20 +170,55 @@ def recall_table(facts: Sequence[dict[str, Any]], *, explain: bool) -> Table:
 
 
 def reasons(fact: dict[str, Any]) -> str:
-    """What made a score: how near in meaning, how many of the question's words."""
+    """What made a place: nearness in meaning, share of words, each with its place, and boosts."""
     explained = fact.get("explain") or {}
     meaning = explained.get("vector", {}).get("raw")
     words = explained.get("lexical", {}).get("matched_share")
+    place = explained.get("timeline")
     parts = [
-        f"meaning {meaning:.2f}" if meaning is not None else "",
-        f"words {words:.0%}" if words else "",
+        f"meaning {meaning:.2f}{_place(explained['vector'])}" if meaning is not None else "",
+        f"words {words:.0%}{_place(explained['lexical'])}" if words else "",
         *(
-            f"{name} ×{factor:.2f}"
+            f"{name} ×{factor:.2f}{_cause(explained.get('hints', {}).get(name))}"
             for name, factor in explained.get("boosts", {}).items()
             if abs(factor - 1) >= 0.005
         ),
+        f"{place['place']} of {place['of']} in its timeline" if place else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _place(arm: dict[str, Any]) -> str:
+    """Where an arm put it, and by what score where that is not the number shown."""
+    return f" (#{arm['rank']})" if arm.get("rank") else ""
+
+
+def _cause(hint: Any) -> str:
+    """The words that a hint was read from."""
+    said = list(hint.values()) if isinstance(hint, dict) else hint
+    words = ", ".join(said) if isinstance(said, list) else said
+    return f" (“{words}”)" if words else ""
+
+
+def heard(explained: dict[str, Any]) -> list[str]:
+    """How the question was read, a line each: hints, filters, words taken for others."""
+    lines = []
+    for name, hint in explained.get("hints", {}).items():
+        lines.append(f"asked for {name.replace('_', ' ')}: {_shown_hint(hint)}")
+    filters = explained.get("filters", {})
+    if filters:
+        lines.append("filters: " + ", ".join(f"{name}={value}" for name, value in filters.items()))
+    for said, meant in explained.get("read_as", {}).items():
+        lines.append(f"“{said}” read as “{meant}”")
+    return lines
+
+
+def _shown_hint(hint: Any) -> str:
+    if not isinstance(hint, dict):
+        return ", ".join(hint) if isinstance(hint, list) else "yes"
+    if "words" in hint:
+        return f"{day(hint.get('since'))} to {day(hint.get('until'))} (“{hint['words']}”)"
+    return ", ".join(f"{name} (“{words}”)" for name, words in hint.items())
 
 
 def print_keys(keys: Sequence[dict[str, Any]]) -> None:

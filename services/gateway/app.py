@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 from services.gateway import errors
 from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
+from services.gateway.conscious import ConsciousCache
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
 from services.gateway.routes import (
     acts,
     conscious,
+    context,
     dead_letters,
     events,
     facts,
@@ -51,6 +53,7 @@ _ROUTERS = (
     ingest,
     traces,
     recall,
+    context,
     users,
     conscious,
     facts,
@@ -91,6 +94,7 @@ def build_app(
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
+        conscious=ConsciousCache(redis),
         store_single=build_single_intake(db, settings.window, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.gateway.context import text_tokens
 from services.gateway.schemas import Fact
 from shared.beliefs import Standing, status_at
 from shared.db import Row
@@ -99,5 +100,5 @@ def slot_name(named: str, catalogue: Catalogue | None = None) -> str:
 
 
 def tokens(fact: Mapping[str, Any]) -> int:
-    """About how many tokens a fact's sentence takes, at 4 characters each."""
-    return -(-len(fact["content"]) // 4)
+    """About how many tokens a fact's sentence takes."""
+    return text_tokens(fact["content"])

@@ -313,6 +313,24 @@ SELECT f.id
  ORDER BY f.slot IS NULL, f.slot, f.said_at, f.id
  LIMIT %(limit)s;
 
+-- name: conscious_version
+-- Reads what tells one state of the essential facts and the profile from any other: which rows, by which
+-- transactions, and how many of their bounds now is past.
+SELECT md5(concat_ws('|', u.generation,
+           (SELECT string_agg(concat_ws(' ', f.id, f.xmin, f.planned_since <= %(now)s::timestamptz,
+                                        f.planned_for <= %(now)s::timestamptz,
+                                        (SELECT count(*) FILTER (WHERE lower(r) <= %(now)s::timestamptz)
+                                              + count(*) FILTER (WHERE upper(r) <= %(now)s::timestamptz)
+                                           FROM unnest(f.believed) AS r)), ',' ORDER BY f.id)
+              FROM memory_facts f
+             WHERE f.tenant_id = u.tenant_id AND f.user_id = u.user_id AND f.essential),
+           (SELECT p.xmin::text FROM profiles p
+             WHERE p.tenant_id = u.tenant_id AND p.user_id = u.user_id),
+           (SELECT string_agg(e.fact_id::text, ',' ORDER BY e.place) FROM profile_edges e
+             WHERE e.tenant_id = u.tenant_id AND e.user_id = u.user_id))) AS version
+  FROM users u
+ WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s;
+
 -- name: profile
 -- Reads a user's profile with what it rests on, in the order of its text.
 SELECT p.content, p.written_at, p.stale_since, p.stale_fact,
@@ -419,13 +437,15 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
 -- The beginning of both arms: the user's facts that pass every filter; `named` is a view of its own,
 -- of what a fold in memory found.
 WITH mine AS NOT MATERIALIZED (
-    SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
+    SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count,
+           f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
       FROM memory_facts f
       JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
      WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
        AND f.state = 'settled'
        AND CASE %(view)s::text
-           WHEN 'current' THEN (f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
+           WHEN 'current' THEN (f.standing = 'belief'
+                                AND f.believed && tstzrange(%(held_since)s::timestamptz, %(now)s::timestamptz, '[]'))
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
@@ -441,13 +461,14 @@ WITH mine AS NOT MATERIALIZED (
 -- with: recall_scope
 , near AS MATERIALIZED (
     SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
+           mine.slot, mine.category, mine.subject, mine.at,
            1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
       FROM mine
       JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
                          AND v.model = %(model)s AND v.fact_id = mine.id
      WHERE vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count
+SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, category, subject, at
   FROM near
  ORDER BY cosine DESC, id
  LIMIT %(candidates)s;
@@ -462,24 +483,35 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count
 ), corpus AS MATERIALIZED (
     SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
       FROM documents
+), variants AS MATERIALIZED (
+    SELECT term, variant, dense_rank() OVER (ORDER BY term) AS place FROM memoire_asked(%(query)s)
 ), asked AS MATERIALIZED (
-    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
-     LIMIT %(terms)s
+    SELECT DISTINCT term FROM variants WHERE place <= %(terms)s
+), read_as AS MATERIALIZED (
+    SELECT jsonb_object_agg(variant, term) AS terms,
+           string_agg('''' || replace(replace(variant, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery AS any_of
+      FROM variants WHERE place <= %(terms)s
 ), direct AS MATERIALIZED (
-    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
-     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
-                                           ' | ')::tsquery FROM asked)
-       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+    SELECT d.id, length(d.lexemes) AS length, r.terms ->> l.lexeme AS term,
+           sum(cardinality(l.positions))::int AS tf
+      FROM read_as r JOIN documents d ON d.lexemes @@ r.any_of CROSS JOIN LATERAL unnest(d.lexemes) AS l
+     WHERE r.terms ? l.lexeme
+     GROUP BY d.id, d.lexemes, r.terms ->> l.lexeme
 ), missing AS MATERIALIZED (
-    SELECT term FROM asked WHERE char_length(term) >= 4 AND term NOT IN (SELECT term FROM direct)
+    SELECT term, variant FROM variants
+     WHERE place <= %(terms)s AND char_length(term) >= CASE WHEN term ~ '^[ -~]' THEN 4 ELSE 3 END
+       AND term NOT IN (SELECT term FROM direct)
 ), vocabulary AS MATERIALIZED (
     SELECT DISTINCT word FROM documents, unnest(tsvector_to_array(lexemes)) AS word
      WHERE EXISTS (SELECT FROM missing) AND (SELECT documents FROM corpus) <= %(vocabulary_limit)s
 ), meant AS MATERIALIZED (
     SELECT DISTINCT ON (m.term) m.term, v.word
-      FROM missing m JOIN vocabulary v ON abs(char_length(m.term) - char_length(v.word)) <= 3
-     WHERE similarity(m.term, v.word) >= %(similarity)s
+      FROM missing m
+      JOIN vocabulary v ON CASE WHEN m.variant = m.term AND abs(char_length(m.term) - char_length(v.word)) <= 3
+                                 AND similarity(m.term, v.word) >= %(similarity)s THEN true
+                                WHEN m.variant !~ '^[ -~]' OR char_length(m.variant) >= 6
+                                THEN strpos(v.word, m.variant) > 0  -- a part of a compound
+                                ELSE false END
      ORDER BY m.term, similarity(m.term, v.word) DESC, v.word
 ), hits AS MATERIALIZED (
     SELECT * FROM direct
@@ -507,7 +539,7 @@ SELECT corpus.documents, corpus.average,
                    LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
        coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
        best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
-       f.evidence_count
+       f.evidence_count, f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
   FROM corpus
   LEFT JOIN best ON true
   LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
@@ -591,7 +623,7 @@ SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
            WHERE s.source_message_ids[1] = ANY(%(messages)s::uuid[]) AND s.session_id IS NOT NULL
              AND s.user_id = %(user)s AND s.tenant_id = %(tenant)s
 )
-SELECT m.id, m.confidence, m.said_at, m.essential, m.evidence_count, f.category, f.slot, f.occurred_at,
+SELECT m.id, m.confidence, m.said_at, m.essential, m.evidence_count, m.slot, m.category, m.subject, m.at,
        f.content, f.session_id, f.source_message_ids[1] AS message, beside.before, beside.after,
        coalesce(f.speaker, nullif(f.subject, 'user'),
                 substring(f.content FROM '^([[:upper:]][^:.!?,]{0,40}):[[:space:]]')) AS who
@@ -610,6 +642,56 @@ SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine,
   FROM fact_vectors v
  WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
    AND v.fact_id = ANY(%(ids)s::uuid[]) AND vector_dims(v.embedding) = %(dimensions)s;
+
+-- name: hinted_arm
+-- Lists what passed and is of the slots that a question names, however little its words say so.
+-- with: recall_scope
+SELECT id, confidence, said_at, essential, evidence_count, slot, category, subject, at
+  FROM mine
+ WHERE slot = ANY(%(hinted)s::text[])
+ ORDER BY said_at DESC, id
+ LIMIT %(candidates)s;
+
+-- name: at_large_arm
+-- Lists what passed and says most about the user as a whole: the essential facts, what the profile
+-- rests on in its order, then attributes and what is best attested.
+-- with: recall_scope
+SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, subject, at,
+       essential OR e.place IS NOT NULL AS conscious
+  FROM mine
+  LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
+                           AND e.fact_id = mine.id
+ WHERE subject = 'user'
+ ORDER BY essential DESC, e.place, slot IS NULL, evidence_count DESC, said_at DESC, mine.id
+ LIMIT %(candidates)s;
+
+-- name: conscious
+-- Lists what passed of the facts that an application should always know, and of those in the profile.
+-- with: recall_scope
+SELECT mine.id
+  FROM mine
+  LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
+                           AND e.fact_id = mine.id
+ WHERE mine.essential OR e.place IS NOT NULL
+ ORDER BY mine.essential DESC, e.place, mine.slot, mine.said_at, mine.id
+ LIMIT %(candidates)s;
+
+-- name: slot_places
+-- Tells, of facts with a slot, which stretch of their slot's timeline they are, and of how many.
+SELECT a.id, 1 + count(*) FILTER (WHERE (o.begins, o.id) < (a.begins, a.id))::int AS place,
+       count(*)::int AS stretches
+  FROM (SELECT f.id, f.subject, f.slot, f.cardinality, f.value_key, lower(f.believed) AS begins
+          FROM memory_facts f
+         WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s::uuid[])
+           AND f.slot IS NOT NULL AND NOT isempty(f.believed)) AS a
+  JOIN LATERAL (
+       SELECT f.id, lower(f.believed) AS begins
+         FROM memory_facts f JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+        WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+          AND f.slot = a.slot AND f.subject = a.subject AND f.state = 'settled'
+          AND (a.cardinality = 'one' OR f.value_key = a.value_key)
+          AND f.standing = 'belief' AND NOT isempty(f.believed)) AS o ON true
+ GROUP BY a.id;
 
 -- name: pending
 -- Counts what a user said that does not count yet, up to a bound, and how long the oldest waits.

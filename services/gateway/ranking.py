@@ -6,14 +6,15 @@ Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothi
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from services.gateway.surroundings import lent
 
 _DAY_SECONDS = 86_400.0
 _COMPARED, _NEARLY = 50, 6 / 7
+_SURELY_ASKED = 0.9  # the score of what is asked for by name, whatever its words are
 K1, B = 0.9, 0.4  # facts and messages are short: length says little, a repeated word not much
 
 
@@ -27,6 +28,8 @@ class Candidate:
     `reached`: whether the vector arm found it; what it left out has a cosine for its score only.
     `told_with`: facts of one session, or of one hour, share it. `who`: who says it or whom it is
     about, where that is somebody named.
+    `hints` are factors of what the question asks for and this fact is, `prior` ≥ 0 how much it is
+    asked for whatever its words are.
     """
 
     id: str
@@ -45,17 +48,9 @@ class Candidate:
     after: str | None = None
     told_with: str | None = None
     who: str | None = None
-    category: str | None = None
-    slot: str | None = None
-    occurred_at: datetime | None = None
 
-
-class Hints(Protocol):
-    """What a query asks for beyond its words, as factors around 1 on a hit's place."""
-
-    def factors(self, candidate: Candidate) -> Mapping[str, float]:
-        """Factors by the name under which they are explained; none leaves the hit where it is."""
-        ...
+    hints: Mapping[str, float] = field(default_factory=dict)
+    prior: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -193,7 +188,6 @@ def fuse(
     now: datetime | None = None,
     calibration: Calibration = MINILM,
     named: Collection[str] = (),
-    hints: Hints | None = None,
     explain: bool = True,
 ) -> list[Ranked]:
     """Rank candidates, best first: min-max fusion of the arms, what surrounds them, then boosts.
@@ -212,12 +206,11 @@ def fuse(
     arms = _arms(candidates) if explain else []
     hits = []
     for at, candidate in enumerate(candidates):
-        boosts = _boosts(candidate, weights, now, named)
-        if hints is not None:
-            boosts |= hints.factors(candidate)
+        boosts = {**_boosts(candidate, weights, now, named), **candidate.hints}
         score = calibrated(candidate, calibration, elsewhere=elsewhere, other_person=others[at])
+        score += (1 - score) * min(candidate.prior, _SURELY_ASKED)
         told = {**arms[at], "fused": own[at], "around": around[at]} if explain else {}
-        rank_score = (own[at] + around[at]) * math.prod(boosts.values())
+        rank_score = (own[at] + around[at] + candidate.prior) * math.prod(boosts.values())
         hits.append(Ranked(candidate.id, score, rank_score, {**told, "boosts": boosts}))
     order = sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
     return _falling(_apart(order, {hit.id: hit.content for hit in candidates}))

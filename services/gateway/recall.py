@@ -14,6 +14,7 @@ from uuid import UUID
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, public_message, tokens, visible
+from services.gateway.hinting import Heard, Hinting, timeline_places
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
 from services.gateway.recall_store import Scope
@@ -33,43 +34,77 @@ class Recall:
     def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
         self._db = db
         self._vectors = QueryVectors(embedder)
-        self._search = Search(db, self._vectors)
+        self._hinting = Hinting(db)
+        self._search = Search(db, self._vectors, self._hinting)
         self._clock = clock
 
-    async def answer(self, tenant: str, asked: RecallRequest) -> dict[str, Any]:
-        """The most relevant facts, and messages where asked for, best first."""
+    async def answer(
+        self, tenant: str, asked: RecallRequest, heard: Heard | None = None
+    ) -> dict[str, Any]:
+        """The most relevant facts, and messages where asked for, best first.
+
+        `heard`: what the query's words ask for, where that was read already.
+        """
         began = time.perf_counter()
         now = self._clock()
+        heard = heard or await self._hinting.heard(tenant, asked, now)
         scope, known = await self._seen(tenant, asked, now)
+        scope = heard.narrowed(scope)
         found = await self._search.find(
-            scope, asked.query, known or {}, as_of=asked.as_of, known_at=asked.known_at
+            scope, asked.query, known or {}, heard, as_of=asked.as_of, known_at=asked.known_at
         )
+        if heard.missed(found.rows):
+            return await self.answer(tenant, asked, heard.timeless())
         searched = time.perf_counter()
-        hits = ranking.fuse(
-            found.candidates, now=scope.now, named=found.named, explain=asked.explain
-        )
-        best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
-        best = best[: asked.limit] if "facts" in asked.include else []
+        best = _best(found, asked, scope)
         async with self._db.autocommit() as tx:
             rows = await store.facts_by_ids(
                 tx, tenant, asked.user_id, [found.ids[hit.id] for hit in best]
             )
             pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
-            return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
+            return await self.answer(tenant, asked, heard)  # a replay was promoted meanwhile
         answer: dict[str, Any] = {"relevant_facts": _shown(best, rows, asked, scope.now, known)}
         if "messages" in asked.include:
             answer["messages"] = await self._messages(tenant, asked, scope, found)
         answer["freshness"] = _freshness(pending)
         if asked.explain:
-            answer["explain"] = explained(found) | {
-                "embedding_model": self._vectors.model if found.near is not None else None,
-                "milliseconds": {
-                    "search": _milliseconds(searched - began),
-                    "total": _milliseconds(time.perf_counter() - began),
-                },
+            await self._explain(answer, found, asked, scope, rows)
+            answer["explain"]["milliseconds"] = {
+                "search": _milliseconds(searched - began),
+                "total": _milliseconds(time.perf_counter() - began),
             }
         return answer
+
+    async def _explain(
+        self,
+        answer: dict[str, Any],
+        found: Found,
+        asked: RecallRequest,
+        scope: Scope,
+        rows: Sequence[Row],
+    ) -> None:
+        """Say of the whole and of each fact why it stands where it does."""
+        places = await timeline_places(self._db, scope, rows)
+        for fact in answer["relevant_facts"]:
+            fact["explain"]["hints"] = found.heard.causes(fact["explain"]["boosts"])
+            fact["explain"]["timeline"] = places.get(fact["id"])
+        answer["explain"] = explained(found) | {
+            "hints": found.heard.hints.shown(),
+            "filters": _filters(asked, scope),
+            "embedding_model": self._vectors.model if found.near is not None else None,
+        }
+
+    async def always(self, tenant: str, asked: RecallRequest) -> list[dict[str, Any]]:
+        """The essential facts and what the profile rests on, under every filter of the request.
+
+        The query does not matter: the same for every one.
+        """
+        scope, known = await self._seen(tenant, asked, self._clock())
+        async with self._db.autocommit() as tx:
+            found = [row["id"] for row in await recall_store.conscious(tx, scope)]
+            rows = await store.facts_by_ids(tx, tenant, asked.user_id, found)
+        return [public_fact(row, scope.now, (known or {}).get(row["id"])) for row in rows]
 
     async def _seen(
         self, tenant: str, asked: RecallRequest, now: datetime
@@ -112,6 +147,15 @@ class Recall:
         async with self._db.autocommit() as tx:
             known = await tenant_slots.catalogue(tx, tenant)
         return [name for named in asked.slots for name in known.spellings(named)]
+
+
+def _best(found: Found, asked: RecallRequest, scope: Scope) -> list[Ranked]:
+    """The facts to show, best first."""
+    if "facts" not in asked.include:
+        return []
+    hits = ranking.fuse(found.candidates, now=scope.now, named=found.named, explain=asked.explain)
+    enough = [hit for hit in hits if asked.min_score is None or hit.score >= asked.min_score]
+    return enough[: asked.limit]
 
 
 def _passes(message: Row, scope: Scope) -> bool:
@@ -173,6 +217,23 @@ def _shown(
         explained = {"explain": hit.explain} if asked.explain else {}
         shown.append({**fact, "score": round(hit.score, 4), **explained})
     return shown
+
+
+def _filters(asked: RecallRequest, scope: Scope) -> dict[str, Any]:
+    """What every candidate had to pass; `held_since` where the query named a time for certain."""
+    set_ = {
+        "view": scope.view,
+        "as_of": scope.now,
+        "held_since": scope.held_since,
+        "known_at": asked.known_at,
+        "categories": scope.categories,
+        "slots": scope.slots,
+        "metadata": scope.metadata,
+        "since": scope.since,
+        "until": scope.until,
+        "min_score": asked.min_score,
+    }
+    return {name: value for name, value in set_.items() if value is not None}
 
 
 def _freshness(pending: Row) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class Scope:
     since: datetime | None = None
     until: datetime | None = None
     named: Sequence[UUID] | None = None
+    held_since: datetime | None = None
+    """With it, what held at any moment from then to `now` counts, not only what holds at `now`."""
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
@@ -47,6 +49,7 @@ class Scope:
             "view": self.view if self.named is None else "named",
             "named": None if self.named is None else list(self.named),
             "now": self.now,
+            "held_since": self.held_since or self.now,
             "categories": None if self.categories is None else list(self.categories),
             "slots": None if self.slots is None else list(self.slots),
             "metadata": Jsonb(self.metadata) if self.metadata is not None else None,
@@ -118,6 +121,30 @@ async def likeness(
         "best": list(best),
     }
     return await tx.rows(queries["likeness"], params)
+
+
+async def hinted_arm(tx: Transaction, scope: Scope, slots: Sequence[str]) -> list[Row]:
+    """Rows of these slots, as an arm has them, without a measure of their own."""
+    return await tx.rows(queries["hinted_arm"], scope.params(hinted=list(slots)))
+
+
+async def at_large_arm(tx: Transaction, scope: Scope) -> list[Row]:
+    """Rows of what says most about the user as a whole, best first.
+
+    `conscious` tells which of them are essential or in the profile.
+    """
+    return await tx.rows(queries["at_large_arm"], scope.params())
+
+
+async def conscious(tx: Transaction, scope: Scope) -> list[Row]:
+    """Of what passes, the essential facts, then what the profile rests on in its order."""
+    return await tx.rows(queries["conscious"], scope.params())
+
+
+async def slot_places(tx: Transaction, scope: Scope, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """Each fact's `place` among the `stretches` of its slot's timeline; none without a slot."""
+    params = {"tenant": scope.tenant, "user": scope.user, "ids": list(ids)}
+    return {row["id"]: row for row in await tx.rows(queries["slot_places"], params)}
 
 
 async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:

@@ -36,6 +36,7 @@ from shared.redaction import is_secret
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
+CONTEXT_TOKENS = 1_000
 
 UserId = Annotated[Identifier, Path(description="Your own id of the user.", examples=["ana"])]
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
@@ -116,7 +117,34 @@ class RecallRequest(_Body):
     include: Annotated[set[Literal["facts", "messages"]], Field(min_length=1)] = Field(
         {"facts"}, description="With messages: also what was said, word for word, as `messages`."
     )
+    hints: bool = Field(
+        True, description="Let the query's own words (slots, persons, times) weigh: docs/asking.md."
+    )
     explain: bool = False
+
+
+class ContextRequest(RecallRequest):
+    """A query, as recall takes it, and how the block for the prompt is written."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user_id": "ana", "query": "Where does she live?", "max_tokens": 500}]
+        }
+    )
+
+    format: Literal["markdown", "xml", "json"] = "markdown"
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="The block takes about so many at most (4 characters each); 1,000."
+    )
+
+    @property
+    def most_tokens(self) -> int:
+        return self.max_tokens or CONTEXT_TOKENS
+
+    def as_recall(self) -> RecallRequest:
+        """The query alone: the block counts its tokens itself."""
+        fields = self.model_dump(exclude={"format", "max_tokens"}, exclude_unset=True)
+        return RecallRequest(**fields)
 
 
 class StatedFact(Statement):

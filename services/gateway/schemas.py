@@ -90,6 +90,20 @@ class Recalled(BaseModel):
     explain: dict[str, Any] | None = None
 
 
+class FactInContext(Fact):
+    score: float | None = Field(None, description="Of what the query found; else it is absent.")
+    explain: dict[str, Any] | None = None
+
+
+class Context(BaseModel):
+    """A block for a prompt, and the facts in it in their order."""
+
+    context: str = Field(examples=['## Memory\n…\n- "Lives in Lisbon" (since 2026-05)\n'])
+    tokens: int = Field(description="About how many it takes, at 4 characters each.")
+    facts: list[FactInContext]
+    explain: dict[str, Any] | None = None
+
+
 class Accepted(BaseModel):
     status: Outcome
     chat_log_id: UUID

@@ -1,4 +1,4 @@
-"""Finds what may matter for a query: three arms side by side, then what surrounds their best.
+"""Finds what may matter for a query: arms side by side, then what surrounds their best.
 
 The vector arm may be missing (a provider that is away, facts of another model): then words answer
 alone. Every statement starts from one user's rows; only some hundred of them come here.
@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from services.gateway import ranking, recall_store
+from services.gateway.hinting import Heard, Hinting
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Candidate
 from services.gateway.recall_store import Scope
@@ -29,9 +30,15 @@ _AN_HOUR = "%Y-%m-%d %H"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates with whom the query names, and what each arm brought."""
+    """Candidates with whom the query names, and what each arm brought.
+
+    `rows`: the candidates as they are stored. `heard`: what the query asks for, now that it is
+    known whom these facts are about.
+    """
 
     candidates: Sequence[Candidate]
+    rows: Sequence[Row]
+    heard: Heard
     named: frozenset[str]
     near: Sequence[Row] | None
     lexical: Sequence[Row]
@@ -43,33 +50,38 @@ class Found:
 class Search:
     """The arms over one database and one embedding model."""
 
-    def __init__(self, db: Database, vectors: QueryVectors) -> None:
+    def __init__(self, db: Database, vectors: QueryVectors, hinting: Hinting) -> None:
         self._db = db
         self._vectors = vectors
+        self._hinting = hinting
 
     async def find(
         self,
         scope: Scope,
         query: str,
         known: Mapping[UUID, Standing],
+        heard: Heard,
         *,
         as_of: datetime | None = None,
         known_at: datetime | None = None,
     ) -> Found:
         """Everything that may matter; `known` is how facts stood where `known_at` is asked for."""
-        (vector, near), lexical, messages = await asyncio.gather(
+        (vector, near), lexical, messages, hinted = await asyncio.gather(
             self._near(scope, query),
             self._lexical(scope, query),
             self._messages(scope, query, as_of, known_at),
+            self._hinting.arm(scope, heard),
         )
-        found = list(_of_arms(near or (), lexical))
+        found = list(_of_arms(near or (), lexical, hinted))
         rests = message_scores(messages)
         rows, alike = await self._around(scope, vector, _best_first(found), rests)
+        heard = heard.knowing(rows)
         named = named_by(query, {row["who"] for row in rows})
         shares = _shares(lexical, named)
-        candidates = list(_complete(rows, found, alike, rests, shares, known))
+        complete = list(_complete(rows, found, alike, rests, shares, known))
+        candidates = list(heard.weighed(complete, rows, hinted))
         ids = {str(row["id"]): row["id"] for row in rows}
-        return Found(candidates, named, near, lexical, messages, ids, rests)
+        return Found(candidates, rows, heard, named, near, lexical, messages, ids, rests)
 
     async def _around(
         self,
@@ -108,12 +120,14 @@ class Search:
             return await recall_store.message_arm(tx, scope, query, as_of, known_at)
 
 
-def _of_arms(near: Sequence[Row], lexical: Sequence[Row]) -> Iterator[Candidate]:
+def _of_arms(
+    near: Sequence[Row], lexical: Sequence[Row], hinted: Sequence[Row]
+) -> Iterator[Candidate]:
     """Bring together what the arms found, each fact once."""
     words = {row["id"]: _bm25(row) for row in lexical if row["id"] is not None}
     cosines = {row["id"]: row["cosine"] for row in near}
-    for row in words | cosines:
-        yield Candidate(id=str(row), cosine=cosines.get(row), bm25=words.get(row))
+    for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted):
+        yield Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
 
 
 def _best_first(found: Sequence[Candidate]) -> list[UUID]:
@@ -175,9 +189,6 @@ def _complete(
             essential=row["essential"],
             content=row["content"],
             who=row["who"],
-            category=row["category"],
-            slot=row["slot"],
-            occurred_at=row["occurred_at"],
         )
 
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from services.gateway.auth import Caller, Keyring, Scope
 from services.gateway.bells import BellRinger
+from services.gateway.conscious import ConsciousCache
 from services.gateway.errors import ApiError
 from services.gateway.intake import SingleIntake
 from services.gateway.limits import RateLimiter
@@ -38,6 +39,7 @@ class Gateway:
     limiter: RateLimiter
     watch: RowWatch
     recall: Recall
+    conscious: ConsciousCache
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""

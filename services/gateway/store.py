@@ -132,5 +132,12 @@ async def essential_facts(
     return await facts_by_ids(tx, tenant, user, [row["id"] for row in found])
 
 
+async def conscious_version(tx: Transaction, tenant: str, user: str, now: datetime) -> str | None:
+    """32 signs that are others as soon as anything about the essential facts or the profile is."""
+    params = {"tenant": tenant, "user": user, "now": now}
+    version: str | None = await tx.value(queries["conscious_version"], params)
+    return version
+
+
 async def profile(tx: Transaction, tenant: str, user: str) -> Row | None:
     return await tx.row(queries["profile"], {"tenant": tenant, "user": user})

@@ -194,7 +194,7 @@ async def test_an_unknown_route_and_a_wrong_method_answer_in_the_envelope(api: A
     assert wrong.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/v1/context", "/v1/users/ana/export"])
+@pytest.mark.parametrize("path", ["/v1/users/ana/export"])
 async def test_routes_of_later_versions_are_absent(api: Api, path: str) -> None:
     assert (await api.post(path, {})).status_code in {404, 405}
 

@@ -11,7 +11,7 @@ import pytest
 
 from services.maintenance.consumer import MaintenanceStage
 from shared.failures.store import RetryPolicy, RowRef
-from tests.integration.test_gateway_app import Api, serve
+from tests.integration.test_gateway_app import Api, serve, short_redis
 
 
 @pytest.fixture
@@ -125,3 +125,71 @@ async def test_essential_facts_are_those_that_hold(api: Api) -> None:
     )
     found = await conscious(api)
     assert [fact["id"] for fact in found["essential"]] == [str(oslo)]
+
+
+async def essential(api: Api, content: str, **stated: Any) -> UUID:
+    made = await api.fact(content, **stated)
+    await api.sql("UPDATE memory_facts SET essential = true WHERE id = %(id)s", id=made)
+    return made
+
+
+@pytest.fixture
+async def cached(database_url: str, redis_url: str) -> AsyncIterator[Api]:
+    async with short_redis(redis_url) as redis, serve(database_url, redis) as served:
+        yield served
+
+
+async def shown(api: Api) -> list[str]:
+    return [fact["content"] for fact in (await conscious(api))["essential"]]
+
+
+async def test_an_answer_is_kept_while_nothing_changes(cached: Api) -> None:
+    await essential(cached, "Allergic to nuts")
+    first = await conscious(cached)
+    [key] = await cached.gateway.redis.keys("memoire:conscious:*")
+    kept = await cached.gateway.redis.get(key)
+    await cached.gateway.redis.set(key, kept.replace(b"Allergic", b"Kept as"))
+    assert await shown(cached) == ["Kept as to nuts"], "the kept one is the one that is answered"
+    await cached.gateway.redis.delete(key)
+    assert await conscious(cached) == first
+
+
+async def test_whatever_changes_a_belief_is_seen_at_once(cached: Api) -> None:
+    """Settled facts, deletions, undos, the profile, generations: nobody has to tell the cache."""
+    city = {"slot": "home_city", "category": "biographical"}
+    rome = await essential(cached, "Lives in Rome", value="Rome", said_at=at(2020), **city)
+    assert await shown(cached) == ["Lives in Rome"]
+    await essential(cached, "Lives in Oslo", value="Oslo", said_at=at(2021), **city)
+    assert await shown(cached) == ["Lives in Oslo"], "a fact that settled"
+    oslo = (await conscious(cached))["essential"][0]["id"]
+    await cached.client.delete(f"/v1/facts/{oslo}")
+    assert await shown(cached) == ["Lives in Rome"], "one that was forgotten"
+    await cached.post(f"/v1/facts/{oslo}/undo", {})
+    assert await shown(cached) == ["Lives in Oslo"], "an undo"
+    await cached.fact("Lives in Oslo", value="Oslo", said_at=at(2022), **city)
+    assert (await conscious(cached))["essential"][0]["evidence_count"] == 2, "more evidence"
+    assert await consolidated(cached) is not None, "a profile"
+    await cached.client.delete(f"/v1/facts/{rome}")
+    await cached.sql("UPDATE users SET generation = 2")
+    assert await shown(cached) == [], "another generation"
+
+
+async def test_a_plan_that_falls_due_is_due(cached: Api) -> None:
+    """Time alone changes what holds: no row is written when a day comes."""
+    await essential(
+        cached, "Moves to Porto", slot="home_city", value="Porto", temporal_state="future",
+        occurred_at="2031",
+    )  # fmt: skip
+    assert [fact["status"] for fact in (await conscious(cached))["essential"]] == ["planned"]
+    object.__setattr__(cached.gateway, "clock", lambda: at(2040))
+    assert [fact["status"] for fact in (await conscious(cached))["essential"]] == ["due"]
+
+
+async def test_it_is_answered_while_redis_is_away(database_url: str) -> None:
+    async with (
+        short_redis("redis://127.0.0.1:1") as nowhere,
+        serve(database_url, nowhere) as api,
+    ):
+        await essential(api, "Allergic to nuts")
+        for _ in range(3):
+            assert await shown(api) == ["Allergic to nuts"]

@@ -48,9 +48,9 @@ async def test_recall_answers_as_the_contract_says(api: Api) -> None:
 
 async def test_recall_explains_itself_when_asked(api: Api) -> None:
     await api.fact("Lives in Lisbon")
-    body = {"user_id": "ana", "query": "Lisbonn", "explain": True}
+    body = {"user_id": "ana", "query": "Lisbbon", "explain": True}
     answer = (await api.post("/v1/recall", body)).json()
-    assert answer["explain"]["read_as"] == {"lisbonn": "lisbon"}
+    assert answer["explain"]["read_as"] == {"lisbbon": "lisbon"}
     found = {"vector": 1, "lexical": 1, "messages": 0, "ranked": 1}
     assert answer["explain"]["candidates"] == found
     assert {"vector", "lexical", "fused", "boosts"} <= set(answer["relevant_facts"][0]["explain"])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from services.gateway import store
 from services.gateway.facts import public_fact
 from services.gateway.requests import UserId
 from services.gateway.routes.documented import READS
 from services.gateway.schemas import Conscious
-from services.gateway.state import Parts, Reader
+from services.gateway.state import Gateway, Parts, Reader
 
 router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
 
@@ -22,10 +23,23 @@ _MOST_ESSENTIAL = 100
 async def conscious(user_id: UserId, gateway: Parts, caller: Reader) -> Any:
     """The essential facts that hold now, and the profile; `stale` once a source has changed."""
     now = gateway.clock()
+
+    async def made() -> bytes:
+        return await _made(gateway, caller.tenant, user_id, now)
+
     async with gateway.db.autocommit() as tx:
-        rows = await store.essential_facts(tx, caller.tenant, user_id, now, _MOST_ESSENTIAL)
-        profile = await store.profile(tx, caller.tenant, user_id)
-    return {
+        version = await store.conscious_version(tx, caller.tenant, user_id, now)
+    kept = gateway.conscious.answer
+    body = await (kept(caller.tenant, user_id, version, made) if version else made())
+    return Response(body, media_type="application/json")
+
+
+async def _made(gateway: Gateway, tenant: str, user: str, now: datetime) -> bytes:
+    async with gateway.db.autocommit() as tx:
+        rows = await store.essential_facts(tx, tenant, user, now, _MOST_ESSENTIAL)
+        profile = await store.profile(tx, tenant, user)
+    answer = {
         "essential": [public_fact(row, now) for row in rows],
         "profile": profile and {**profile, "stale": profile["stale_since"] is not None},
     }
+    return Conscious.model_validate(answer).model_dump_json().encode()
