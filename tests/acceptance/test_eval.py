@@ -15,7 +15,7 @@ from benchmarks.evaluation.evaluations import updates
 from benchmarks.evaluation.run import SMALL, Run
 from tests.acceptance.instance import environment
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 TINY = Path(__file__).parents[1] / "data" / "evaluation"
 

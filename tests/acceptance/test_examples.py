@@ -18,7 +18,7 @@ from tests.acceptance.test_replay import model_server
 from tests.fakes.chat_server import ChatServer
 from tests.unit.test_cli_help import ALL, examples
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 ENDLESS = ("memoire up", "memoire run", "memoire tail")
 """They run until Ctrl-C."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.instance import Instance, running, wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 
 _users = itertools.count()
 STATEMENTS = Path(__file__).parents[1] / "data" / "one_person_25.jsonl"

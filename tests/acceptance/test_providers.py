@@ -14,7 +14,7 @@ from tests.acceptance.instance import Instance, environment, running, wait_for
 from tests.acceptance.test_replay import model_server
 from tests.fakes.chat_server import ChatServer, Reply, one_fact_each
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

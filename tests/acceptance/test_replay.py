@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.instance import Instance, environment, running
 from tests.fakes.chat_server import ChatServer, chat_server, one_fact_each
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.instance import environment, running, wait_for
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 
 def test_a_tail_outlives_the_gateway_and_misses_nothing(tmp_path: Path) -> None:

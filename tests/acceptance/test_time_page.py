@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance.test_readme import run_blocks
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 PAGE = Path(__file__).parents[2] / "docs" / "time-and-corrections.md"
 

@@ -25,9 +25,12 @@ def main() -> int:
     parser.add_argument("--faults", type=int)
     parser.add_argument("--users", type=int)
     parser.add_argument("--lasting", type=float, help="seconds in which it all happens")
+    parser.add_argument("--most-minutes", type=float, help="stop sending then, and judge what was")
     parser.add_argument("--only", help="only kinds of fault whose name holds this text")
     given = parser.parse_args()
-    sizes = {k: getattr(given, k) for k in ("messages", "faults", "users", "lasting")}
+    sizes = {
+        k: getattr(given, k) for k in ("messages", "faults", "users", "lasting", "most_minutes")
+    }
     profile = replace(PROFILES[given.profile], **{k: v for k, v in sizes.items() if v is not None})
     kinds = [kind for kind in KINDS if not given.only or given.only in kind.name]
     data = Path(tempfile.mkdtemp(prefix="memoire-chaos-"))

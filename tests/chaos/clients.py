@@ -23,6 +23,7 @@ from tests.chaos.instance import ADMIN_KEY, Instance
 from tests.chaos.world import Said
 
 _BATCH = 20
+_WAITING = 50
 _TIMEOUT_SECONDS = 5.0
 _WORKERS = {"http": 8, "batch": 2, "redis": 4}
 
@@ -35,23 +36,26 @@ class Clients:
         self._accounts = accounts
         self._rng = random.Random(seed * 31)
         self._queues: dict[str, asyncio.Queue[Said | None]] = {
-            way: asyncio.Queue() for way in _WORKERS
+            way: asyncio.Queue(_WAITING) for way in _WORKERS
         }
 
     async def send(self, messages: Iterable[Said], per_second: float) -> None:
-        """Send all, at most so many a second; returns when every one is accepted."""
+        """Send all, at most so many a second; returns when every one is accepted.
+
+        Who is slower than that is waited for: nothing is taken from `messages` much too early.
+        """
         async with asyncio.TaskGroup() as workers:
             for way, count in _WORKERS.items():
                 for _ in range(count):
                     workers.create_task(self._work(way))
             began = time.monotonic()
             for number, said in enumerate(messages):
-                self._queues[said.way].put_nowait(said)
+                await self._queues[said.way].put(said)
                 if (ahead := began + number / per_second - time.monotonic()) > 0:
                     await asyncio.sleep(ahead)
             for way, count in _WORKERS.items():
                 for _ in range(count):
-                    self._queues[way].put_nowait(None)
+                    await self._queues[way].put(None)
 
     async def _work(self, way: str) -> None:
         queue = self._queues[way]

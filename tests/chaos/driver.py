@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from tests.chaos.faults import KINDS, Ground, Kind
 from tests.chaos.instance import ADMIN_KEY, Instance, Member, built, two_of_each
 from tests.chaos.profiles import Profile
 from tests.chaos.report import Report
-from tests.chaos.world import tell
+from tests.chaos.world import Said, tell
 
 _READY_SECONDS = 300.0
 _LOOK_SECONDS = 0.25
@@ -111,7 +112,8 @@ class Run:
         story = tell(self._seed, profile.messages, profile.users, poison_share=profile.poison_share)
         clients = Clients(instance, self._accounts, self._seed)
         jobs = asyncio.create_task(self._ask_for_jobs())
-        sending = asyncio.create_task(clients.send(story, profile.messages / profile.lasting))
+        told = _for_so_long(story, 60 * profile.most_minutes)
+        sending = asyncio.create_task(clients.send(told, profile.messages / profile.lasting))
         await self._inject()
         await sending
         jobs.cancel()
@@ -175,6 +177,11 @@ class Run:
                     answer.raise_for_status()
             self.redriven += len(dead)
         return len(dead)
+
+
+def _for_so_long(messages: Iterator[Said], seconds: float) -> Iterator[Said]:
+    until = time.monotonic() + seconds
+    return takewhile(lambda _: time.monotonic() < until, messages)
 
 
 def deck(seed: int, kinds: list[Kind], count: int) -> Iterator[Kind]:

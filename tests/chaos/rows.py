@@ -31,7 +31,7 @@ from tests.chaos.instance import ADMIN_KEY, Instance, built, two_of_each
 from tests.chaos.report import log_lines, quantile
 
 Figures = dict[str, float]
-_PATIENCE_SECONDS = 240.0
+_PATIENCE_SECONDS = 1_200.0
 _OPEN = """SELECT (SELECT count(*) FROM chat_logs WHERE extracted_at IS NULL
                       AND retry_at IS DISTINCT FROM 'infinity')
                 + (SELECT count(*) FROM memory_facts WHERE state <> 'settled') AS n"""
@@ -229,7 +229,9 @@ async def away(instance: Instance) -> Figures:
     instance.provider.fault = "timeout"
     await measure("provider_paused", 4_000)
     instance.provider.fault = None
-    return figures
+    usual = max(25.0, figures["idle_p95_ms"])
+    slowest = max(number for name, number in figures.items() if name.endswith("_p95_ms"))
+    return {**figures, "times": round(slowest / usual, 2)}
 
 
 async def neighbours(instance: Instance) -> Figures:
@@ -281,17 +283,7 @@ ROWS: dict[str, Row] = {
     "killed": Row(killed, {"resumed_seconds": 10, "calls": 2}, {}),
     "living_call": Row(living_call, {"calls": 1}, {"MEMOIRE_LLM_TIMEOUT_SECONDS": "90"}),
     "poison": Row(poison, {"not_dead": 0, "times": 2}, {}),
-    "away": Row(
-        away,
-        {
-            "refused": 0,
-            "redis_paused_p95_ms": 50,
-            "redis_down_p95_ms": 50,
-            "provider_down_p95_ms": 50,
-            "provider_paused_p95_ms": 50,
-        },
-        {},
-    ),
+    "away": Row(away, {"refused": 0, "times": 2}, {}),  # 50 ms, or twice what is usual there
     "neighbours": Row(neighbours, {"times": 2}, {}),
 }
 

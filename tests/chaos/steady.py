@@ -34,7 +34,10 @@ _REPEATED_SHARE = 0.03
 _REMEMBERED = 200
 _JOB_SECONDS = 5.0
 _SETTLE_SECONDS = 300.0
-SETTINGS = {"MEMOIRE_EMBEDDINGS": "local"}
+SETTINGS = {
+    "MEMOIRE_EMBEDDINGS": "local",
+    "MEMOIRE_SETTLED_MAX_LENGTH": "10000",  # full within minutes: what Valkey adds then is a leak
+}
 _READS = (
     ("POST", "/v1/recall", {"query": "Where do they live?"}),
     ("POST", "/v1/recall", {"query": "watches and maps", "view": "all", "explain": True}),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.rows import ROWS, measure
 
-pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3_600)]
 
 
 @pytest.mark.parametrize("name", ROWS)

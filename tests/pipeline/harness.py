@@ -54,6 +54,9 @@ QUICK = {
 }
 """Settings that make the machinery of minutes work in tenths of seconds."""
 
+UNHURRIED = {"lease_seconds": 30.0, "claim_idle_ms": 30_000}
+"""For tests that count calls while nobody dies: a starved machine outlasts the leases above."""
+
 
 def quick_gate(url: str, model: str = "fake", records: Any = None) -> Gate:
     """A gate whose breaker pauses for tenths of seconds."""

@@ -13,7 +13,7 @@ from services.extractor.extractors import ByModel
 from shared.broker import Announcer
 from shared.db import Database
 from tests.fakes.chat_server import ChatServer, Reply, chat_server, one_fact_each
-from tests.pipeline.harness import Pipeline, quick_model
+from tests.pipeline.harness import UNHURRIED, Pipeline, quick_model
 
 
 def pipeline_of(
@@ -28,7 +28,7 @@ async def test_five_hundred_messages_cost_at_most_a_hundred_calls(
 ) -> None:
     """50 users × 10 messages: each is extracted once by its id, in at most two calls a session."""
     async with chat_server(one_fact_each) as server:
-        pipeline = pipeline_of(server, db, redis, redis_url, extract_linger_ms=300)
+        pipeline = pipeline_of(server, db, redis, redis_url, extract_linger_ms=1_500, **UNHURRIED)
         async with pipeline.running():
             for number in range(10):
                 said = [
@@ -37,7 +37,7 @@ async def test_five_hundred_messages_cost_at_most_a_hundred_calls(
                 ]
                 stored = await pipeline.store(*said)
                 await Announcer(pipeline.redis).announce(stored.announcements)
-            await pipeline.settled(60)
+            await pipeline.settled(300)
     asked = Counter(m["id"] for document in server.documents for m in document["messages"])
     assert len(asked) == 500
     assert set(asked.values()) == {1}

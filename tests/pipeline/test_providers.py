@@ -16,9 +16,9 @@ from shared.spending import store
 from shared.spending.books import Books
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedding_server import EmbeddingServer, failure, running
-from tests.pipeline.harness import Pipeline, quick_gate, quick_model
+from tests.pipeline.harness import UNHURRIED, Pipeline, quick_gate, quick_model
 
-SOON = {"max_attempts": 4, "retry_base_seconds": 0.02, "retry_cap_seconds": 0.05}
+SOON = {"max_attempts": 4, "retry_base_seconds": 0.02, "retry_cap_seconds": 0.05, **UNHURRIED}
 """Attempts that are used up in a tenth of a second."""
 
 AWAY = [

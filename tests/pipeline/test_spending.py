@@ -24,9 +24,9 @@ from shared.spending.store import Limits
 from shared.spending.till import Till
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedding_server import EmbeddingServer, running
-from tests.pipeline.harness import Pipeline, quick_gate, quick_model
+from tests.pipeline.harness import UNHURRIED, Pipeline, quick_gate, quick_model
 
-SOON = {"max_attempts": 4, "retry_base_seconds": 0.02, "retry_cap_seconds": 0.05}
+SOON = {"max_attempts": 4, "retry_base_seconds": 0.02, "retry_cap_seconds": 0.05, **UNHURRIED}
 """Attempts that are used up in a tenth of a second."""
 
 
