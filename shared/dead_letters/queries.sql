@@ -60,15 +60,15 @@ WITH alive AS (
 ), rows AS (
     SELECT tenant_id, user_id, subject_id::uuid AS id, stage FROM alive WHERE payload IS NULL
 ), messages AS (
-    UPDATE chat_logs c SET retry_at = now() FROM rows
+    UPDATE chat_logs c SET retry_at = now(), rings = 0 FROM rows
      WHERE rows.stage = 'extractor' AND c.tenant_id = rows.tenant_id AND c.user_id = rows.user_id
        AND c.id = rows.id AND c.state <> 'extracted'
 ), facts AS (
-    UPDATE memory_facts f SET retry_at = now() FROM rows
+    UPDATE memory_facts f SET retry_at = now(), rings = 0 FROM rows
      WHERE rows.stage <> 'extractor' AND f.tenant_id = rows.tenant_id AND f.user_id = rows.user_id
        AND f.id = rows.id AND f.state <> 'settled'
 ), work AS (
-    UPDATE jobs j SET retry_at = now() FROM rows
+    UPDATE jobs j SET retry_at = now(), rings = 0 FROM rows
      WHERE rows.stage = 'maintenance' AND j.tenant_id = rows.tenant_id AND j.user_id = rows.user_id
        AND j.id = rows.id AND j.state <> 'done'
 )

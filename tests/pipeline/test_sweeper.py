@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from shared.db import Database
 from shared.events import SessionBell
 from shared.together import Together
+from shared.dead_letters import store as dead_letters
+from shared.dead_letters.store import Selection
 from shared.topology import EXTRACTED, MESSAGES
 from tests.pipeline.harness import Pipeline
 
@@ -205,6 +207,28 @@ async def test_a_due_retry_is_announced(pipeline: Pipeline) -> None:
     assert await pipeline.sweeper().sweep() == 0
     await pipeline.rows(statement, due=datetime.now(UTC))
     await asyncio.sleep(0.25)  # no row is rung for twice in a moment
+    assert await pipeline.sweeper().sweep() == 1
+
+
+async def test_a_redriven_row_is_announced_at_once_however_often_it_was_before(
+    pipeline: Pipeline,
+) -> None:
+    """It starts afresh: ten bells that nobody heard would have it wait for minutes."""
+    [message] = await pipeline.say("I live in Lisbon")
+    await pipeline.rows(
+        """UPDATE chat_logs SET retry_at = 'infinity', rings = 10 RETURNING 1 AS done"""
+    )
+    await pipeline.rows(
+        """INSERT INTO failures (id, stage, subject_id, tenant_id, user_id, attempts, error_class,
+                                 error, dead_at)
+           VALUES (gen_random_uuid(), 'extractor', %(id)s, 'default', 'ana', 10, 'retry', 'away', now())
+           RETURNING 1 AS done""",
+        id=str(message.id),
+    )
+    await asyncio.sleep(0.25)
+    assert await pipeline.sweeper().sweep() == 0
+    async with pipeline.db.transaction() as tx:
+        assert await dead_letters.redrive(tx, Selection(tenant="default")) == 1
     assert await pipeline.sweeper().sweep() == 1
 
 
