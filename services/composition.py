@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_KEEP_ALIVE_SECONDS = 65  # longer than clients keep an idle connection: they close it, not we
+
 
 class Adapters:
     """What processes are built from; closed together at the end."""
@@ -274,6 +276,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=int(settings.stop_grace_seconds),
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

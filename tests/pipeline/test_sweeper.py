@@ -11,10 +11,10 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.db import Database
-from shared.events import SessionBell
-from shared.together import Together
 from shared.dead_letters import store as dead_letters
 from shared.dead_letters.store import Selection
+from shared.events import SessionBell
+from shared.together import Together
 from shared.topology import EXTRACTED, MESSAGES
 from tests.pipeline.harness import Pipeline
 
