@@ -14,7 +14,8 @@ from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
 from services.gateway.intake import build_single_intake
-from services.gateway.limits import RateLimiter, RequestGuard
+from services.gateway.limits import RequestGuard
+from services.gateway.rates import RateLimiter, Rates
 from services.gateway.recall import Recall
 from services.gateway.routes import (
     acts,
@@ -39,6 +40,7 @@ from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
+from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.topology import JobKind
 
@@ -83,6 +85,7 @@ def build_app(
     Streams of events end when `stopping` is set. `job_kinds` are those that maintenance can do:
     each has a route.
     """
+    quotas = Quotas.of(settings, db)
     gateway = Gateway(
         settings=settings,
         db=db,
@@ -90,12 +93,13 @@ def build_app(
         embedder=embedder,
         clock=clock,
         bells=BellRinger(redis, at_point=at_point),
-        keyring=Keyring(db, clock, settings.admin_key),
-        limiter=RateLimiter(redis, settings.rate_limit_per_minute),
+        keyring=Keyring(db, clock, settings.admin_key, _rates(settings)),
+        limiter=RateLimiter(redis),
+        quotas=quotas,
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
         conscious=ConsciousCache(redis),
-        store_single=build_single_intake(db, settings.window, at_point),
+        store_single=build_single_intake(db, settings.window, quotas, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
     )
@@ -114,8 +118,16 @@ def build_app(
         app.include_router(module.router)
     app.include_router(jobs.router_for(job_kinds))
     errors.install(app)
-    app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestGuard,
+        max_body_bytes=settings.max_body_bytes,
+        client_seconds=settings.client_seconds,
+    )
     return app
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(settings.rate_limit_per_minute, settings.tenant_rate_limit_per_minute)
 
 
 @asynccontextmanager
@@ -123,7 +135,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     gateway.bells.start()
     warming = asyncio.create_task(gateway.embedder.warm())  # else the first recall loads the model
+    noting = asyncio.create_task(gateway.keyring.keep_noting())
     yield
     warming.cancel()
+    noting.cancel()
+    await gateway.keyring.note_uses()
     await gateway.watch.stop()
     await gateway.bells.stop()

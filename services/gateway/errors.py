@@ -7,6 +7,7 @@ that is away (503). Bad input is never a 500.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
 from typing import Any
 
 import psycopg
@@ -29,10 +30,12 @@ STATUS_OF = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "payload_too_large": 413,
     "invalid_request": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal": 500,
     "unavailable": 503,
 }
@@ -70,6 +73,17 @@ def detail(field: str, reason: str, index: int | None = None) -> Detail:
 
 def not_found(what: str) -> ApiError:
     return ApiError("not_found", f"There is no such {what}.")
+
+
+def over_quota(quota: str, now: datetime) -> ApiError:
+    """Refuse what a day's quota has no room for, until the next day (UTC)."""
+    passed = now.astimezone(UTC).replace(tzinfo=None) - datetime.combine(
+        now.astimezone(UTC), time()
+    )
+    wait = 86_400 - int(passed.total_seconds())
+    reason = f"the quota is used up; the next day (UTC) begins in {wait} s"
+    headers = {"Retry-After": str(wait)}
+    return ApiError("rate_limited", "A quota is used up.", [detail(quota, reason)], headers)
 
 
 def response(

@@ -17,7 +17,7 @@ from shared.topology import MESSAGES
 
 queries = Queries("shared.intake")
 
-Outcome = Literal["accepted", "duplicate", "conflict"]
+Outcome = Literal["accepted", "duplicate", "conflict", "over_quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,7 @@ async def _outcomes(
     first = {message.id: message.content_sha256 for message in reversed(messages)}
     known = [message for message in messages if message.id not in inserted]
     if known:
-        rows = await tx.rows(
-            queries["digests_of"],
-            {
-                "tenants": [m.tenant for m in known],
-                "users": [m.user for m in known],
-                "ids": [m.id for m in known],
-            },
-        )
-        first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
+        first |= await _digests_of(tx, known)
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
     for message in messages:
@@ -78,6 +70,21 @@ async def _outcomes(
         else:
             outcomes.append("duplicate")
     return outcomes
+
+
+async def _digests_of(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, bytes]:
+    params = {
+        "tenants": [m.tenant for m in messages],
+        "users": [m.user for m in messages],
+        "ids": [m.id for m in messages],
+    }
+    rows = await tx.rows(queries["digests_of"], params)
+    return {row["id"]: bytes(row["content_sha256"]) for row in rows}
+
+
+async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+    """Tell which of these are there already."""
+    return set(await _digests_of(tx, messages))
 
 
 async def claim_idempotency_key(
