@@ -152,14 +152,19 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
     if is_outage(error) or is_conflict(error) or isinstance(error, psycopg.OperationalError):
         return response("unavailable", "Try again in a moment.", headers={"Retry-After": "1"})
     if isinstance(error, psycopg.DataError):
-        log.error("a value passed validation and PostgreSQL refused it", path=request.url.path)
+        log.error("a value passed validation and PostgreSQL refused it", route=_route(request))
         return response("invalid_request", "A value cannot be stored.")
     return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request failed", path=request.url.path, error=repr(error), exc_info=error)
+    log.error("request failed", route=_route(request), error=repr(error), exc_info=error)
     return response("internal", "Something went wrong on our side.")
+
+
+def _route(request: Request) -> str:
+    """Name the route without what the caller put into it: users' ids, or a key in a wrong place."""
+    return f"{request.method} {'/'.join(request.url.path.split('/')[:3])}"
 
 
 def _clean(text: str) -> str:
