@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 from benchmarks.cpu import memory_mb
 from benchmarks.instance import Instance, free_port, running, start
+from benchmarks.keys import verify
 
 
 def show(title: str, figures: dict[str, Any]) -> None:
@@ -252,6 +254,14 @@ def starting() -> None:
         show("memoire up to the first answered ingest", figures)
 
 
+# ---- keys
+
+
+def verifying_keys(times: int = 20_000) -> None:
+    """CPU of verifying a key, without the statement that reads its row once in four seconds."""
+    show("keys", asyncio.run(verify(times)))
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     "ingest": ingest_single,
     "ingest-batches": ingest_batches,
@@ -262,6 +272,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "default-path": default_path,
     "idle": idle,
     "start": starting,
+    "keys": verifying_keys,
 }
 
 

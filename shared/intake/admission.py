@@ -26,7 +26,7 @@ async def store_within(
 
     `tx` must be one transaction, not statements that each commit.
     """
-    limits = await quotas.limits(QUOTA, {message.tenant for message in messages})
+    limits = await quotas.limits(QUOTA, {message.tenant for message in messages}, tx)
     if not limits:
         return await store_messages(tx, messages, window)
     asked = Counter(tenant for tenant, _ in {(m.tenant, m.id) for m in messages})

@@ -51,21 +51,33 @@ class Quotas:
             facts_per_day=settings.tenant_facts_per_day,
         )
 
-    async def limits(self, quota: Quota, tenants: Iterable[str]) -> dict[str, int]:
-        """Those of the tenants that have this quota; a new one counts within ten seconds."""
+    async def limits(
+        self, quota: Quota, tenants: Iterable[str], tx: Transaction | None = None
+    ) -> dict[str, int]:
+        """Those of the tenants that have this quota; a new one counts within ten seconds.
+
+        Whoever is in a transaction asks in it: waiting for a second connection, or for somebody who
+        waits for one, would hold up all who do the same.
+        """
         if self._now() >= self._known_until:
-            async with self._asking:
-                if self._now() >= self._known_until:
-                    await self._read()
+            if tx is not None:
+                await self._read(tx)
+            else:
+                await self._read_once()
         own, default = self._own[quota], self._default[quota]
         if not own and not default:
             return {}
         found = {tenant: own.get(tenant, default) for tenant in tenants}
         return {tenant: limit for tenant, limit in found.items() if limit}
 
-    async def _read(self) -> None:
-        async with self._db.autocommit() as tx:
-            rows = await store.own_limits(tx)
+    async def _read_once(self) -> None:
+        async with self._asking:
+            if self._now() >= self._known_until:
+                async with self._db.autocommit() as tx:
+                    await self._read(tx)
+
+    async def _read(self, tx: Transaction) -> None:
+        rows = await store.own_limits(tx)
         for quota in self._own:
             self._own[quota] = {
                 row["tenant_id"]: row[quota] for row in rows if row[quota] is not None

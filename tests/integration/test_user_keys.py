@@ -36,7 +36,7 @@ async def _bobs(api: Api) -> dict[str, str]:
     [letter] = await api.sql(
         "INSERT INTO failures (id, stage, subject_id, tenant_id, attempts, error_class, error,"
         " payload, dead_at) VALUES (gen_random_uuid(), 'extractor', '1', 'default', 5, 'poison',"
-        f" 'bad', '{{\"user_id\": \"bob\", \"content\": \"{SECRET}\"}}', now()) RETURNING id"
+        f' \'bad\', \'{{"user_id": "bob", "content": "{SECRET}"}}\', now()) RETURNING id'
     )
     return {
         "user_id": "bob",
@@ -194,9 +194,7 @@ async def test_a_key_of_one_user_does_all_that_user_may(api: Api) -> None:
     assert SECRET in (await api.get("/v1/events", after="0", follow="false")).text
     recalled = await api.post("/v1/recall", {"user_id": "ana", "query": "Lisbon"}, headers=headers)
     assert recalled.json()["relevant_facts"][0]["id"] == str(fact)
-    patched = await api.client.patch(
-        f"/v1/facts/{fact}", json={"value": "Porto"}, headers=headers
-    )
+    patched = await api.client.patch(f"/v1/facts/{fact}", json={"value": "Porto"}, headers=headers)
     assert patched.status_code == 202
     slots = (await api.client.get("/v1/slots", headers=headers)).json()["slots"]
     assert {slot["source"] for slot in slots} == {"catalogue"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.quotas.shares import share_of, shards_of, spread
+from shared.quotas.shares import shards_of, share_of, spread
 
 LIMITS = st.integers(1, 10_000)
 

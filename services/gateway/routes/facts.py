@@ -57,7 +57,7 @@ async def state_fact(
 
 async def _count(tx: Transaction, gateway: Gateway, tenant: str) -> None:
     """Count one new fact; raises ApiError, and so stores nothing, where the quota is used up."""
-    for limit in (await gateway.quotas.limits(_QUOTA, [tenant])).values():
+    for limit in (await gateway.quotas.limits(_QUOTA, [tenant], tx)).values():
         if not await gateway.quotas.take(tx, tenant, _QUOTA, 1, limit):
             raise over_quota(_QUOTA, gateway.clock())
 
