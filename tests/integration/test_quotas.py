@@ -6,11 +6,17 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from redis.asyncio import Redis
 
+from services.extractor.intake import Intake
 from shared.db import Database
+from shared.delivery import Entry
+from shared.failures.store import RetryPolicy
 from shared.intake.admission import store_within
-from shared.intake.messages import IncomingMessage, Message, accept
+from shared.intake.messages import IncomingMessage, Limits, Message, accept
 from shared.quotas.quotas import Quotas
+from shared.settings import Settings
+from shared.topology import MESSAGES
 from tests.integration.test_gateway_app import code, serve
 
 
@@ -85,3 +91,23 @@ async def test_over_http_a_used_up_quota_is_429_until_the_next_day(database_url:
         other = await api.post("/v1/users/ana/facts", {"content": "Likes tea"})
         assert other.json()["error"]["details"][0]["field"] == "facts_per_day"
         assert len(await api.sql("SELECT 1 FROM memory_facts")) == 1
+
+
+async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database, redis: Redis) -> None:
+    intake = Intake(
+        db,
+        redis,
+        limits=Limits(),
+        window=100,
+        policy=RetryPolicy.of(Settings()),
+        stage="extractor",
+        quotas=Quotas(db, messages_per_day=3),
+    )
+    said = {b"user_id": b"ana", b"role": b"user", b"content": b"hi"}
+    await intake.take([Entry(MESSAGES, f"1700000000000-{n}", said) for n in range(5)])
+    async with db.autocommit() as tx:
+        dead = await tx.rows("SELECT error, payload FROM failures WHERE dead_at IS NOT NULL", {})
+        assert await tx.value("SELECT count(*) FROM chat_logs", {}) == 3
+    assert len(dead) == 2
+    assert "messages_per_day" in dead[0]["error"]
+    assert dead[0]["payload"]["content"] == "hi"
