@@ -32,6 +32,7 @@ from services.gateway.routes import (
     users,
 )
 from services.gateway.state import Gateway
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
@@ -91,6 +92,7 @@ def build_app(
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
+        uses=UseCounter(db),
         store_single=build_single_intake(db, settings.window, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
@@ -122,4 +124,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     warming.cancel()
     await gateway.watch.stop()
+    await gateway.uses.stop()
     await gateway.bells.stop()

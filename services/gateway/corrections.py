@@ -33,14 +33,14 @@ def labels_asked(old: Row, asked: FactCorrection) -> dict[str, Any] | None:
     means_otherwise = asked.value is not None and (not old["slot"] or asked.value != old["value"])
     if says_otherwise or means_otherwise:
         return None
-    labels = {"category": asked.category, "metadata": asked.metadata}
+    labels = {"category": asked.category, "metadata": asked.metadata, "pinned": asked.pinned}
     return {name: label for name, label in labels.items() if label is not None}
 
 
 def labels_now(acts: Iterable[Row]) -> dict[str, Any]:
     """A fact's labels after all acts on them, in order: each says anew what it names."""
     told = list(acts)
-    labels: dict[str, Any] = dict(told[0]["labels"]["before"])
+    labels: dict[str, Any] = {"pinned": False, **told[0]["labels"]["before"]}
     for act in told:
         if not act["undone"]:
             labels |= act["labels"]["asked"]

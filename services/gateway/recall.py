@@ -14,6 +14,7 @@ from uuid import UUID
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, public_message, tokens, visible
+from services.gateway.fading import fading_at, find_present
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
 from services.gateway.recall_store import Scope
@@ -41,9 +42,8 @@ class Recall:
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        found = await self._search.find(
-            scope, asked.query, known or {}, as_of=asked.as_of, known_at=asked.known_at
-        )
+        times = {"as_of": asked.as_of, "known_at": asked.known_at}
+        found = await find_present(self._db, self._search, scope, asked.query, known or {}, **times)
         searched = time.perf_counter()
         hits = ranking.fuse(
             found.candidates, now=scope.now, named=found.named, explain=asked.explain
@@ -77,6 +77,8 @@ class Recall:
         """What may be recalled; with `known_at` also how every fact stood then."""
         as_of = moment_of(asked.as_of, asked.known_at, now)
         scope = _scope(tenant, asked, as_of, await self._stored_slots(tenant, asked))
+        named = bool(asked.slots or asked.categories)
+        scope = replace(scope, fading_at=fading_at(as_of, now, view=asked.view, named=named))
         if asked.known_at is None:
             return scope, None
         async with self._db.autocommit() as tx:

@@ -16,6 +16,7 @@ from services.gateway.errors import ApiError
 from services.gateway.intake import SingleIntake
 from services.gateway.limits import RateLimiter
 from services.gateway.recall import Recall
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock
 from shared.crash import AtPoint, ignore_point
@@ -38,6 +39,7 @@ class Gateway:
     limiter: RateLimiter
     watch: RowWatch
     recall: Recall
+    uses: UseCounter
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""
