@@ -444,7 +444,6 @@ CREATE TABLE users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     judging_by text,
     judging_until timestamp with time zone,
-    fading_since timestamp with time zone,
     CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
 );
 CREATE INDEX users_by_turn ON public.users USING btree (((hashtextextended(((tenant_id || chr(31)) || user_id), (0)::bigint) & (2147483647)::bigint)));

@@ -1,7 +1,8 @@
-"""What has faded: left out unless it is asked for, and found again when nothing else answers.
+"""What has faded: left out unless it is asked for, by name or by a question that it answers.
 
-A slot, a category or `view=all` asks for it. So does a question that nothing present answers: then
-the faded facts are looked through as well, and those that answer it strongly come back.
+A slot, a category or `view=all` asks for it by name. A question is looked up among everything, and
+a faded fact stays among what was found only where it answers strongly by itself; a passing likeness
+is what fading is to spare people.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from uuid import UUID
 from services.gateway import recall_store
 from services.gateway.ranking import calibrated
 from services.gateway.recall_store import Scope
-from services.gateway.requests import View
+from services.gateway.requests import RecallRequest, View
 from services.gateway.search import Found, Search
 from shared.beliefs import Standing
 from shared.db import Database
 
-ANSWERS = 0.6
-"""From this score on a hit answers: see docs/fading.md."""
+ANSWERS = 0.5
+"""From this score on a faded fact answers; chosen by what it costs, see docs/fading.md."""
 
 
 def fading_at(as_of: datetime, now: datetime, *, view: View, named: bool) -> datetime | None:
@@ -36,30 +37,28 @@ async def find_present(
     db: Database,
     search: Search,
     scope: Scope,
-    query: str,
+    asked: RecallRequest,
     known: Mapping[UUID, Standing],
-    *,
-    as_of: datetime | None = None,
-    known_at: datetime | None = None,
 ) -> Found:
-    """What may matter and has not faded; what has faded too, where that alone answers."""
-    found = await search.find(scope, query, known, as_of=as_of, known_at=known_at)
-    at = scope.fading_at
-    if at is None or scope.named is not None or _answer(found):
-        return found
-    async with db.autocommit() as tx:
-        if not await recall_store.any_faded(tx, scope, at):
-            return found
+    """What may matter and is present, and what has faded and answers all the same.
+
+    Where that would leave less than was asked for, what is present is looked up by itself too.
+    """
+    times = {"as_of": asked.as_of, "known_at": asked.known_at}
     everything = replace(scope, fading_at=None)
-    again = await search.find(everything, query, known, as_of=as_of, known_at=known_at)
-    async with db.autocommit() as tx:
-        faded = await recall_store.faded_among(tx, scope, at, list(again.ids.values()))
-    gone = {str(row) for row in faded}
-    back = [c for c in again.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
-    if not any(candidate.id in gone for candidate in back):
+    found = await search.find(everything, asked.query, known, **times)
+    at = scope.fading_at
+    if at is None or scope.named is not None or not found.ids:
         return found
-    return replace(again, candidates=back)
-
-
-def _answer(found: Found) -> bool:
-    return any(calibrated(candidate) >= ANSWERS for candidate in found.candidates)
+    async with db.autocommit() as tx:
+        faded = await recall_store.faded_among(tx, scope, at, list(found.ids.values()))
+    gone = {str(row) for row in faded}
+    kept = [c for c in found.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
+    if len(kept) == len(found.candidates):
+        return found
+    if len(kept) < asked.limit:
+        present = await search.find(scope, asked.query, known, **times)
+        ids = {**found.ids, **present.ids}
+        back = [candidate for candidate in kept if candidate.id in gone]
+        return replace(present, candidates=[*present.candidates, *back], ids=ids)
+    return replace(found, candidates=kept)

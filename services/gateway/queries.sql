@@ -445,11 +445,6 @@ WITH mine AS NOT MATERIALIZED (
 SELECT id FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND fades_at <= %(at)s;
 
--- name: any_faded
--- Tells whether any fact of a user may have been faded at a moment.
-SELECT coalesce((SELECT fading_since <= %(at)s FROM users
-                  WHERE tenant_id = %(tenant)s AND user_id = %(user)s), false);
-
 -- name: save_uses
 -- Counts uses of facts that are still there.
 INSERT INTO fact_uses AS u (tenant_id, user_id, fact_id, uses)

@@ -42,8 +42,7 @@ class Recall:
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        times = {"as_of": asked.as_of, "known_at": asked.known_at}
-        found = await find_present(self._db, self._search, scope, asked.query, known or {}, **times)
+        found = await find_present(self._db, self._search, scope, asked, known or {})
         searched = time.perf_counter()
         hits = ranking.fuse(
             found.candidates, now=scope.now, named=found.named, explain=asked.explain

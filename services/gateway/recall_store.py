@@ -130,12 +130,6 @@ async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:
     return row
 
 
-async def any_faded(tx: Transaction, scope: Scope, at: datetime) -> bool:
-    """Tell whether any fact of the user may have been faded at a moment."""
-    params = {"tenant": scope.tenant, "user": scope.user, "at": at}
-    return bool(await tx.value(queries["any_faded"], params))
-
-
 async def faded_among(
     tx: Transaction, scope: Scope, at: datetime, ids: Sequence[UUID]
 ) -> list[UUID]:

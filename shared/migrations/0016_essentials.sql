@@ -8,9 +8,6 @@ ALTER TABLE memory_facts
     ADD COLUMN fades_at  timestamptz,
     ADD COLUMN faded     boolean NOT NULL DEFAULT false;   -- its history says that it has faded
 
--- Not after the first of a user's `fades_at`, as the decay job last left them; null: none.
-ALTER TABLE users ADD COLUMN fading_since timestamptz;
-
 -- How often and when last a fact was recalled: counted in batches, a few seconds late.
 CREATE TABLE fact_uses (
     tenant_id     text        NOT NULL,

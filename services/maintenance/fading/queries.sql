@@ -47,13 +47,6 @@ SELECT (SELECT count(*) FROM looked)::int AS looked,
   LEFT JOIN changed ON true
  ORDER BY changed.id;
 
--- name: note_fading
--- Keeps from when on any fact of a user may be faded.
-UPDATE users u SET fading_since = found.first
-  FROM (SELECT min(fades_at) AS first FROM memory_facts
-         WHERE tenant_id = %(tenant)s AND user_id = %(user)s) AS found
- WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s AND u.fading_since IS DISTINCT FROM found.first;
-
 -- name: grow_version
 -- Tells whoever keeps anything of a user that it is another by now.
 UPDATE users SET belief_version = belief_version + 1

@@ -56,11 +56,6 @@ async def reckon(
     return Reckoned(rows[0]["looked"], last, len(changed), happened)
 
 
-async def note_fading(tx: Transaction, user: UserKey) -> None:
-    """Keep from when on any of the user's facts may be faded."""
-    await tx.execute(queries["note_fading"], _key(user))
-
-
 def _occurrence(user: UserKey, row: Row) -> Occurrence:
     if not row["faded"]:
         return Occurrence(user, "fact.revived", row["id"], ledger.trace_of(row))

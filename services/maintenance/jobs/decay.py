@@ -39,8 +39,6 @@ class Decay:
         await batch.record(done.happened)
         if done.last is not None:
             batch.go_on(str(done.last))
-        else:
-            await store.note_fading(batch.tx, batch.user)
 
 
 def job(faded_below: float = FADED_BELOW, lives: HalfLives | None = None) -> Job:
