@@ -230,8 +230,11 @@ async def _jobs(adapters: Adapters) -> Mapping[JobKind, Job]:
     if settings.ranks_essentials:
         ranker = Ranker(await adapters.models.extracting("essential"))
     budget = Budget(settings.essential_facts, settings.essential_tokens)
-    own = {"optimize": optimize.job(budget, ranker), "decay": decay.job(settings.faded_below)}
-    return {**load_jobs(), **own}
+    return {
+        **load_jobs(),
+        "optimize": optimize.job(budget, ranker),
+        "decay": decay.job(settings.faded_below),
+    }
 
 
 STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {

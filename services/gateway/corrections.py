@@ -40,7 +40,7 @@ def labels_asked(old: Row, asked: FactCorrection) -> dict[str, Any] | None:
 def labels_now(acts: Iterable[Row]) -> dict[str, Any]:
     """A fact's labels after all acts on them, in order: each says anew what it names."""
     told = list(acts)
-    labels: dict[str, Any] = {"pinned": False, **told[0]["labels"]["before"]}
+    labels: dict[str, Any] = dict(told[0]["labels"]["before"])
     for act in told:
         if not act["undone"]:
             labels |= act["labels"]["asked"]

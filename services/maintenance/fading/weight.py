@@ -62,7 +62,8 @@ def effective_confidence(
     """How sure one may be `now` of what was last said or used at `last`: 0 to `confidence`."""
     if half_life_days is None or now <= last:
         return confidence
-    return confidence * 0.5 ** ((now - last) / _DAY / half_life_days)
+    halvings = (now - last) / _DAY / half_life_days
+    return confidence * math.exp2(-halvings)
 
 
 def fades_at(
