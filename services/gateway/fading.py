@@ -7,17 +7,15 @@ is what fading is to spare people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from services.gateway import recall_store
 from services.gateway.ranking import calibrated
 from services.gateway.recall_store import Scope
-from services.gateway.requests import RecallRequest, View
-from services.gateway.search import Found, Search
-from shared.beliefs import Standing
+from services.gateway.requests import View
+from services.gateway.search import Found
 from shared.db import Database
 
 ANSWERS = 0.5
@@ -34,19 +32,13 @@ def fading_at(as_of: datetime, now: datetime, *, view: View, named: bool) -> dat
 
 
 async def find_present(
-    db: Database,
-    search: Search,
-    scope: Scope,
-    asked: RecallRequest,
-    known: Mapping[UUID, Standing],
+    db: Database, look: Callable[[Scope], Awaitable[Found]], scope: Scope, wanted: int
 ) -> Found:
     """What may matter and is present, and what has faded and answers all the same.
 
-    Where that would leave less than was asked for, what is present is looked up by itself too.
+    Where that would leave less than is `wanted`, what is present is looked up by itself too.
     """
-    times = {"as_of": asked.as_of, "known_at": asked.known_at}
-    everything = replace(scope, fading_at=None)
-    found = await search.find(everything, asked.query, known, **times)
+    found = await look(replace(scope, fading_at=None))
     at = scope.fading_at
     if at is None or scope.named is not None or not found.ids:
         return found
@@ -56,9 +48,9 @@ async def find_present(
     kept = [c for c in found.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
     if len(kept) == len(found.candidates):
         return found
-    if len(kept) < asked.limit:
-        present = await search.find(scope, asked.query, known, **times)
-        ids = {**found.ids, **present.ids}
-        back = [candidate for candidate in kept if candidate.id in gone]
-        return replace(present, candidates=[*present.candidates, *back], ids=ids)
-    return replace(found, candidates=kept)
+    if len(kept) >= wanted:
+        return replace(found, candidates=kept)
+    present = await look(scope)
+    back = [candidate for candidate in kept if candidate.id in gone]
+    ids = {**found.ids, **present.ids}
+    return replace(present, candidates=[*present.candidates, *back], ids=ids)

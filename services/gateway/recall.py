@@ -42,7 +42,12 @@ class Recall:
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        found = await find_present(self._db, self._search, scope, asked, known or {})
+
+        async def look(within: Scope) -> Found:
+            times = {"as_of": asked.as_of, "known_at": asked.known_at}
+            return await self._search.find(within, asked.query, known or {}, **times)
+
+        found = await find_present(self._db, look, scope, asked.limit)
         searched = time.perf_counter()
         hits = ranking.fuse(
             found.candidates, now=scope.now, named=found.named, explain=asked.explain
