@@ -252,6 +252,13 @@ def starting() -> None:
         show("memoire up to the first answered ingest", figures)
 
 
+def fading() -> None:
+    """What fading costs and gains, worked out on the conversations beside the checkout."""
+    from benchmarks import fading as simulation  # noqa: PLC0415  it loads the embedding model
+
+    simulation.fading()
+
+
 SCENARIOS: dict[str, Callable[[], None]] = {
     "ingest": ingest_single,
     "ingest-batches": ingest_batches,
@@ -262,6 +269,7 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "default-path": default_path,
     "idle": idle,
     "start": starting,
+    "fading": fading,
 }
 
 

@@ -8,7 +8,7 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -25,12 +25,13 @@ from shared.failures.store import RetryPolicy
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
-from shared.topology import JOB_KINDS
+from shared.topology import JOB_KINDS, JobKind
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
+    from services.maintenance.jobs.kinds import Job
 
 log = structlog.get_logger()
 
@@ -200,11 +201,10 @@ async def _superseder(adapters: Adapters) -> Stage:
 async def _maintenance(adapters: Adapters) -> list[Stage]:
     """A consumer per kind of job, with connections of its own: no kind holds up another."""
     from services.maintenance.consumer import MaintenanceStage
-    from services.maintenance.jobs import load_jobs
     from services.maintenance.jobs.running import JobPace
 
     settings = adapters.settings
-    jobs = load_jobs()
+    jobs = await _jobs(adapters)
     return [
         MaintenanceStage(
             durable=await adapters.database(
@@ -219,6 +219,24 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
         )
         for kind in JOB_KINDS
     ]
+
+
+async def _jobs(adapters: Adapters) -> Mapping[JobKind, Job]:
+    """The kinds of jobs, those that have settings of their own with these."""
+    from services.maintenance.essential.choosing import Budget
+    from services.maintenance.essential.model import Ranker
+    from services.maintenance.jobs import decay, load_jobs, optimize
+
+    settings = adapters.settings
+    ranker = None
+    if settings.ranks_essentials:
+        ranker = Ranker(await adapters.models.extracting("essential"))
+    budget = Budget(settings.essential_facts, settings.essential_tokens)
+    return {
+        **load_jobs(),
+        "optimize": optimize.job(budget, ranker),
+        "decay": decay.job(settings.faded_below),
+    }
 
 
 STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {

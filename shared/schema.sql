@@ -93,6 +93,19 @@ CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, u
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
 
+CREATE TABLE essential_rankings (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    inputs_sha256 bytea NOT NULL,
+    ranked uuid[],
+    model text NOT NULL,
+    prompt text NOT NULL,
+    input_tokens integer NOT NULL,
+    output_tokens integer NOT NULL,
+    ranked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT essential_rankings_pkey PRIMARY KEY (tenant_id, user_id)
+);
+
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -132,6 +145,15 @@ CREATE TABLE extractions (
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
 );
 CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
+
+CREATE TABLE fact_uses (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    fact_id uuid NOT NULL,
+    last_used_at timestamp with time zone DEFAULT now() NOT NULL,
+    uses bigint NOT NULL,
+    CONSTRAINT fact_uses_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
+);
 
 CREATE TABLE fact_vectors (
     tenant_id text NOT NULL,
@@ -271,6 +293,9 @@ CREATE TABLE memory_facts (
     superseded_by uuid,
     evidence_count integer DEFAULT 1 NOT NULL,
     lexemes tsvector GENERATED ALWAYS AS (memoire_lexemes(content)) STORED,
+    pinned boolean DEFAULT false NOT NULL,
+    fades_at timestamp with time zone,
+    faded boolean DEFAULT false NOT NULL,
     CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),

@@ -240,6 +240,30 @@ class Settings(BaseSettings):
         description="When `consolidate` is due for users with something new, as a cron expression "
         "in UTC; empty: only when asked for.",
     )
+    optimize_cron: Cron = Field(
+        "30 4 * * 0", description="The same for `optimize`, for every user: facts lose weight."
+    )
+    decay_cron: Cron = Field(
+        "30 3 * * *", description="The same for `decay`, for every user: time alone fades facts."
+    )
+    faded_below: float = Field(
+        0.2,
+        description="A fact that is left with less certainty than this has faded: it is shown "
+        "only when asked for; 0: nothing fades.",
+        ge=0,
+        lt=1,
+    )
+    essential_facts: int = Field(
+        20, description="Most facts of a user that are essential.", ge=0, le=100
+    )
+    essential_tokens: int = Field(
+        500, description="Most tokens that a user's essential facts take, 4 characters each.", ge=0
+    )
+    essential_by: Literal["auto", "formula"] = Field(
+        "auto",
+        description="`auto` has a model rank what is essential when LLM_BASE_URL is set, or a key "
+        "unless EXTRACTOR is `rules`; it is asked again only when what is known has changed.",
+    )
     schedule_spread_seconds: float = Field(
         3_600.0,
         description="Over how many seconds a schedule's jobs are spread, so that a million users "
@@ -301,5 +325,14 @@ class Settings(BaseSettings):
     @property
     def uses_judge(self) -> bool:
         """Say whether a chat model judges doubtful pairs (else they are both kept)."""
+        return self.judge == "auto" and self._has_model
+
+    @property
+    def ranks_essentials(self) -> bool:
+        """Say whether a chat model ranks what is essential (else a formula does)."""
+        return self.essential_by == "auto" and self._has_model
+
+    @property
+    def _has_model(self) -> bool:
         keyed = self.llm_api_key is not None and self.extractor != "rules"
-        return self.judge == "auto" and (self.llm_base_url is not None or keyed)
+        return self.llm_base_url is not None or keyed

@@ -94,8 +94,9 @@ async def labels_of_fact(tx: Transaction, deed: Deed, fact: UUID) -> list[Row]:
 
 
 async def label(tx: Transaction, deed: Deed, fact: UUID, labels: Mapping[str, Any]) -> None:
+    """Give a fact its labels; what acts of earlier versions say nothing of is not pinned."""
     metadata = labels["metadata"]
-    given = {**labels, "metadata": None if metadata is None else Jsonb(metadata)}
+    given = {"pinned": False, **labels, "metadata": None if metadata is None else Jsonb(metadata)}
     await tx.execute(queries["label_fact"], deed.params(fact=fact, **given))
 
 

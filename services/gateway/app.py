@@ -34,6 +34,7 @@ from services.gateway.routes import (
     users,
 )
 from services.gateway.state import Gateway
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
@@ -95,6 +96,7 @@ def build_app(
         watch=RowWatch(db),
         recall=Recall(db, embedder, clock),
         conscious=ConsciousCache(redis),
+        uses=UseCounter(db),
         store_single=build_single_intake(db, settings.window, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
@@ -126,4 +128,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     warming.cancel()
     await gateway.watch.stop()
+    await gateway.uses.stop()
     await gateway.bells.stop()

@@ -13,14 +13,15 @@ WITH new_tenant AS (
 INSERT INTO users (tenant_id, user_id) VALUES (%(tenant)s, %(user)s) ON CONFLICT DO NOTHING;
 
 -- name: facts_page
--- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned,
--- `named` what a fold in memory found.
+-- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned and
+-- not faded by `fading_at`, `named` what a fold in memory found.
 SELECT f.id
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
    AND CASE %(view)s::text
        WHEN 'current' THEN f.state = 'settled'
+            AND (%(fading_at)s::timestamptz IS NULL OR f.fades_at IS NULL OR f.fades_at > %(fading_at)s)
             AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
        WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
@@ -36,7 +37,7 @@ SELECT f.id
 SELECT tenant_id, user_id, id, content, category, subject, slot, value, value_key, cardinality, claim,
        temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at,
        recorded_at, confidence::float8 AS confidence, quote, source_message_ids, extraction_id,
-       session_id, agent_id, speaker, metadata, essential, state, created_at, embedded_at,
+       session_id, agent_id, speaker, metadata, essential, pinned, fades_at, state, created_at, embedded_at,
        compared_at, settled_at, coalesce(retry_at = 'infinity', false) AS dead, standing,
        canonical_id, believed, planned_for, planned_since, superseded_by, evidence_count, generation,
        generation IN (0, (SELECT u.generation FROM users u
@@ -137,14 +138,15 @@ RETURNING acted_at;
 -- name: record_labels
 -- Records other labels of a fact, with those that it had, and keeps its row from changing meanwhile.
 WITH fact AS (
-    SELECT category, metadata FROM memory_facts
+    SELECT category, metadata, pinned FROM memory_facts
      WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s FOR UPDATE
 )
 INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, actor, reason, acted_at, labels)
 SELECT %(tenant)s, %(user)s, %(deed)s, %(deed)s, 'labels', %(fact)s, %(actor)s, %(reason)s::text,
        clock_timestamp(),
        jsonb_build_object('asked', %(asked)s::jsonb,
-                          'before', jsonb_build_object('category', category, 'metadata', metadata))
+                          'before', jsonb_build_object('category', category, 'metadata', metadata,
+                                                       'pinned', pinned))
   FROM fact;
 
 -- name: labels_of_fact
@@ -157,8 +159,9 @@ SELECT a.labels,
  ORDER BY a.acted_at, a.id;
 
 -- name: label_fact
--- Gives a fact its labels.
-UPDATE memory_facts SET category = %(category)s, metadata = %(metadata)s::jsonb
+-- Gives a fact its labels; another category fades otherwise, and a pinned fact not at all.
+UPDATE memory_facts
+   SET category = %(category)s, metadata = %(metadata)s::jsonb, pinned = %(pinned)s, fades_at = NULL
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s;
 
 -- name: grow_version
@@ -449,12 +452,39 @@ WITH mine AS NOT MATERIALIZED (
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
+       AND (%(fading_at)s::timestamptz IS NULL OR f.fades_at IS NULL OR f.fades_at > %(fading_at)s)
        AND (%(categories)s::text[] IS NULL OR f.category = ANY(%(categories)s))
        AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
        AND (%(metadata)s::jsonb IS NULL OR f.metadata @> %(metadata)s)
        AND (%(since)s::timestamptz IS NULL OR coalesce(f.occurred_at, f.said_at) >= %(since)s)
        AND (%(until)s::timestamptz IS NULL OR coalesce(f.occurred_at, f.said_at) < %(until)s)
 )
+
+-- name: faded_among
+-- Lists which of these facts were faded at a moment.
+SELECT id FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND fades_at <= %(at)s;
+
+-- name: save_uses
+-- Counts uses of facts that are still there.
+INSERT INTO fact_uses AS u (tenant_id, user_id, fact_id, uses)
+SELECT f.tenant_id, f.user_id, f.id, t.uses
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(uses)s::bigint[])
+       AS t(tenant_id, user_id, id, uses)
+  JOIN memory_facts f USING (tenant_id, user_id, id)
+ ORDER BY f.tenant_id, f.user_id, f.id
+    ON CONFLICT (tenant_id, user_id, fact_id) DO UPDATE
+   SET uses = u.uses + excluded.uses, last_used_at = greatest(u.last_used_at, excluded.last_used_at);
+
+-- name: keep_used
+-- Keeps used facts from being faded, now or before the decay job comes by, which works it out anew.
+UPDATE memory_facts f SET fades_at = NULL
+  FROM (SELECT f.tenant_id, f.user_id, f.id
+          FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+          JOIN memory_facts f USING (tenant_id, user_id, id)
+         WHERE f.fades_at < now() + interval '7 days'
+         ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
+ WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id;
 
 -- name: vector_arm
 -- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.

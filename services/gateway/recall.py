@@ -14,6 +14,7 @@ from uuid import UUID
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, public_message, tokens, visible
+from services.gateway.fading import fading_at, find_present
 from services.gateway.hinting import Heard, Hinting, timeline_places
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
@@ -50,9 +51,12 @@ class Recall:
         heard = heard or await self._hinting.heard(tenant, asked, now)
         scope, known = await self._seen(tenant, asked, now)
         scope = heard.narrowed(scope)
-        found = await self._search.find(
-            scope, asked.query, known or {}, heard, as_of=asked.as_of, known_at=asked.known_at
-        )
+
+        async def look(within: Scope) -> Found:
+            times = {"as_of": asked.as_of, "known_at": asked.known_at}
+            return await self._search.find(within, asked.query, known or {}, heard, **times)
+
+        found = await find_present(self._db, look, scope, asked.limit)
         if heard.missed(found.rows):
             return await self.answer(tenant, asked, heard.timeless())
         searched = time.perf_counter()
@@ -112,6 +116,8 @@ class Recall:
         """What may be recalled; with `known_at` also how every fact stood then."""
         as_of = moment_of(asked.as_of, asked.known_at, now)
         scope = _scope(tenant, asked, as_of, await self._stored_slots(tenant, asked))
+        named = bool(asked.slots or asked.categories)
+        scope = replace(scope, fading_at=fading_at(as_of, now, view=asked.view, named=named))
         if asked.known_at is None:
             return scope, None
         async with self._db.autocommit() as tx:

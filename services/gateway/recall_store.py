@@ -26,7 +26,7 @@ class Scope:
     """Which of a user's facts may be recalled; None filters nothing.
 
     `now` is the moment whose truth is asked for. `named` are the only candidates, whatever the
-    cache says of them.
+    cache says of them. What had faded by `fading_at` is left out.
     """
 
     tenant: str
@@ -41,6 +41,7 @@ class Scope:
     named: Sequence[UUID] | None = None
     held_since: datetime | None = None
     """With it, what held at any moment from then to `now` counts, not only what holds at `now`."""
+    fading_at: datetime | None = None
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
@@ -55,6 +56,7 @@ class Scope:
             "metadata": Jsonb(self.metadata) if self.metadata is not None else None,
             "since": self.since,
             "until": self.until,
+            "fading_at": None if self.named is not None else self.fading_at,
             "candidates": CANDIDATES,
             **more,
         }
@@ -153,3 +155,11 @@ async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:
     row = await tx.row(queries["pending"], params)
     assert row is not None
     return row
+
+
+async def faded_among(
+    tx: Transaction, scope: Scope, at: datetime, ids: Sequence[UUID]
+) -> list[UUID]:
+    """List which of these facts were faded at a moment."""
+    params = {"tenant": scope.tenant, "user": scope.user, "at": at, "ids": list(ids)}
+    return [row["id"] for row in await tx.rows(queries["faded_among"], params)]

@@ -67,6 +67,10 @@ class Fact(BaseModel):
     superseded_by: UUID | None
     evidence_count: int
     essential: bool
+    pinned: bool = Field(description="It never fades, since somebody said so.")
+    fades_at: datetime | None = Field(
+        description="From when it is left out unless it is asked for; null: never, as far as known."
+    )
 
 
 class RecalledFact(Fact):

@@ -17,6 +17,7 @@ from services.gateway.errors import ApiError
 from services.gateway.intake import SingleIntake
 from services.gateway.limits import RateLimiter
 from services.gateway.recall import Recall
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock
 from shared.crash import AtPoint, ignore_point
@@ -40,6 +41,7 @@ class Gateway:
     watch: RowWatch
     recall: Recall
     conscious: ConsciousCache
+    uses: UseCounter
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""

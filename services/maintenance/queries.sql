@@ -125,7 +125,8 @@ SELECT f.id, f.category, f.slot, f.value, f.content, f.evidence_count, f.said_at
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
-   AND f.subject = 'user' AND f.state = 'settled' AND f.standing = 'belief' AND f.believed @> now();
+   AND f.subject = 'user' AND f.state = 'settled' AND f.standing = 'belief' AND f.believed @> now()
+   AND (f.fades_at IS NULL OR f.fades_at > now());
 
 -- name: stored_profile
 -- Reads a user's profile and what it rests on, in the order of its text.

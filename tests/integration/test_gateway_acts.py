@@ -329,7 +329,7 @@ async def test_undo_takes_back_the_last_act_and_the_history_keeps_both(api: Api)
     undo = await api.post(f"/v1/facts/{rome}/undo", {"reason": "other person"})
     assert (undo.status_code, undo.json()["status"]) == (200, "current")
     assert await values(api) == ["Rome"]
-    assert (await api.get(f"/v1/facts/{new}")).json()["status"] == "past"
+    assert (await api.get(f"/v1/facts/{new}")).json()["status"] == "forgotten"
     assert await values(api, known_at=between.isoformat()) == ["Porto"]
     assert await current(api, known_at=between.isoformat()) == ["Lives in Porto"]
     assert await recalled(api, "lives", known_at=between.isoformat()) == ["Lives in Porto"]

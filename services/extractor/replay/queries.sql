@@ -162,12 +162,12 @@ INSERT INTO memory_facts (
        tenant_id, user_id, id, generation, content, category, subject, slot, value, value_key,
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
-       extraction_id, session_id, agent_id, speaker, metadata, essential, announced_at, embedded_at,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, announced_at, embedded_at,
        compared_at, settled_at, state)
 SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subject, slot, value, value_key,
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
-       extraction_id, session_id, agent_id, speaker, metadata, essential, now(), embedded_at,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, now(), embedded_at,
        CASE WHEN %(settled)s THEN compared_at END, CASE WHEN %(settled)s THEN settled_at END,
        CASE WHEN f.state = 'extracted' THEN 'extracted'
             WHEN %(settled)s AND f.state = 'settled' THEN 'settled' ELSE 'embedded' END

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from services.gateway import cursors, store
 from services.gateway.facts import moment_of, public_fact, public_message, slot_name, visible
+from services.gateway.fading import fading_at
 from services.gateway.requests import (
     FactsParams,
     PageParams,
@@ -45,10 +46,12 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
     """Facts, last said first: what is believed or planned now, or with `view=all` everything.
 
     `as_of` asks what was true at a moment, `known_at` what was believed at one; both together, what
-    was then believed of that moment.
+    was then believed of that moment. What has faded is shown with a slot, a category or `view=all`.
     """
     before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    as_of = moment_of(query.as_of, query.known_at, gateway.clock())
+    now = gateway.clock()
+    as_of = moment_of(query.as_of, query.known_at, now)
+    named = query.slot is not None or query.category is not None
     async with gateway.db.autocommit() as tx:
         catalogue = await tenant_slots.catalogue(tx, caller.tenant)
         slots = catalogue.spellings(query.slot) if query.slot is not None else None
@@ -64,6 +67,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
             before=(before_at, before_id),
             limit=query.limit,
             named=None if known is None else visible(known, query.view, as_of),
+            fading_at=fading_at(as_of, now, view=query.view, named=named),
         )
     if not all(row["counts"] for row in rows):  # a replay was promoted since the page was chosen
         return await list_facts(user_id, query, gateway, caller)
