@@ -109,11 +109,13 @@ def _done(counted: tuple[Any, ...], messages: int) -> bool:
 
 
 @contextmanager
-def running(*, fakes: bool = False, **settings: str) -> Iterator[Instance]:
-    """Start an instance from nothing; stopped and removed at the end."""
+def running(
+    *, fakes: bool = False, data: Path | None = None, **settings: str
+) -> Iterator[Instance]:
+    """Start an instance from nothing, removed at the end; one in a folder of yours stays there."""
     with tempfile.TemporaryDirectory() as folder, _fakes(enabled=fakes) as models:
         port = free_port()
-        instance = Instance(Path(folder) / "data", f"http://127.0.0.1:{port}")
+        instance = Instance(data or Path(folder) / "data", f"http://127.0.0.1:{port}")
         process = start(instance, port, **{**models, **settings})
         try:
             instance.quiet()
