@@ -117,6 +117,13 @@ class Database:
             yield Transaction(connection)
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        """Run a block in which everything is read as of one moment, and nothing is written."""
+        async with self.transaction() as tx:
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield tx
+
+    @asynccontextmanager
     async def autocommit(self, timeout_seconds: float = 5.0) -> AsyncIterator[Transaction]:
         """Run statements that each are a transaction: one round trip instead of three."""
         async with self._pool.connection(timeout_seconds) as connection, self._watched(connection):

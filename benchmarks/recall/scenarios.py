@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.instance import Instance, running
+from benchmarks.instance import Instance, running, running_in
 from benchmarks.recall.asking import Cost, Floor, recall_cost
 from benchmarks.recall.corpus import Corpus
 from benchmarks.recall.filling import Filling
@@ -53,7 +53,7 @@ SMALL = Sizes(rows=20_000, large=2_000, huge=5_000, usual=300, requests=40)
 
 def recall(sizes: Sizes = Sizes(), data: Path | None = None) -> None:  # noqa: B008  frozen
     """Recall over HTTP, local embedder, queries never seen before, beside the bare floor."""
-    with running(data=data) as instance:
+    with running_in(data) if data else running() as instance:
         bench = _Bench(instance, sizes)
         bench.before_others()
         bench.one_client("large", sizes.large)

@@ -19,6 +19,7 @@ import structlog
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, tokens, visible
+from services.gateway.hot.arms import HotArms
 from services.gateway.ranking import Candidate, Ranked
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
@@ -67,19 +68,21 @@ class QueryVectors:
 class Recall:
     """Recall over one database and one embedding model."""
 
-    def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, embedder: Embedder, clock: Clock, memory_bytes: int = 0
+    ) -> None:
+        """`memory_bytes`: how much of users who are asked about often is kept in memory."""
         self._db = db
         self._vectors = QueryVectors(embedder)
         self._clock = clock
+        self.hot = HotArms(db, embedder, memory_bytes)
 
     async def answer(self, tenant: str, asked: RecallRequest) -> dict[str, Any]:
         """The most relevant facts, best first, as DESIGN §6 has it."""
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        near, lexical = await asyncio.gather(
-            self._near(scope, asked.query), self._lexical(scope, asked.query)
-        )
+        near, lexical = await self._arms(scope, asked.query, live=scope.now == now)
         searched = time.perf_counter()
         async with self._db.autocommit() as tx:
             candidates = list(_candidates(near or [], lexical, known or {}))
@@ -117,6 +120,18 @@ class Recall:
         async with self._db.autocommit() as tx:
             known = await standings_known(tx, tenant, asked.user_id, asked.known_at, scope.slots)
         return replace(scope, named=visible(known, asked.view, as_of)), known
+
+    async def _arms(
+        self, scope: Scope, query: str, *, live: bool
+    ) -> tuple[list[Row] | None, list[Row]]:
+        """What both arms find: from memory where the user is kept there, else in SQL."""
+        if live and self.hot.may_answer(scope):
+            vector, held = await asyncio.gather(
+                self._vectors.vector(scope.tenant, query), self.hot.look(scope, query)
+            )
+            if held is not None:
+                return await self.hot.answer(scope, held, vector)
+        return await asyncio.gather(self._near(scope, query), self._lexical(scope, query))
 
     async def _near(self, scope: Scope, query: str) -> list[Row] | None:
         """The vector arm; None when there is no vector for the query."""

@@ -16,8 +16,8 @@ from shared.db import Row, Transaction
 
 CANDIDATES = 100  # an arm; what is found below that place has never won
 _TERMS = 32
-_SIMILARITY = 0.4
-_VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
+SIMILARITY = 0.4
+VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
 _PENDING_BOUND = 1_000
 
 
@@ -71,8 +71,8 @@ async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
     params = scope.params(
         query=query,
         terms=_TERMS,
-        similarity=_SIMILARITY,
-        vocabulary_limit=_VOCABULARY_LIMIT,
+        similarity=SIMILARITY,
+        vocabulary_limit=VOCABULARY_LIMIT,
     )
     return await tx.rows(queries["lexical_arm"], params)
 
