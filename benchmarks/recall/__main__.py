@@ -1,4 +1,4 @@
-"""`python -m benchmarks.recall --rows 50000 --data DIR`: other sizes, or a database kept for later."""
+"""`python -m benchmarks.recall --rows 50000 --data DIR`: other sizes, a database kept for later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.recall.scenarios import SMALL, Sizes, recall
 
 
 def main() -> None:
-    """Run the benchmark at the sizes asked for; a data folder that is filled is not filled again."""
+    """Run the benchmark at the sizes asked for; a folder that is filled is not filled again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="keep the instance here")
     parser.add_argument("--small", action="store_true", help="begin from the small sizes")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORDS = 30_000
-_FUNCTION_WORDS = "the a of and to in is was with for on at my her his that from by had".split()
-_ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pl r s sh st t tr v w z".split()
-_NUCLEI = "a e i o u ai ea ou".split()
+_FUNCTION_WORDS = "the a of and to in is was with for on at my her his that from by had".split()  # noqa: SIM905
+_ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pl r s sh st t tr v w z".split()  # noqa: SIM905
+_NUCLEI = ["a", "e", "i", "o", "u", "ai", "ea", "ou"]
 _CODAS = ["", "l", "n", "r", "m", "nd", "st", "rk", "t"]
 
 

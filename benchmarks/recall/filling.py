@@ -33,7 +33,7 @@ _CATEGORIES = ("biographical", "user_preference", "work_context", "relationship"
 
 
 class Filling:
-    """One database, one model; the vectors of asked users lie in clusters, those of others anyhow."""
+    """One database, one model; only the vectors of asked users lie in clusters."""
 
     def __init__(self, url: str, corpus: Corpus, model: str, centres: NDArray[np.float32]) -> None:
         self._url = url

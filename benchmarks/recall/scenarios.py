@@ -1,4 +1,4 @@
-"""The benchmark of recall, of any size: `memoire bench recall`, or `python -m benchmarks.recall`."""
+"""The benchmark of recall: `memoire bench recall`, in other sizes `python -m benchmarks.recall`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Sizes:
 SMALL = Sizes(rows=20_000, large=2_000, huge=5_000, usual=300, requests=40)
 
 
-def recall(sizes: Sizes = Sizes(), data: Path | None = None) -> None:  # noqa: B008  frozen
+def recall(sizes: Sizes = Sizes(), data: Path | None = None) -> None:
     """Recall over HTTP, local embedder, queries never seen before, beside the bare floor."""
     with running_in(data) if data else running() as instance:
         bench = _Bench(instance, sizes)
@@ -108,7 +108,7 @@ class _Bench:
     def while_digesting(self) -> None:
         """The usual user again, while the pipeline digests other users' messages at full rate."""
         idle = self._ask(["usual1"])
-        with _digesting(self._instance, self._corpus):
+        with _digesting(self._instance):
             busy = self._ask(["usual1"])
         figures = busy.figures() | {"p95 ms idle": idle.p95_ms}
         show("while the pipeline digests", figures | {"times": busy.p95_ms / idle.p95_ms})
@@ -151,7 +151,7 @@ def _centres(corpus: Corpus) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 @contextmanager
-def _digesting(instance: Instance, corpus: Corpus) -> Iterator[None]:
+def _digesting(instance: Instance) -> Iterator[None]:
     """Keep the pipeline busy with batches of new messages until the block ends."""
     ended = threading.Event()
 

@@ -82,7 +82,10 @@ class Recall:
         began = time.perf_counter()
         now = self._clock()
         scope, known = await self._seen(tenant, asked, now)
-        near, lexical = await self._arms(scope, asked.query, live=scope.now == now)
+        (near, lexical), pending = await asyncio.gather(
+            self._arms(scope, asked.query, live=scope.now == now),
+            self._pending(scope, now),  # what settles meanwhile may be found, never missed
+        )
         searched = time.perf_counter()
         async with self._db.autocommit() as tx:
             candidates = list(_candidates(near or [], lexical, known or {}))
@@ -90,9 +93,8 @@ class Recall:
             best = [h for h in hits if asked.min_score is None or h.score >= asked.min_score]
             best = best[: asked.limit]
             rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, _ids(best, near or [], lexical)
+                tx, tenant, asked.user_id, [UUID(hit.id) for hit in best]
             )
-            pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked)  # a replay was promoted since the arms looked
         answer: dict[str, Any] = {
@@ -145,6 +147,10 @@ class Recall:
         async with self._db.autocommit() as tx:
             return await recall_store.lexical_arm(tx, scope, query)
 
+    async def _pending(self, scope: Scope, now: datetime) -> Row:
+        async with self._db.autocommit() as tx:
+            return await recall_store.pending(tx, scope, now)
+
     async def _stored_slots(self, tenant: str, asked: RecallRequest) -> list[str] | None:
         """Every name under which facts of the slots asked for may be stored."""
         if not asked.slots:
@@ -185,8 +191,10 @@ def _candidates(
         if row["id"] is not None
     }
     for row in near:
-        other = found.get(row["id"]) or _candidate(row)
-        found[row["id"]] = replace(other, cosine=row["cosine"])
+        other, cosine = found.get(row["id"]), row["cosine"]
+        found[row["id"]] = (
+            _candidate(row, cosine=cosine) if other is None else replace(other, cosine=cosine)
+        )
     yield from found.values()
 
 
@@ -209,11 +217,6 @@ def _bm25(row: Row) -> float:
 
 def _matched(row: Row) -> float:
     return ranking.matched_share(row["terms"], row["frequencies"], row["documents"])
-
-
-def _ids(best: Sequence[Ranked], near: Sequence[Row], lexical: Sequence[Row]) -> list[Any]:
-    ids = {str(row["id"]): row["id"] for row in [*near, *lexical] if row["id"] is not None}
-    return [ids[hit.id] for hit in best]
 
 
 def _shown(

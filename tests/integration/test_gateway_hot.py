@@ -20,7 +20,7 @@ from shared.db import Database
 from tests.fakes.embedder import HashEmbedder
 from tests.integration.test_gateway_app import Api, serve
 
-WORDS = "tea coffee lisbon porto violin piano running swimming garden bridge chess café".split()
+WORDS = "tea coffee lisbon porto violin piano running swimming garden bridge chess café".split()  # noqa: SIM905
 MEGABYTE = 1_000_000
 
 

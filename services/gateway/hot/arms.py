@@ -48,6 +48,7 @@ class HotArms:
             held.terms,
             most=CANDIDATES,
             vocabulary_limit=VOCABULARY_LIMIT,
+            similarity=SIMILARITY,
             nearest=self._meant,
         )
         return near, lexical

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,15 @@ class Names:
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
+        self._listed: list[str] = []
 
     def codes(self, names: Iterable[str | None]) -> NDArray[np.int32]:
-        known = self._codes
+        known, before = self._codes, len(self._codes)
         found = (-1 if name is None else known.setdefault(name, len(known)) for name in names)
-        return np.fromiter(found, dtype=np.int32)
+        codes = np.fromiter(found, dtype=np.int32)
+        if len(known) > before:
+            self._listed.extend(islice(known, before, None))
+        return codes
 
     def known(self, names: Sequence[str]) -> list[int]:
         """The numbers of those that were ever met."""
@@ -61,9 +66,13 @@ class Names:
     def code(self, name: str) -> int | None:
         return self._codes.get(name)
 
-    def listed(self) -> list[str]:
-        """All names, each at the place that is its number."""
-        return list(self._codes)
+    def since(self, code: int) -> list[str]:
+        """The names from a number on, in their order."""
+        return self._listed[code:]
+
+    def named(self, codes: Iterable[int]) -> list[str]:
+        """The names of these numbers."""
+        return [self._listed[code] for code in codes]
 
     def __len__(self) -> int:
         return len(self._codes)

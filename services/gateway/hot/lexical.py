@@ -1,4 +1,4 @@
-"""The lexical arm over facts in memory: the same rows as the SQL of `lexical_arm`, word for word."""
+"""The lexical arm over facts in memory: the rows that the SQL of `lexical_arm` would find."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ async def lexical_rows(
     *,
     most: int,
     vocabulary_limit: int,
+    similarity: float,
     nearest: Nearest,
 ) -> list[dict[str, Any]]:
     """At least one row, each with the corpus; `id` is null where nothing matched.
@@ -33,14 +34,14 @@ async def lexical_rows(
     direct = [hits for term in terms if (hits := postings.hits(term, passing)) is not None]
     meant: dict[str, str] = {}
     if missing := _missing(terms, direct, corpus.documents, vocabulary_limit):
-        words = postings.vocabulary(passing, [len(term) for term in missing])
+        words = postings.maybe_meant(missing, passing, similarity)
         meant = await nearest(missing, words) if words else {}
     others = [word for word in dict.fromkeys(meant.values()) if word not in terms]
     found = direct + [hits for w in others if (hits := postings.hits(w, passing)) is not None]
     told = {
         "documents": corpus.documents,
         "average": corpus.average,
-        "frequencies": {term: 0 for term in [*terms, *meant.values()]}
+        "frequencies": dict.fromkeys([*terms, *meant.values()], 0)
         | {hits.term: len(hits.places) for hits in found},
         "meant": meant,
     }
@@ -66,11 +67,6 @@ def _best(
     best = [place for place, _ in shelf.best(places, weights, most)]
     terms = terms_at(found, best)
     return [
-        {
-            **corpus_of,
-            **shelf.row(place),
-            "length": postings.length_at(place),
-            "terms": terms[place],
-        }
-        for place in best
+        {**corpus_of, **row, "length": postings.length_at(place), "terms": terms[place]}
+        for place, row in zip(best, shelf.rows(best), strict=True)
     ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.gateway.hot.columns import Column, Names
+from services.gateway.hot.spelling import Spellings, close_in_length
 
 _K1, _B = 1.2, 0.75  # as in the SQL of the lexical arm
 
@@ -38,11 +39,12 @@ class Postings:
         self._names = Names()
         self._term, self._place, self._count = Column(np.int32), Column(np.int32), Column(np.int32)
         self._lengths = Column(np.int32)
+        self._spellings = Spellings(self._names)
 
     @property
     def size_bytes(self) -> int:
         columns = (self._term, self._place, self._count, self._lengths)
-        return sum(column.size_bytes for column in columns) + 150 * len(self._names)
+        return sum(column.size_bytes for column in columns) + 250 * len(self._names)
 
     def add(self, terms: Sequence[Sequence[str]], counts: Sequence[Sequence[int]]) -> None:
         """Add facts at the next places: each one's terms, and how often each."""
@@ -71,12 +73,16 @@ class Postings:
         there = passing[places]
         return Hits(term, places[there], self._count.values[found][there]) if there.any() else None
 
-    def vocabulary(self, passing: NDArray[np.bool_], lengths: Sequence[int]) -> list[str]:
-        """The words of all that passes whose length is within three of one of these."""
-        used = np.unique(self._term.values[passing[self._place.values]])
-        names = self._names.listed()
-        wanted = {length + off for length in lengths for off in range(-3, 4)}
-        return [names[code] for code in used if len(names[code]) in wanted]
+    def maybe_meant(
+        self, missing: Sequence[str], passing: NDArray[np.bool_], least: float
+    ) -> list[str]:
+        """The words of what passes that may be near one of these terms."""
+        words: set[str] = set()
+        for term in missing:
+            names = self._names.named(self._spellings.near(term, least))
+            near = close_in_length(term, names)
+            words.update(word for word in near if self.hits(word, passing) is not None)
+        return sorted(words)
 
     def weights(
         self, found: Sequence[Hits], documents: int, average: float

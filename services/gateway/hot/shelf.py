@@ -125,11 +125,15 @@ class Shelf:
     def nearest(self, passing: Mask, vector: Sequence[float], most: int) -> list[dict[str, Any]]:
         """Rows as the vector arm has them, nearest first; equal ones in the order of their ids."""
         asked = np.asarray(vector, dtype=np.float32)
-        cosines = self._vectors.values @ (asked / np.linalg.norm(asked))
+        # Not a matrix product: BLAS would wake a thread a core for it, and let them spin.
+        cosines = np.einsum("ij,j->i", self._vectors.values, asked / np.linalg.norm(asked))
         cosines *= self._lengths.values
         places = np.flatnonzero(passing & (self._lengths.values > 0))
         best = self.best(places, cosines[places].astype(np.float64), most)
-        return [{**self.row(place), "cosine": cosine} for place, cosine in best]
+        rows = self.rows([place for place, _ in best])
+        for row, (_, cosine) in zip(rows, best, strict=True):
+            row["cosine"] = cosine
+        return rows
 
     def best(
         self, places: NDArray[Any], weights: NDArray[np.float64], most: int
@@ -143,16 +147,26 @@ class Shelf:
         ordered = sorted(pairs, key=lambda pair: (-pair[1], self._ids.values[pair[0]].tobytes()))
         return ordered[:most]
 
-    def row(self, place: int) -> dict[str, Any]:
-        """What ranking wants to know of a fact."""
-        numbers = self._numbers
-        return {
-            "id": self.id_at(place),
-            "confidence": float(self._confidence.values[place]),
-            "said_at": moment(int(numbers["said_at"].values[place])),
-            "essential": bool(numbers["flags"].values[place] & _ESSENTIAL),
-            "evidence_count": int(numbers["evidence"].values[place]),
-        }
+    def rows(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        """What ranking wants to know of facts."""
+        numbers = {name: column.values[places].tolist() for name, column in self._numbers.items()}
+        return [
+            {
+                "id": UUID(bytes=row),
+                "confidence": confidence,
+                "said_at": moment(said_at),
+                "essential": bool(flags & _ESSENTIAL),
+                "evidence_count": evidence,
+            }
+            for row, confidence, said_at, flags, evidence in zip(
+                (row.tobytes() for row in self._ids.values[places]),
+                self._confidence.values[places].tolist(),
+                numbers["said_at"],
+                numbers["flags"],
+                numbers["evidence"],
+                strict=True,
+            )
+        ]
 
     def id_at(self, place: int) -> UUID:
         return UUID(bytes=self._ids.values[place].tobytes())
