@@ -125,7 +125,10 @@ class _Bench:
         floor = self._floor.cost(user, questions[10:])
         return cost.figures() | {
             "p50 ms of the floor": floor.p50_ms,
+            "p95 ms of the floor": floor.p95_ms,
             "times the floor": cost.p50_ms / floor.p50_ms,
+            "CPU ms of the floor, model": floor.gateway_cpu_ms,
+            "CPU ms of the floor, PostgreSQL": floor.postgres_cpu_ms,
         }
 
     def _questions(self, user: str, count: int) -> list[str]:

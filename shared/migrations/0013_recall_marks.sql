@@ -10,32 +10,33 @@ CREATE TABLE recall_marks (
     PRIMARY KEY (tenant_id, user_id, xid, fact_id)
 );
 
--- Leaves a mark. Now and then whoever does sweeps a user's older marks away, all that he sees and one
--- sweeper at a time: what is left then shares no mark with what anybody saw before.
-CREATE FUNCTION mark_recall(marked_tenant text, marked_user text, marked_fact uuid) RETURNS void
+-- Sweeps a user's older marks away, all that it sees, one sweeper at a time: what is left then shares no
+-- mark with what anybody saw before.
+CREATE FUNCTION sweep_recall_marks(swept_tenant text, swept_user text) RETURNS void
     LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO recall_marks (tenant_id, user_id, fact_id)
-    VALUES (marked_tenant, marked_user, marked_fact)
-        ON CONFLICT DO NOTHING;
-    IF FOUND AND random() < 0.0625
-       AND (SELECT count(*) FROM (SELECT FROM recall_marks
-                                   WHERE tenant_id = marked_tenant AND user_id = marked_user
-                                   LIMIT 201) AS found) > 200
+    IF (SELECT count(*) FROM (SELECT FROM recall_marks
+                               WHERE tenant_id = swept_tenant AND user_id = swept_user
+                               LIMIT 201) AS found) > 200
        AND pg_try_advisory_xact_lock(
-               hashtextextended('recall_marks' || chr(31) || marked_tenant || chr(31) || marked_user, 0))
+               hashtextextended('recall_marks' || chr(31) || swept_tenant || chr(31) || swept_user, 0))
     THEN
         DELETE FROM recall_marks
-         WHERE tenant_id = marked_tenant AND user_id = marked_user AND xid <> pg_current_xact_id();
+         WHERE tenant_id = swept_tenant AND user_id = swept_user AND xid <> pg_current_xact_id();
     END IF;
 END $$;
 
+-- Leaves a mark, once a transaction and fact. Now and then whoever does sweeps.
 CREATE FUNCTION mark_changed_fact() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        PERFORM mark_recall(OLD.tenant_id, OLD.user_id, OLD.id);
-    ELSE
-        PERFORM mark_recall(NEW.tenant_id, NEW.user_id, NEW.id);
+        NEW := OLD;
+    END IF;
+    INSERT INTO recall_marks (tenant_id, user_id, fact_id)
+    VALUES (NEW.tenant_id, NEW.user_id, NEW.id)
+        ON CONFLICT DO NOTHING;
+    IF FOUND AND random() < 0.0625 THEN
+        PERFORM sweep_recall_marks(NEW.tenant_id, NEW.user_id);
     END IF;
     RETURN NULL;
 END $$;
@@ -50,14 +51,15 @@ CREATE TRIGGER recall_mark_deleted AFTER DELETE ON memory_facts
 
 -- A vector usually comes before its fact is settled, and is nothing recall could see.
 CREATE FUNCTION mark_changed_vector() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    changed fact_vectors := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
-    IF EXISTS (SELECT FROM memory_facts
-                WHERE tenant_id = changed.tenant_id AND user_id = changed.user_id
-                  AND id = changed.fact_id AND state IS NOT DISTINCT FROM 'settled') THEN
-        PERFORM mark_recall(changed.tenant_id, changed.user_id, changed.fact_id);
+    IF TG_OP = 'DELETE' THEN
+        NEW := OLD;
     END IF;
+    INSERT INTO recall_marks (tenant_id, user_id, fact_id)
+    SELECT f.tenant_id, f.user_id, f.id FROM memory_facts f
+     WHERE f.tenant_id = NEW.tenant_id AND f.user_id = NEW.user_id AND f.id = NEW.fact_id
+       AND f.state IS NOT DISTINCT FROM 'settled'
+        ON CONFLICT DO NOTHING;
     RETURN NULL;
 END $$;
 
