@@ -405,8 +405,9 @@ SELECT subject_id, stage, error_class, error, attempts, next_attempt_at, dead_at
 WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count
       FROM memory_facts f
-      JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
-     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+       AND f.generation IN (0, (SELECT u.generation FROM users u
+                                 WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s))
        AND f.state = 'settled'
        AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
@@ -421,19 +422,19 @@ WITH mine AS NOT MATERIALIZED (
 )
 
 -- name: vector_arm
--- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
+-- Scans all the user's vectors, exactly (a materialized list leaves no index to be tempted by), and
+-- looks from the nearest on which facts pass, until there are enough.
 -- with: recall_scope
 , near AS MATERIALIZED (
-    SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
-           1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
-      FROM mine
-      JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
-                         AND v.model = %(model)s AND v.fact_id = mine.id
-     WHERE vector_dims(v.embedding) = %(dimensions)s
+    SELECT v.fact_id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
+      FROM fact_vectors v
+     WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
+       AND vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count
-  FROM near
- ORDER BY cosine DESC, id
+SELECT mine.id, v.cosine, mine.confidence, mine.said_at, mine.essential, mine.evidence_count
+  FROM (SELECT fact_id, cosine FROM near ORDER BY cosine DESC, fact_id OFFSET 0) AS v
+  JOIN mine ON mine.id = v.fact_id
+ ORDER BY v.cosine DESC, v.fact_id
  LIMIT %(candidates)s;
 
 -- name: lexical_arm
