@@ -440,8 +440,9 @@ WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count,
            f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
       FROM memory_facts f
-      JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
-     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+       AND f.generation IN (0, (SELECT u.generation FROM users u
+                                 WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s))
        AND f.state = 'settled'
        AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief'
@@ -457,20 +458,19 @@ WITH mine AS NOT MATERIALIZED (
 )
 
 -- name: vector_arm
--- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
+-- Scans all the user's vectors, exactly (a materialized list leaves no index to be tempted by), and
+-- looks from the nearest on which facts pass, until there are enough.
 -- with: recall_scope
 , near AS MATERIALIZED (
-    SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
-           mine.slot, mine.category, mine.subject, mine.at,
-           1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
-      FROM mine
-      JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
-                         AND v.model = %(model)s AND v.fact_id = mine.id
-     WHERE vector_dims(v.embedding) = %(dimensions)s
+    SELECT v.fact_id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
+      FROM fact_vectors v
+     WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
+       AND vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, category, subject, at
-  FROM near
- ORDER BY cosine DESC, id
+SELECT mine.id, v.cosine
+  FROM (SELECT fact_id, cosine FROM near ORDER BY cosine DESC, fact_id OFFSET 0) AS v
+  JOIN mine ON mine.id = v.fact_id
+ ORDER BY v.cosine DESC, v.fact_id
  LIMIT %(candidates)s;
 
 -- name: lexical_arm
@@ -533,17 +533,15 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, categor
      ORDER BY weight DESC, h.id
      LIMIT %(candidates)s
 )
-SELECT corpus.documents, corpus.average,
-       coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
-                   FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
-                   LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
-       coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
-       best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
-       f.evidence_count, f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
+SELECT corpus.documents, corpus.average, told.frequencies, told.meant, best.id, best.length, best.terms
   FROM corpus
-  LEFT JOIN best ON true
-  LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
- ORDER BY best.weight DESC, best.id;
+  LEFT JOIN (SELECT *, row_number() OVER (ORDER BY weight DESC, id) AS place FROM best) AS best ON true
+  LEFT JOIN (SELECT coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
+                                FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
+                                LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
+                    coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant) AS told
+         ON coalesce(best.place, 1) = 1  -- once, in the first row
+ ORDER BY best.place;
 
 -- name: message_arm
 -- Reads the messages that match best by BM25 (k1 0.9, b 0.4), each with its share of the query's words
@@ -604,14 +602,20 @@ SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
     SELECT a.id,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) < (a.said_at, a.recorded_at)
                AND n.said_at >= a.said_at - interval '1 hour'
-             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+             ORDER BY n.said_at DESC, n.recorded_at DESC, n.id LIMIT 1) AS before,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) > (a.said_at, a.recorded_at)
                AND n.said_at <= a.said_at + interval '1 hour'
-             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+             ORDER BY n.said_at, n.recorded_at, n.id LIMIT 1) AS after
       FROM memory_facts a
      WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.id = ANY(%(anchors)s::uuid[])
        AND a.session_id IS NULL
@@ -646,7 +650,7 @@ SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine,
 -- name: hinted_arm
 -- Lists what passed and is of the slots that a question names, however little its words say so.
 -- with: recall_scope
-SELECT id, confidence, said_at, essential, evidence_count, slot, category, subject, at
+SELECT id
   FROM mine
  WHERE slot = ANY(%(hinted)s::text[])
  ORDER BY said_at DESC, id
@@ -656,8 +660,7 @@ SELECT id, confidence, said_at, essential, evidence_count, slot, category, subje
 -- Lists what passed and says most about the user as a whole: the essential facts, what the profile
 -- rests on in its order, then attributes and what is best attested.
 -- with: recall_scope
-SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, subject, at,
-       essential OR e.place IS NOT NULL AS conscious
+SELECT mine.id, essential OR e.place IS NOT NULL AS conscious
   FROM mine
   LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
                            AND e.fact_id = mine.id

@@ -1,20 +1,23 @@
 """Finds what may matter for a query: arms side by side, then what surrounds their best.
 
-The vector arm may be missing (a provider that is away, facts of another model): then words answer
-alone. Every statement starts from one user's rows; only some hundred of them come here.
+Facts are looked for in memory where the user is kept there, else in SQL. The vector arm may be
+missing (a provider that is away, facts of another model): then words answer alone. Every statement
+starts from one user's rows; only some hundred of them come here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.gateway import ranking, recall_store
+from services.gateway.arms import Arms, SqlArms
 from services.gateway.hinting import Heard, Hinting
+from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Candidate
 from services.gateway.recall_store import Scope
@@ -50,10 +53,11 @@ class Found:
 class Search:
     """The arms over one database and one embedding model."""
 
-    def __init__(self, db: Database, vectors: QueryVectors, hinting: Hinting) -> None:
+    def __init__(self, db: Database, vectors: QueryVectors, hinting: Hinting, hot: HotArms) -> None:
         self._db = db
         self._vectors = vectors
         self._hinting = hinting
+        self._hot = hot
 
     async def find(
         self,
@@ -66,15 +70,15 @@ class Search:
         known_at: datetime | None = None,
     ) -> Found:
         """Everything that may matter; `known` is how facts stood where `known_at` is asked for."""
-        (vector, near), lexical, messages, hinted = await asyncio.gather(
-            self._near(scope, query),
-            self._lexical(scope, query),
+        live = as_of is None and known_at is None
+        (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
+            self._arms(scope, query, live=live),
             self._messages(scope, query, as_of, known_at),
             self._hinting.arm(scope, heard),
         )
         found = list(_of_arms(near or (), lexical, hinted))
         rests = message_scores(messages)
-        rows, alike = await self._around(scope, vector, _best_first(found), rests)
+        rows, alike = await _around(arms, vector, _best_first(found), rests)
         heard = heard.knowing(rows)
         named = named_by(query, {row["who"] for row in rows})
         shares = _shares(lexical, named)
@@ -83,41 +87,42 @@ class Search:
         ids = {str(row["id"]): row["id"] for row in rows}
         return Found(candidates, rows, heard, named, near, lexical, messages, ids, rests)
 
-    async def _around(
-        self,
-        scope: Scope,
-        vector: list[float] | None,
-        found: Sequence[UUID],
-        rests: Mapping[UUID, float],
-    ) -> tuple[list[Row], list[Row]]:
-        """What was found with what surrounds it, and how all of it lies to query and best."""
-        likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
-        async with self._db.autocommit() as tx:
-            rows = await recall_store.gathered(tx, scope, found, found[:_ANCHORS], likely)
-            if vector is None or not rows:
-                return rows, []
-            there = [row["id"] for row in rows]
-            return rows, await recall_store.likeness(
-                tx, scope, self._vectors.model, vector, there, found[:_LIKE]
-            )
-
-    async def _near(self, scope: Scope, query: str) -> tuple[list[float] | None, list[Row] | None]:
-        """The query's vector and the facts nearest to it; None where there is no vector."""
-        vector = await self._vectors.vector(scope.tenant, query)
-        if vector is None:
-            return None, None
-        async with self._db.autocommit() as tx:
-            return vector, await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
-
-    async def _lexical(self, scope: Scope, query: str) -> list[Row]:
-        async with self._db.autocommit() as tx:
-            return await recall_store.lexical_arm(tx, scope, query)
+    async def _arms(
+        self, scope: Scope, query: str, *, live: bool
+    ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row]]:
+        """The arms that answer, the query's vector, and what both find; None without a vector."""
+        embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query))
+        arms: Arms | None = None
+        if live and self._hot.may_answer(scope):
+            arms = await self._hot.look(scope, query)
+        arms = arms or SqlArms(self._db, self._vectors.model, scope, query)
+        (vector, near), lexical = await asyncio.gather(_near(arms, embedding), arms.lexical())
+        return arms, vector, near, lexical
 
     async def _messages(
         self, scope: Scope, query: str, as_of: datetime | None, known_at: datetime | None
     ) -> list[Row]:
         async with self._db.autocommit() as tx:
             return await recall_store.message_arm(tx, scope, query, as_of, known_at)
+
+
+async def _near(
+    arms: Arms, embedding: Awaitable[list[float] | None]
+) -> tuple[list[float] | None, list[Row] | None]:
+    """The query's vector and the facts nearest to it; None where there is no vector."""
+    vector = await embedding
+    return vector, None if vector is None else await arms.near(vector)
+
+
+async def _around(
+    arms: Arms, vector: list[float] | None, found: Sequence[UUID], rests: Mapping[UUID, float]
+) -> tuple[list[Row], list[Row]]:
+    """What was found with what surrounds it, and how all of it lies to query and best."""
+    likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
+    rows = await arms.around(found, found[:_ANCHORS], likely)
+    if vector is None or not rows:
+        return rows, []
+    return rows, await arms.alike(vector, [row["id"] for row in rows], found[:_LIKE])
 
 
 def _of_arms(
