@@ -545,41 +545,50 @@ SELECT corpus.documents, corpus.average, told.frequencies, told.meant, best.id, 
 
 -- name: message_arm
 -- Reads the messages that match best by BM25 (k1 0.9, b 0.4), each with its share of the query's words
--- and with its neighbours in the session; nothing said or recorded after the moment asked about.
-WITH documents AS MATERIALIZED (
-    SELECT id, session_id, said_at, recorded_at, lexemes FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND erased_at IS NULL
-       AND (%(as_of)s::timestamptz IS NULL OR least(said_at, recorded_at) <= %(as_of)s)
-       AND (%(known_at)s::timestamptz IS NULL OR recorded_at <= %(known_at)s)
-), corpus AS MATERIALIZED (
-    SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
-      FROM documents
-), asked AS MATERIALIZED (
-    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
+-- and with its neighbours in the session; nothing said or recorded after the moment asked about. How often
+-- a message has a word is counted only in those that would be best if each had it once.
+WITH asked AS MATERIALIZED (
+    SELECT term, ('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''')::tsquery AS query
+      FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
      LIMIT %(terms)s
-), hits AS MATERIALIZED (
-    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
-     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
-                                           ' | ')::tsquery FROM asked)
-       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+), documents AS MATERIALIZED (
+    SELECT c.id, length(c.lexemes) AS length,
+           CASE WHEN c.lexemes @@ (SELECT string_agg(query::text, ' | ')::tsquery FROM asked)
+                THEN ARRAY(SELECT term FROM asked WHERE c.lexemes @@ query) END AS terms
+      FROM chat_logs c
+     WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.erased_at IS NULL
+       AND (%(as_of)s::timestamptz IS NULL OR least(c.said_at, c.recorded_at) <= %(as_of)s)
+       AND (%(known_at)s::timestamptz IS NULL OR c.recorded_at <= %(known_at)s)
+), corpus AS MATERIALIZED (
+    SELECT count(*)::int AS documents, coalesce(avg(length), 0)::float8 AS average
+      FROM documents
+), found AS MATERIALIZED (
+    SELECT d.id, d.length, t.term FROM documents d CROSS JOIN LATERAL unnest(d.terms) AS t(term)
 ), weights AS MATERIALIZED (
     SELECT term, ln(1 + (c.documents - coalesce(df, 0) + 0.5::float8) / (coalesce(df, 0) + 0.5::float8)) AS idf,
            c.average
-      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM hits GROUP BY term) f USING (term)
+      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM found GROUP BY term) f USING (term)
            CROSS JOIN corpus c
+), likely AS MATERIALIZED (
+    SELECT f.id, f.length, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share
+      FROM found f JOIN weights w USING (term)
+     GROUP BY f.id, f.length, w.average
+     ORDER BY sum(w.idf) / (1 + 0.9::float8 * (0.6::float8 + 0.4::float8 * f.length / w.average)) DESC, f.id
+     LIMIT 4 * %(candidates)s
 ), best AS MATERIALIZED (
-    SELECT h.id, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share,
-           sum(w.idf * h.tf * 1.9::float8
-               / (h.tf + 0.9::float8 * (0.6::float8 + 0.4::float8 * h.length / w.average))) AS weight
-      FROM hits h JOIN weights w USING (term)
-     GROUP BY h.id
-     ORDER BY weight DESC, h.id
+    SELECT c.id, c.session_id, c.said_at, c.recorded_at, m.matched_share,
+           sum(w.idf * cardinality(l.positions) * 1.9::float8
+               / (cardinality(l.positions) + 0.9::float8 * (0.6::float8 + 0.4::float8 * m.length / w.average))) AS weight
+      FROM likely m
+      JOIN chat_logs c ON c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = m.id
+     CROSS JOIN LATERAL unnest(c.lexemes) AS l
+      JOIN weights w ON w.term = l.lexeme
+     GROUP BY c.tenant_id, c.user_id, c.id, m.matched_share
+     ORDER BY weight DESC, c.id
      LIMIT %(candidates)s
 )
-SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
-  FROM best
-  JOIN documents d USING (id)
+SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
+  FROM best d
   CROSS JOIN LATERAL (
     SELECT (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
@@ -592,7 +601,7 @@ SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
                AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
              ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
   ) AS beside
- ORDER BY best.weight DESC, best.id;
+ ORDER BY d.weight DESC, d.id;
 
 -- name: gathered
 -- Reads what ranking needs to know of the facts that were found, and adds those that rest on found

@@ -6,7 +6,7 @@ Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothi
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -225,7 +225,8 @@ def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
     falling = []
     for hit in reversed(hits):
         least = max(least, hit.score)
-        falling.append(hit if hit.score == least else replace(hit, score=least))
+        told = hit if hit.score == least else Ranked(hit.id, least, hit.rank_score, hit.explain)
+        falling.append(told)
     return falling[::-1]
 
 
@@ -250,6 +251,8 @@ def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
 
 
 def _nearly(one: frozenset[str], other: frozenset[str]) -> bool:
+    if min(len(one), len(other)) < _NEARLY * max(len(one), len(other)):
+        return False  # however much of the shorter the longer has
     both = len(one & other)
     return bool(one) and both / (len(one) + len(other) - both) >= _NEARLY
 

@@ -28,7 +28,6 @@ from shared.db import Database, Row
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
 _LIKE = 3  # best hits that others are compared with
-_AN_HOUR = "%Y-%m-%d %H"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,9 @@ class Search:
         heard = heard.knowing(rows)
         named = named_by(query, {row["who"] for row in rows})
         shares = _shares(lexical, named)
-        complete = list(_complete(rows, found, alike, rests, shares, known))
-        candidates = list(heard.weighed(complete, rows, hinted))
-        ids = {str(row["id"]): row["id"] for row in rows}
+        complete = _complete(rows, found, alike, rests, shares, known)
+        candidates = list(heard.weighed(complete, hinted))
+        ids = {one.id: UUID(one.id) for one in candidates}
         return Found(candidates, rows, heard, named, near, lexical, messages, ids, rests)
 
     async def _arms(
@@ -166,8 +165,8 @@ def _complete(
     rests: Mapping[UUID, float],
     shares: Mapping[str, float],
     known: Mapping[UUID, Standing],
-) -> Iterator[Candidate]:
-    """Candidates with all that ranking looks at; what was erased meanwhile is left out."""
+) -> Iterator[tuple[Candidate, Row]]:
+    """Candidates with all that ranking looks at, and their rows; what was erased is left out."""
     by_arms = {candidate.id: candidate for candidate in found}
     vectors = {row["id"]: row for row in alike}
     for row in rows:
@@ -177,7 +176,7 @@ def _complete(
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
         standing = known.get(row["id"])
         by_arm = by_arms.get(name)
-        yield Candidate(
+        candidate = Candidate(
             id=name,
             cosine=None if near is None else near["cosine"],
             bm25=None if by_arm is None else by_arm.bm25,
@@ -186,7 +185,7 @@ def _complete(
             reached=by_arm is not None and by_arm.cosine is not None,
             message_score=rests.get(row["message"], 0.0),
             evidence_count=row["evidence_count"] if standing is None else standing.evidence_count,
-            told_with=row["session_id"] or format(row["said_at"], _AN_HOUR),
+            told_with=row["session_id"] or row["said_at"].isoformat(timespec="hours"),
             before=_text(row["before"]),
             after=_text(row["after"]),
             confidence=row["confidence"],
@@ -195,6 +194,7 @@ def _complete(
             content=row["content"],
             who=row["who"],
         )
+        yield candidate, row
 
 
 def _text(row: UUID | None) -> str | None:

@@ -55,6 +55,7 @@ class Shelf:
         self._alive = Column(np.bool_)
         self._names = {name: (Column(np.int32), Names()) for name in _NAMED}
         self._contents: list[str] = []
+        self._uuids: list[UUID] = []
         self._letters = 0
         self._of_message: dict[bytes, list[int]] = {}
         self._stated: Stated | None = None
@@ -71,7 +72,8 @@ class Shelf:
             sum(column.size_bytes for column in columns)
             + self.postings.size_bytes
             + self._letters
-            + _OBJECT_BYTES * (len(self._contents) + len(self._place_of) + len(self._of_message))
+            + _OBJECT_BYTES
+            * (2 * len(self._contents) + len(self._place_of) + len(self._of_message))
             + _OBJECT_BYTES * sum(len(names) for _, names in self._names.values())
         )
 
@@ -89,6 +91,7 @@ class Shelf:
         first = len(self._alive)
         packed = np.frombuffer(b"".join(row[0] for row in rows), dtype=self._packed)
         self._ids.extend(packed["id"])
+        self._uuids.extend(UUID(bytes=row.tobytes()) for row in packed["id"])
         self._messages.extend(packed["message"])
         self._add_vectors(packed)
         for name, column in self._numbers.items():
@@ -236,34 +239,40 @@ class Shelf:
     def _rows(
         self, places: Sequence[int], beside: Mapping[int, tuple[int | None, int | None]]
     ) -> list[dict[str, Any]]:
-        numbers = {name: column.values[places].tolist() for name, column in self._numbers.items()}
-        names = {
-            name: names.named_or_none(column.values[places].tolist())
-            for name, (column, names) in self._names.items()
-        }
+        said_at, at = (self._numbers[name].values[places].tolist() for name in ("said_at", "at"))
+        evidence, flags = (
+            self._numbers[name].values[places].tolist() for name in ("evidence", "flags")
+        )
+        category, slot, subject, session, who = (
+            names.named_or_none(column.values[places].tolist())
+            for column, names in self._names.values()
+        )
         messages = self._messages.values[places]
         confidences = self._confidence.values[places].tolist()
         rows = []
-        for at, place in enumerate(places):
-            flags = numbers["flags"][at]
+        for n, place in enumerate(places):
             before, after = beside.get(place, (None, None))
             rows.append({
                 "id": self.id_at(place),
-                "confidence": confidences[at],
-                "said_at": moment(numbers["said_at"][at]),
-                "at": moment(numbers["at"][at]),
-                "essential": bool(flags & _ESSENTIAL),
-                "evidence_count": numbers["evidence"][at],
-                "message": UUID(bytes=messages[at].tobytes()) if flags & _HAS_MESSAGE else None,
+                "confidence": confidences[n],
+                "said_at": moment(said_at[n]),
+                "at": moment(at[n]),
+                "essential": bool(flags[n] & _ESSENTIAL),
+                "evidence_count": evidence[n],
+                "slot": slot[n],
+                "category": category[n],
+                "subject": subject[n],
+                "session_id": session[n],
+                "who": who[n],
+                "message": UUID(bytes=messages[n].tobytes()) if flags[n] & _HAS_MESSAGE else None,
                 "content": self._contents[place],
                 "before": None if before is None else self.id_at(before),
                 "after": None if after is None else self.id_at(after),
-                **{name: column[at] for name, column in names.items()},
             })  # fmt: skip
         return rows
 
     def id_at(self, place: int) -> UUID:
-        return UUID(bytes=self._ids.values[place].tobytes())
+        return self._uuids[place]
 
 
 def _packed(dimensions: int) -> np.dtype[Any]:

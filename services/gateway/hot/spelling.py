@@ -14,6 +14,7 @@ import numpy as np
 from services.gateway.hot.columns import Names
 
 _PLAIN = re.compile(r"[a-z0-9]+")
+_BETWEEN = "\n"  # in no name
 _LETTERS_APART = 3
 _ROUNDING = 1e-6  # pg_trgm computes in single precision
 
@@ -27,6 +28,7 @@ class Spellings:
         self._sizes = array("i")  # in trigrams
         self._letters = array("i")
         self._others: list[int] = []
+        self._all, self._starts = "", np.empty(0, dtype=np.intp)  # every name, one behind another
 
     def near(self, term: str, least: float) -> list[int]:
         """Numbers of the names whose similarity may be `least` or more, and some others.
@@ -50,7 +52,14 @@ class Spellings:
 
     def with_part(self, part: str) -> list[int]:
         """Numbers of the names that have this as a part."""
-        return [code for code, name in enumerate(self._names.since(0)) if part in name]
+        if len(self._starts) != len(self._names):
+            names = self._names.since(0)
+            self._all = _BETWEEN.join(names)
+            lengths = np.fromiter(map(len, names), dtype=np.intp) + 1
+            self._starts = np.cumsum(lengths) - lengths
+        found = (at.start() for at in re.finditer(re.escape(part), self._all))
+        places = np.searchsorted(self._starts, np.fromiter(found, dtype=np.intp), side="right")
+        return list(map(int, np.unique(places) - 1))
 
     def _catch_up(self) -> None:
         for code, name in enumerate(self._names.since(len(self._sizes)), len(self._sizes)):
