@@ -116,12 +116,14 @@ class Heard:
     ) -> Iterator[Candidate]:
         """The candidates, given with their rows, each with what it meets of the hints."""
         hints = self.hints
+        if not (hints.slots or hints.categories or hints.window or hints.about_user_at_large):
+            yield from (one for one, _ in candidates)
+            return
         priors = _at_large(at_large) if hints.about_user_at_large else {}
         for one, row in candidates:
             fact = self._asked(row)
             prior, factors = priors.get(one.id, hints.prior(fact)), hints.factors(fact)
-            met = prior or factors  # mostly nothing, and a copy costs something
-            yield replace(one, hints=factors, prior=prior) if met else one
+            yield replace(one, hints=factors, prior=prior) if prior or factors else one
 
     def _asked(self, row: Row) -> Asked:
         slot = row["slot"] and self._catalogue.name_of(row["slot"])

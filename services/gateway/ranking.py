@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from services.gateway.surroundings import lent
@@ -106,6 +107,7 @@ DEFAULT_WEIGHTS = Weights()
 MINILM = Calibration()
 
 
+@lru_cache(4_096)
 def idf(documents: int, document_frequency: int) -> float:
     """Weight of a term, > 0: ln(1 + (N - df + 0.5) / (df + 0.5)), as in Lucene."""
     found = min(document_frequency, documents)
@@ -237,24 +239,31 @@ def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
     fifty are compared.
     """
     compared = hits[:_COMPARED]
-    words = {hit.id: frozenset(contents[hit.id].casefold().split()) for hit in compared}
     first: list[Ranked] = []
     again: list[tuple[int, Ranked]] = []
+    better: list[frozenset[str]] = []
     for place, hit in enumerate(compared):
-        if any(_nearly(words[hit.id], words[other.id]) for other in first):
+        words = frozenset(contents[hit.id].casefold().split())
+        if _nearly_repeats(words, better):
             again.append((2 * place + 1, hit))
         else:
             first.append(hit)
+            better.append(words)
     for place, hit in again:
         first.insert(min(place, len(first)), hit)
     return [*first, *hits[_COMPARED:]]
 
 
-def _nearly(one: frozenset[str], other: frozenset[str]) -> bool:
-    if min(len(one), len(other)) < _NEARLY * max(len(one), len(other)):
-        return False  # however much of the shorter the longer has
-    both = len(one & other)
-    return bool(one) and both / (len(one) + len(other) - both) >= _NEARLY
+def _nearly_repeats(words: frozenset[str], others: Sequence[frozenset[str]]) -> bool:
+    """Whether any of the others has the same words but for one in seven."""
+    count = len(words)
+    fewest, most = _NEARLY * count, count / _NEARLY
+    for other in others:
+        if fewest <= len(other) <= most:  # else it cannot, and most are told apart by that
+            both = len(words & other)
+            if count and both / (count + len(other) - both) >= _NEARLY:
+                return True
+    return False
 
 
 def calibrated_message(matched_share: float) -> float:

@@ -68,7 +68,7 @@ class Recall:
         best = _best(found, asked, scope)
         async with self._db.autocommit() as tx:
             rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, [found.ids[hit.id] for hit in best]
+                tx, tenant, asked.user_id, [UUID(hit.id) for hit in best]
             )
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked, heard)  # a replay was promoted meanwhile

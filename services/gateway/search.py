@@ -45,7 +45,6 @@ class Found:
     near: Sequence[Row] | None
     lexical: Sequence[Row]
     messages: Sequence[Row]
-    ids: Mapping[str, UUID] = field(default_factory=dict)
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
 
 
@@ -75,7 +74,7 @@ class Search:
             self._messages(scope, query, as_of, known_at),
             self._hinting.arm(scope, heard),
         )
-        found = list(_of_arms(near or (), lexical, hinted))
+        found = _of_arms(near or (), lexical, hinted)
         rests = message_scores(messages)
         rows, alike = await _around(arms, vector, _best_first(found), rests)
         heard = heard.knowing(rows)
@@ -83,8 +82,7 @@ class Search:
         shares = _shares(lexical, named)
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
-        ids = {one.id: UUID(one.id) for one in candidates}
-        return Found(candidates, rows, heard, named, near, lexical, messages, ids, rests)
+        return Found(candidates, rows, heard, named, near, lexical, messages, rests)
 
     async def _arms(
         self, scope: Scope, query: str, *, live: bool
@@ -126,18 +124,21 @@ async def _around(
 
 def _of_arms(
     near: Sequence[Row], lexical: Sequence[Row], hinted: Sequence[Row]
-) -> Iterator[Candidate]:
+) -> dict[UUID, Candidate]:
     """Bring together what the arms found, each fact once."""
     words = {row["id"]: _bm25(row) for row in lexical if row["id"] is not None}
     cosines = {row["id"]: row["cosine"] for row in near}
-    for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted):
-        yield Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
+    return {
+        fact: Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
+        for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted)
+    }
 
 
-def _best_first(found: Sequence[Candidate]) -> list[UUID]:
-    scores = ranking.fused(found)
-    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].id))
-    return [UUID(found[at].id) for at in order]
+def _best_first(found: Mapping[UUID, Candidate]) -> list[UUID]:
+    candidates = list(found.values())
+    scores = ranking.fused(candidates)
+    best = zip(scores, candidates, found, strict=True)
+    return [fact for _, _, fact in sorted(best, key=lambda one: (-one[0], one[1].id))]
 
 
 def _bm25(row: Row) -> float:
@@ -160,22 +161,21 @@ def _shares(lexical: Sequence[Row], named: frozenset[str]) -> dict[str, float]:
 
 def _complete(
     rows: Sequence[Row],
-    found: Sequence[Candidate],
+    found: Mapping[UUID, Candidate],
     alike: Sequence[Row],
     rests: Mapping[UUID, float],
     shares: Mapping[str, float],
     known: Mapping[UUID, Standing],
 ) -> Iterator[tuple[Candidate, Row]]:
     """Candidates with all that ranking looks at, and their rows; what was erased is left out."""
-    by_arms = {candidate.id: candidate for candidate in found}
     vectors = {row["id"]: row for row in alike}
     for row in rows:
-        near = vectors.get(row["id"])
-        name = str(row["id"])
-        if near is None and name not in by_arms and row["message"] not in rests:
+        fact = row["id"]
+        near, by_arm = vectors.get(fact), found.get(fact)
+        if near is None and by_arm is None and row["message"] not in rests:
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
-        standing = known.get(row["id"])
-        by_arm = by_arms.get(name)
+        standing = known.get(fact)
+        name = str(fact) if by_arm is None else by_arm.id
         candidate = Candidate(
             id=name,
             cosine=None if near is None else near["cosine"],

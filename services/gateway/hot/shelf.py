@@ -44,7 +44,7 @@ class Shelf:
     def __init__(self, dimensions: int) -> None:
         self._packed = _packed(dimensions)
         self._place_of: dict[bytes, int] = {}
-        self._ids, self._messages = Column("V16"), Column("V16")
+        self._ids = Column("V16")
         self._vectors = Column(np.float32, dimensions)
         self._lengths = Column(np.float32)  # of vectors, inverted; 0 where there is none
         self._numbers = {
@@ -56,6 +56,7 @@ class Shelf:
         self._names = {name: (Column(np.int32), Names()) for name in _NAMED}
         self._contents: list[str] = []
         self._uuids: list[UUID] = []
+        self._messages: list[UUID | None] = []
         self._letters = 0
         self._of_message: dict[bytes, list[int]] = {}
         self._stated: Stated | None = None
@@ -66,7 +67,7 @@ class Shelf:
 
     @property
     def size_bytes(self) -> int:
-        columns = [self._ids, self._messages, self._vectors, self._lengths, self._confidence]
+        columns = [self._ids, self._vectors, self._lengths, self._confidence]
         columns += [self._alive, *self._numbers.values(), *(c for c, _ in self._names.values())]
         return (
             sum(column.size_bytes for column in columns)
@@ -92,7 +93,6 @@ class Shelf:
         packed = np.frombuffer(b"".join(row[0] for row in rows), dtype=self._packed)
         self._ids.extend(packed["id"])
         self._uuids.extend(UUID(bytes=row.tobytes()) for row in packed["id"])
-        self._messages.extend(packed["message"])
         self._add_vectors(packed)
         for name, column in self._numbers.items():
             column.extend(packed[name].astype(np.int64))
@@ -112,8 +112,10 @@ class Shelf:
             zip(packed["id"], packed["message"], packed["flags"].tolist(), strict=True), first
         ):
             self._place_of[row.tobytes()] = place
-            if flags & _HAS_MESSAGE:
-                self._of_message.setdefault(message.tobytes(), []).append(place)
+            rests_on = UUID(bytes=message.tobytes()) if flags & _HAS_MESSAGE else None
+            self._messages.append(rests_on)
+            if rests_on is not None:
+                self._of_message.setdefault(rests_on.bytes, []).append(place)
         self._stated = None
 
     def _add_vectors(self, packed: NDArray[Any]) -> None:
@@ -247,7 +249,6 @@ class Shelf:
             names.named_or_none(column.values[places].tolist())
             for column, names in self._names.values()
         )
-        messages = self._messages.values[places]
         confidences = self._confidence.values[places].tolist()
         rows = []
         for n, place in enumerate(places):
@@ -264,7 +265,7 @@ class Shelf:
                 "subject": subject[n],
                 "session_id": session[n],
                 "who": who[n],
-                "message": UUID(bytes=messages[n].tobytes()) if flags[n] & _HAS_MESSAGE else None,
+                "message": self._messages[place],
                 "content": self._contents[place],
                 "before": None if before is None else self.id_at(before),
                 "after": None if after is None else self.id_at(after),
