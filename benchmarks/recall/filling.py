@@ -1,5 +1,7 @@
 """Fills an instance's database by COPY: settled facts of many users, in the order they would come.
 
+Who is asked about also has the messages that the facts rest on.
+
 Rows of all users lie between one another, as they do when facts arrive over months.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,7 +22,12 @@ from benchmarks.recall.corpus import Corpus
 _COPY_FACTS = """
 COPY memory_facts (tenant_id, user_id, id, generation, content, category, subject, claim,
                    temporal_state, said_at, recorded_at, message_key, ordinal, confidence,
-                   source_message_ids, state, settled_at, standing, canonical_id, believed)
+                   source_message_ids, session_id, state, settled_at, standing, canonical_id,
+                   believed)
+FROM STDIN"""
+_COPY_MESSAGES = """
+COPY chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256, role, content,
+                said_at, recorded_at, state, announced_at, extracted_at)
 FROM STDIN"""
 _COPY_VECTORS = """
 COPY fact_vectors (tenant_id, user_id, fact_id, model, embedding) FROM STDIN WITH (FORMAT BINARY)"""
@@ -29,6 +36,7 @@ _TRAILER = b"\xff\xff"
 _CHUNK = 5_000
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _NOISE_VECTORS = 2_048  # of others, drawn again and again: nobody is asked about them
+_Said = tuple[str, UUID, str, int]
 _CATEGORIES = ("biographical", "user_preference", "work_context", "relationship", "learning")
 
 
@@ -57,7 +65,7 @@ class Filling:
                 users = [owners[row] for row in order[start : start + _CHUNK]]
                 self._copy(connection, users, asked)
         with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute("VACUUM (ANALYZE) memory_facts, fact_vectors, users")
+            connection.execute("VACUUM (ANALYZE) memory_facts, fact_vectors, chat_logs, users")
         return time.monotonic() - begun
 
     def _copy(
@@ -65,21 +73,15 @@ class Filling:
     ) -> None:
         ids = [UUID(bytes=self._corpus.rng.bytes(16), version=4) for _ in users]
         texts = self._corpus.sentences(len(users))
+        picks = self._corpus.rng.integers(0, 1_000_000, len(users)).tolist()
+        said = list(zip(users, ids, texts, picks, strict=True))
         with connection.cursor().copy(_COPY_FACTS) as copy:
-            copy.write("".join(self._lines(users, ids, texts)))
+            copy.write("".join(_facts(said)))
+        with connection.cursor().copy(_COPY_MESSAGES) as copy:
+            copy.write("".join(_messages(one for one in said if one[0] in asked)))
         with connection.cursor().copy(_COPY_VECTORS) as copy:
             copy.write(_HEADER + b"".join(self._tuples(users, ids, asked)) + _TRAILER)
         connection.commit()
-
-    def _lines(self, users: list[str], ids: list[UUID], texts: list[str]) -> Iterator[str]:
-        picks = self._corpus.rng.integers(0, 1_000_000, len(users))
-        for user, row, text, pick in zip(users, ids, texts, picks, strict=True):
-            said = (_EPOCH + timedelta(minutes=int(pick) % 400_000)).isoformat()
-            category = _CATEGORIES[int(pick) % len(_CATEGORIES)]
-            yield (
-                f"default\t{user}\t{row}\t1\t{text}\t{category}\tuser\tholds\tcurrent\t{said}\t"
-                f"{said}\tm:{row}\t0\t0.9\t{{{row}}}\tsettled\t{said}\tbelief\t{row}\t{{(,)}}\n"
-            )
 
     def _tuples(
         self, users: list[str], ids: list[UUID], asked: Mapping[str, int]
@@ -92,6 +94,35 @@ class Filling:
             vector = _halfvec(next(vectors)) if user in asked else self._noise[pick]
             head = b"\0\x05" + _field(b"default") + _field(user.encode())
             yield head + _field(row.bytes) + model + _field(vector)
+
+
+def _facts(said: Iterable[_Said]) -> Iterator[str]:
+    for user, row, text, pick in said:
+        at = _moment(pick)
+        category = _CATEGORIES[pick % len(_CATEGORIES)]
+        yield (
+            f"default\t{user}\t{row}\t1\t{text}\t{category}\tuser\tholds\tcurrent\t{at}\t"
+            f"{at}\tm:{row}\t0\t0.9\t{{{row}}}\t{_session(pick)}\tsettled\t{at}\t"
+            f"belief\t{row}\t{{(,)}}\n"
+        )
+
+
+def _messages(said: Iterable[_Said]) -> Iterator[str]:
+    """The message each fact rests on: twice as many words, and the fact's among them."""
+    for user, row, text, pick in said:
+        at = _moment(pick)
+        yield (
+            f"default\t{user}\t{row}\t{_session(pick)}\tm:{row}\t\\\\x00\tuser\tYou know, {text}, and"
+            f" it was {text[::-1]}\t{at}\t{at}\textracted\t{at}\t{at}\n"
+        )
+
+
+def _moment(pick: int) -> str:
+    return (_EPOCH + timedelta(minutes=pick % 400_000)).isoformat()
+
+
+def _session(pick: int) -> str:
+    return f"day{pick % 400_000 // 1440}"
 
 
 def _add_users(connection: psycopg.Connection, users: set[str]) -> None:
