@@ -111,9 +111,9 @@ def _messages(said: Iterable[_Said]) -> Iterator[str]:
     """The message each fact rests on: twice as many words, and the fact's among them."""
     for user, row, text, pick in said:
         at = _moment(pick)
+        content = f"You know, {text}, and it was {text[::-1]}"
         yield (
-            f"default\t{user}\t{row}\t{_session(pick)}\tm:{row}\t\\\\x00\tuser\tYou know, {text}, and"
-            f" it was {text[::-1]}\t{at}\t{at}\textracted\t{at}\t{at}\n"
+            f"default\t{user}\t{row}\t{_session(pick)}\tm:{row}\t\\\\x00\tuser\t{content}\t{at}\t{at}\textracted\t{at}\t{at}\n"
         )
 
 
