@@ -76,8 +76,8 @@ class Settings(BaseSettings):
 
     recall_memory_mb: int = Field(
         256,
-        description="Memory in MB for the vectors and words of users who are asked about often, in "
-        "each gateway process; 2.3 MB keep 1,000 facts. 0: PostgreSQL answers every question.",
+        description="Memory in MB for the facts of users who are asked about often, in "
+        "each gateway process; 3 MB keep 1,000 facts. 0: PostgreSQL answers every question.",
         ge=0,
     )
 
