@@ -564,6 +564,7 @@ WITH asked AS MATERIALIZED (
       FROM documents
 ), found AS MATERIALIZED (
     SELECT d.id, d.length, t.term FROM documents d CROSS JOIN LATERAL unnest(d.terms) AS t(term)
+     WHERE d.terms IS NOT NULL
 ), weights AS MATERIALIZED (
     SELECT term, ln(1 + (c.documents - coalesce(df, 0) + 0.5::float8) / (coalesce(df, 0) + 0.5::float8)) AS idf,
            c.average
@@ -574,7 +575,7 @@ WITH asked AS MATERIALIZED (
       FROM found f JOIN weights w USING (term)
      GROUP BY f.id, f.length, w.average
      ORDER BY sum(w.idf) / (1 + 0.9::float8 * (0.6::float8 + 0.4::float8 * f.length / w.average)) DESC, f.id
-     LIMIT 4 * %(candidates)s
+     LIMIT 2 * %(candidates)s
 ), best AS MATERIALIZED (
     SELECT c.id, c.session_id, c.said_at, c.recorded_at, m.matched_share,
            sum(w.idf * cardinality(l.positions) * 1.9::float8
@@ -592,11 +593,13 @@ SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
   CROSS JOIN LATERAL (
     SELECT (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at <= d.said_at AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
              ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
            (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at >= d.said_at AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
                AND (%(as_of)s::timestamptz IS NULL OR least(n.said_at, n.recorded_at) <= %(as_of)s)
                AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
              ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
