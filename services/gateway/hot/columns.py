@@ -13,7 +13,7 @@ _SMALLEST = 64
 
 
 class Column:
-    """An array that doubles when it is full; `width` makes it a matrix of rows."""
+    """An array that grows by an eighth when it is full; `width` makes it a matrix of rows."""
 
     def __init__(self, kind: DTypeLike, width: int | None = None) -> None:
         self._kind = np.dtype(kind)
@@ -36,7 +36,7 @@ class Column:
     def extend(self, values: NDArray[Any]) -> None:
         needed = self._taken + len(values)
         if needed > len(self._room):
-            larger = max(needed, _SMALLEST, len(self._room) + len(self._room) // 2)
+            larger = max(needed, _SMALLEST, len(self._room) + len(self._room) // 8)
             room = np.empty((larger, *self._width), dtype=self._kind)
             room[: self._taken] = self.values
             self._room = room

@@ -23,7 +23,7 @@ FOREVER = np.iinfo(np.int64).max
 
 _ESSENTIAL, _HAS_VECTOR, _CURRENT, _HAS_MESSAGE = 1, 2, 4, 8
 _NAMED = ("category", "slot", "subject", "session_id", "who")
-_OBJECT_BYTES = 120  # what Python keeps of a text or an entry beside its letters
+_OBJECT_BYTES = 100  # what Python keeps of a text or an entry beside its letters
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -44,7 +44,7 @@ class Shelf:
     def __init__(self, dimensions: int) -> None:
         self._packed = _packed(dimensions)
         self._place_of: dict[bytes, int] = {}
-        self._ids = Column("V16")
+        self._ids, self._messages = Column("V16"), Column("V16")
         self._vectors = Column(np.float32, dimensions)
         self._lengths = Column(np.float32)  # of vectors, inverted; 0 where there is none
         self._numbers = {
@@ -56,9 +56,7 @@ class Shelf:
         self._names = {name: (Column(np.int32), Names()) for name in _NAMED}
         self._contents: list[str] = []
         self._uuids: list[UUID] = []
-        self._messages: list[UUID | None] = []
         self._letters = 0
-        self._of_message: dict[bytes, list[int]] = {}
         self._stated: Stated | None = None
         self.postings = Postings()
 
@@ -67,14 +65,13 @@ class Shelf:
 
     @property
     def size_bytes(self) -> int:
-        columns = [self._ids, self._vectors, self._lengths, self._confidence]
+        columns = [self._ids, self._messages, self._vectors, self._lengths, self._confidence]
         columns += [self._alive, *self._numbers.values(), *(c for c, _ in self._names.values())]
         return (
             sum(column.size_bytes for column in columns)
             + self.postings.size_bytes
             + self._letters
-            + _OBJECT_BYTES
-            * (2 * len(self._contents) + len(self._place_of) + len(self._of_message))
+            + _OBJECT_BYTES * (2 * len(self._contents) + len(self._place_of))
             + _OBJECT_BYTES * sum(len(names) for _, names in self._names.values())
         )
 
@@ -104,18 +101,8 @@ class Shelf:
         self._contents.extend(row[6] for row in rows)
         self._letters += sum(len(row[6]) for row in rows)
         self.postings.add([row[7] for row in rows], [row[8] for row in rows])
-        self._find_again(first, packed)
-
-    def _find_again(self, first: int, packed: NDArray[Any]) -> None:
-        """Keep by which fact and message each new place is found."""
-        for place, (row, message, flags) in enumerate(
-            zip(packed["id"], packed["message"], packed["flags"].tolist(), strict=True), first
-        ):
-            self._place_of[row.tobytes()] = place
-            rests_on = UUID(bytes=message.tobytes()) if flags & _HAS_MESSAGE else None
-            self._messages.append(rests_on)
-            if rests_on is not None:
-                self._of_message.setdefault(rests_on.bytes, []).append(place)
+        self._messages.extend(packed["message"])
+        self._place_of.update((row.tobytes(), at) for at, row in enumerate(packed["id"], first))
         self._stated = None
 
     def _add_vectors(self, packed: NDArray[Any]) -> None:
@@ -220,11 +207,21 @@ class Shelf:
         beside = {place: self._beside(place) for place in self._places(anchors)}
         wanted = dict.fromkeys(self._places(ids))
         wanted |= dict.fromkeys(n for pair in beside.values() for n in pair if n is not None)
-        session, _ = self._names["session_id"]
-        for message in messages:
-            resting = self._of_message.get(message.bytes, ())
-            wanted |= dict.fromkeys(place for place in resting if session.values[place] >= 0)
+        wanted |= dict.fromkeys(self._resting_on(messages))
         return self._rows([place for place in wanted if passing[place]], beside)
+
+    def _resting_on(self, messages: Sequence[UUID]) -> list[int]:
+        """The facts of a session that rest on one of these messages, by half of its id first."""
+        if not (messages and len(self._alive)):
+            return []
+        halves = np.sort(np.array([_half(one.bytes) for one in messages], dtype=">u8"))
+        there = self._messages.values.view(">u8").reshape(-1, 2)[:, 1]
+        found = halves[np.searchsorted(halves[:-1], there)] == there
+        session, _ = self._names["session_id"]
+        has_one = (self._numbers["flags"].values & _HAS_MESSAGE) > 0
+        places = np.flatnonzero(found & has_one & (session.values >= 0)).tolist()
+        whole = {one.bytes for one in messages}
+        return [place for place in places if self._messages.values[place].tobytes() in whole]
 
     def _beside(self, place: int) -> tuple[int | None, int | None]:
         if self._stated is None:
@@ -249,6 +246,7 @@ class Shelf:
             names.named_or_none(column.values[places].tolist())
             for column, names in self._names.values()
         )
+        messages = self._messages.values[places]
         confidences = self._confidence.values[places].tolist()
         rows = []
         for n, place in enumerate(places):
@@ -265,7 +263,7 @@ class Shelf:
                 "subject": subject[n],
                 "session_id": session[n],
                 "who": who[n],
-                "message": self._messages[place],
+                "message": UUID(bytes=messages[n].tobytes()) if flags[n] & _HAS_MESSAGE else None,
                 "content": self._contents[place],
                 "before": None if before is None else self.id_at(before),
                 "after": None if after is None else self.id_at(after),
@@ -291,6 +289,10 @@ def _packed(dimensions: int) -> np.dtype[Any]:
         ("length", ">i4"),
         ("flags", ">i4"),
     ])  # fmt: skip
+
+
+def _half(row: bytes) -> int:
+    return int.from_bytes(row[8:])
 
 
 def _unit(vector: Sequence[float]) -> NDArray[np.float32]:
