@@ -163,6 +163,7 @@ CREATE TABLE fact_vectors (
     embedding halfvec NOT NULL,
     CONSTRAINT fact_vectors_pkey PRIMARY KEY (tenant_id, user_id, model, fact_id)
 );
+CREATE TRIGGER recall_mark AFTER INSERT OR DELETE OR UPDATE ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION mark_changed_vector();
 
 CREATE TABLE failures (
     id uuid NOT NULL,
@@ -310,6 +311,9 @@ CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subj
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_stated ON public.memory_facts USING btree (user_id, tenant_id, said_at, recorded_at) WHERE (session_id IS NULL);
+CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH ROW WHEN ((old.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
+CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
+CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,
@@ -339,6 +343,15 @@ CREATE TABLE provider_pauses (
     until timestamp with time zone NOT NULL,
     CONSTRAINT provider_pauses_pkey PRIMARY KEY (purpose, provider, model),
     CONSTRAINT provider_pauses_kind_check CHECK ((kind = ANY (ARRAY['away'::text, 'configuration'::text])))
+);
+
+CREATE TABLE recall_marks (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    fact_id uuid NOT NULL,
+    token uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT recall_marks_pkey PRIMARY KEY (tenant_id, user_id, xid, fact_id)
 );
 
 CREATE TABLE replay_messages (

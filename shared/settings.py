@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(500, description="Most messages in one ingest batch.", ge=1)
 
+    recall_memory_mb: int = Field(
+        256,
+        description="Memory in MB for the facts of users who are asked about often, in "
+        "each gateway process; 3 MB keep 1,000 facts. 0: PostgreSQL answers every question.",
+        ge=0,
+    )
+
     # The model that extracts
     extractor: Literal["auto", "llm", "rules"] = Field(
         "auto", description="`auto` uses a model when LLM_BASE_URL or a key is set, else rules."

@@ -94,7 +94,7 @@ def build_app(
         keyring=Keyring(db, clock, settings.admin_key),
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
-        recall=Recall(db, embedder, clock),
+        recall=Recall(db, embedder, clock, settings.recall_memory_mb * 1_000_000),
         conscious=ConsciousCache(redis),
         uses=UseCounter(db),
         store_single=build_single_intake(db, settings.window, at_point),
@@ -127,6 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warming = asyncio.create_task(gateway.embedder.warm())  # else the first recall loads the model
     yield
     warming.cancel()
+    await gateway.recall.hot.keeper.close()
     await gateway.watch.stop()
     await gateway.uses.stop()
     await gateway.bells.stop()

@@ -40,10 +40,10 @@ async def find_present(
     """
     found = await look(replace(scope, fading_at=None))
     at = scope.fading_at
-    if at is None or scope.named is not None or not found.ids:
+    if at is None or scope.named is not None or not found.rows:
         return found
     async with db.autocommit() as tx:
-        faded = await recall_store.faded_among(tx, scope, at, list(found.ids.values()))
+        faded = await recall_store.faded_among(tx, scope, at, [row["id"] for row in found.rows])
     gone = {str(row) for row in faded}
     kept = [c for c in found.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
     if len(kept) == len(found.candidates):
@@ -52,6 +52,5 @@ async def find_present(
         return replace(found, candidates=kept)
     present = await look(scope)
     back = [candidate for candidate in kept if candidate.id in gone]
-    ids = {**found.ids, **present.ids}
     rows = [*present.rows, *(row for row in found.rows if str(row["id"]) in gone)]
-    return replace(present, candidates=[*present.candidates, *back], rows=rows, ids=ids)
+    return replace(present, candidates=[*present.candidates, *back], rows=rows)

@@ -443,8 +443,9 @@ WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count,
            f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
       FROM memory_facts f
-      JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
-     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+       AND f.generation IN (0, (SELECT u.generation FROM users u
+                                 WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s))
        AND f.state = 'settled'
        AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief'
@@ -487,20 +488,19 @@ UPDATE memory_facts f SET fades_at = NULL
  WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id;
 
 -- name: vector_arm
--- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
+-- Scans all the user's vectors, exactly (a materialized list leaves no index to be tempted by), and
+-- looks from the nearest on which facts pass, until there are enough.
 -- with: recall_scope
 , near AS MATERIALIZED (
-    SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
-           mine.slot, mine.category, mine.subject, mine.at,
-           1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
-      FROM mine
-      JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
-                         AND v.model = %(model)s AND v.fact_id = mine.id
-     WHERE vector_dims(v.embedding) = %(dimensions)s
+    SELECT v.fact_id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
+      FROM fact_vectors v
+     WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
+       AND vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, category, subject, at
-  FROM near
- ORDER BY cosine DESC, id
+SELECT mine.id, v.cosine
+  FROM (SELECT fact_id, cosine FROM near ORDER BY cosine DESC, fact_id OFFSET 0) AS v
+  JOIN mine ON mine.id = v.fact_id
+ ORDER BY v.cosine DESC, v.fact_id
  LIMIT %(candidates)s;
 
 -- name: lexical_arm
@@ -563,68 +563,78 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, categor
      ORDER BY weight DESC, h.id
      LIMIT %(candidates)s
 )
-SELECT corpus.documents, corpus.average,
-       coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
-                   FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
-                   LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
-       coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
-       best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
-       f.evidence_count, f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
+SELECT corpus.documents, corpus.average, told.frequencies, told.meant, best.id, best.length, best.terms
   FROM corpus
-  LEFT JOIN best ON true
-  LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
- ORDER BY best.weight DESC, best.id;
+  LEFT JOIN (SELECT *, row_number() OVER (ORDER BY weight DESC, id) AS place FROM best) AS best ON true
+  LEFT JOIN (SELECT coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
+                                FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
+                                LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
+                    coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant) AS told
+         ON coalesce(best.place, 1) = 1  -- once, in the first row
+ ORDER BY best.place;
 
 -- name: message_arm
 -- Reads the messages that match best by BM25 (k1 0.9, b 0.4), each with its share of the query's words
--- and with its neighbours in the session; nothing said or recorded after the moment asked about.
-WITH documents AS MATERIALIZED (
-    SELECT id, session_id, said_at, recorded_at, lexemes FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND erased_at IS NULL
-       AND (%(as_of)s::timestamptz IS NULL OR least(said_at, recorded_at) <= %(as_of)s)
-       AND (%(known_at)s::timestamptz IS NULL OR recorded_at <= %(known_at)s)
-), corpus AS MATERIALIZED (
-    SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
-      FROM documents
-), asked AS MATERIALIZED (
-    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
+-- and with its neighbours in the session; nothing said or recorded after the moment asked about. How often
+-- a message has a word is counted only in those that would be best if each had it once.
+WITH asked AS MATERIALIZED (
+    SELECT term, ('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''')::tsquery AS query
+      FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
      LIMIT %(terms)s
-), hits AS MATERIALIZED (
-    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
-     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
-                                           ' | ')::tsquery FROM asked)
-       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+), documents AS MATERIALIZED (
+    SELECT c.id, length(c.lexemes) AS length,
+           CASE WHEN c.lexemes @@ (SELECT string_agg(query::text, ' | ')::tsquery FROM asked)
+                THEN ARRAY(SELECT term FROM asked WHERE c.lexemes @@ query) END AS terms
+      FROM chat_logs c
+     WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.erased_at IS NULL
+       AND (%(as_of)s::timestamptz IS NULL OR least(c.said_at, c.recorded_at) <= %(as_of)s)
+       AND (%(known_at)s::timestamptz IS NULL OR c.recorded_at <= %(known_at)s)
+), corpus AS MATERIALIZED (
+    SELECT count(*)::int AS documents, coalesce(avg(length), 0)::float8 AS average
+      FROM documents
+), found AS MATERIALIZED (
+    SELECT d.id, d.length, t.term FROM documents d CROSS JOIN LATERAL unnest(d.terms) AS t(term)
+     WHERE d.terms IS NOT NULL
 ), weights AS MATERIALIZED (
     SELECT term, ln(1 + (c.documents - coalesce(df, 0) + 0.5::float8) / (coalesce(df, 0) + 0.5::float8)) AS idf,
            c.average
-      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM hits GROUP BY term) f USING (term)
+      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM found GROUP BY term) f USING (term)
            CROSS JOIN corpus c
+), likely AS MATERIALIZED (
+    SELECT f.id, f.length, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share
+      FROM found f JOIN weights w USING (term)
+     GROUP BY f.id, f.length, w.average
+     ORDER BY sum(w.idf) / (1 + 0.9::float8 * (0.6::float8 + 0.4::float8 * f.length / w.average)) DESC, f.id
+     LIMIT 2 * %(candidates)s
 ), best AS MATERIALIZED (
-    SELECT h.id, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share,
-           sum(w.idf * h.tf * 1.9::float8
-               / (h.tf + 0.9::float8 * (0.6::float8 + 0.4::float8 * h.length / w.average))) AS weight
-      FROM hits h JOIN weights w USING (term)
-     GROUP BY h.id
-     ORDER BY weight DESC, h.id
+    SELECT c.id, c.session_id, c.said_at, c.recorded_at, m.matched_share,
+           sum(w.idf * cardinality(l.positions) * 1.9::float8
+               / (cardinality(l.positions) + 0.9::float8 * (0.6::float8 + 0.4::float8 * m.length / w.average))) AS weight
+      FROM likely m
+      JOIN chat_logs c ON c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = m.id
+     CROSS JOIN LATERAL unnest(c.lexemes) AS l
+      JOIN weights w ON w.term = l.lexeme
+     GROUP BY c.tenant_id, c.user_id, c.id, m.matched_share
+     ORDER BY weight DESC, c.id
      LIMIT %(candidates)s
 )
-SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
-  FROM best
-  JOIN documents d USING (id)
+SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
+  FROM best d
   CROSS JOIN LATERAL (
     SELECT (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at <= d.said_at AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
              ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
            (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at >= d.said_at AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
                AND (%(as_of)s::timestamptz IS NULL OR least(n.said_at, n.recorded_at) <= %(as_of)s)
                AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
              ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
   ) AS beside
- ORDER BY best.weight DESC, best.id;
+ ORDER BY d.weight DESC, d.id;
 
 -- name: gathered
 -- Reads what ranking needs to know of the facts that were found, and adds those that rest on found
@@ -634,14 +644,20 @@ SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
     SELECT a.id,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) < (a.said_at, a.recorded_at)
                AND n.said_at >= a.said_at - interval '1 hour'
-             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+             ORDER BY n.said_at DESC, n.recorded_at DESC, n.id LIMIT 1) AS before,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) > (a.said_at, a.recorded_at)
                AND n.said_at <= a.said_at + interval '1 hour'
-             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+             ORDER BY n.said_at, n.recorded_at, n.id LIMIT 1) AS after
       FROM memory_facts a
      WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.id = ANY(%(anchors)s::uuid[])
        AND a.session_id IS NULL
@@ -676,7 +692,7 @@ SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine,
 -- name: hinted_arm
 -- Lists what passed and is of the slots that a question names, however little its words say so.
 -- with: recall_scope
-SELECT id, confidence, said_at, essential, evidence_count, slot, category, subject, at
+SELECT id
   FROM mine
  WHERE slot = ANY(%(hinted)s::text[])
  ORDER BY said_at DESC, id
@@ -686,8 +702,7 @@ SELECT id, confidence, said_at, essential, evidence_count, slot, category, subje
 -- Lists what passed and says most about the user as a whole: the essential facts, what the profile
 -- rests on in its order, then attributes and what is best attested.
 -- with: recall_scope
-SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, subject, at,
-       essential OR e.place IS NOT NULL AS conscious
+SELECT mine.id, essential OR e.place IS NOT NULL AS conscious
   FROM mine
   LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
                            AND e.fact_id = mine.id

@@ -15,9 +15,9 @@ from services.gateway.store import queries
 from shared.db import Row, Transaction
 
 CANDIDATES = 100  # an arm; what is found below that place has never won
-_TERMS = 32
-_SIMILARITY = 0.4
-_VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
+TERMS = 32
+SIMILARITY = 0.4
+VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
 _PENDING_BOUND = 1_000
 
 
@@ -63,23 +63,26 @@ class Scope:
 
 
 async def vector_arm(tx: Transaction, scope: Scope, model: str, vector: list[float]) -> list[Row]:
-    """Rows (id, cosine, confidence, said_at, essential, evidence_count), nearest first."""
+    """Rows (id, cosine), nearest first."""
     params = scope.params(model=model, vector=HalfVector(vector), dimensions=len(vector))
     return await tx.rows(queries["vector_arm"], params)
 
 
 async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
-    """At least one row, each with the corpus; `id` is null where nothing matched.
+    """Rows (id, terms, length), best first, each with the corpus (documents, average).
 
-    `frequencies` has every term of the query, `meant` what a misspelt one was taken for.
+    At least one row; `id` is null where nothing matched. `frequencies` has every term of the
+    query, `meant` what a misspelt one was taken for: the same in all rows.
     """
     params = scope.params(
         query=query,
-        terms=_TERMS,
-        similarity=_SIMILARITY,
-        vocabulary_limit=_VOCABULARY_LIMIT,
+        terms=TERMS,
+        similarity=SIMILARITY,
+        vocabulary_limit=VOCABULARY_LIMIT,
     )
-    return await tx.rows(queries["lexical_arm"], params)
+    rows = await tx.rows(queries["lexical_arm"], params)
+    told = {"frequencies": rows[0]["frequencies"], "meant": rows[0]["meant"]}
+    return [{**row, **told} for row in rows]
 
 
 async def message_arm(
@@ -87,7 +90,7 @@ async def message_arm(
 ) -> list[Row]:
     """Messages (id, matched_share, weight, before, after), best first; None filters nothing."""
     params: dict[str, Any] = {"tenant": scope.tenant, "user": scope.user, "query": query}
-    params |= {"terms": _TERMS, "candidates": CANDIDATES, "as_of": as_of, "known_at": known_at}
+    params |= {"terms": TERMS, "candidates": CANDIDATES, "as_of": as_of, "known_at": known_at}
     return await tx.rows(queries["message_arm"], params)
 
 
@@ -126,14 +129,14 @@ async def likeness(
 
 
 async def hinted_arm(tx: Transaction, scope: Scope, slots: Sequence[str]) -> list[Row]:
-    """Rows of these slots, as an arm has them, without a measure of their own."""
+    """Rows (id) of these slots, without a measure of their own."""
     return await tx.rows(queries["hinted_arm"], scope.params(hinted=list(slots)))
 
 
 async def at_large_arm(tx: Transaction, scope: Scope) -> list[Row]:
-    """Rows of what says most about the user as a whole, best first.
+    """Rows (id, conscious) of what says most about the user as a whole, best first.
 
-    `conscious` tells which of them are essential or in the profile.
+    `conscious`: essential, or in the profile.
     """
     return await tx.rows(queries["at_large_arm"], scope.params())
 
