@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
+    from services.maintenance.jobs.means import Means
 
 log = structlog.get_logger()
 
@@ -202,7 +203,7 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
     from services.maintenance.jobs.running import JobPace
 
     settings = adapters.settings
-    jobs = load_jobs()
+    jobs, means = load_jobs(), await _means(adapters)
     return [
         MaintenanceStage(
             durable=await adapters.database(
@@ -212,11 +213,24 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
             kinds=[kind],
             jobs=jobs,
             pace=JobPace(settings.job_silence_seconds, settings.job_slice_seconds),
+            means=means,
             concurrency=settings.job_concurrency,
             at_point=crash_hook("maintenance"),
         )
         for kind in JOB_KINDS
     ]
+
+
+async def _means(adapters: Adapters) -> Means:
+    """What jobs work with: the deduper's eye for duplicates, and a model where there is one."""
+    from services.deduper.overlooked import Overlooked
+    from services.maintenance.biographer import Biographer
+    from services.maintenance.jobs.means import Means
+
+    biographer = None
+    if adapters.settings.uses_model:
+        biographer = Biographer(await adapters.models.extracting("profile"))
+    return Means(Overlooked(adapters.models.embedding_model), biographer)
 
 
 STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {
