@@ -23,6 +23,7 @@ from services.console.commands import (
     jobs,
     keys,
     replay,
+    retention,
     slots,
 )
 from services.console.errors import CommandError
@@ -309,6 +310,7 @@ def usage(
 
 app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
+app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 replay.add_to(app, panel=MEMORY)
 

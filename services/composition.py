@@ -254,12 +254,22 @@ async def _run_stage(adapters: Adapters, stopping: asyncio.Event) -> None:
 
 
 async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
+    from services.maintenance.retention.work import Retention
     from services.maintenance.sweeper import Sweeper
-    from shared.broker import connect_redis
+    from shared.broker import Announcer, connect_redis
 
+    settings = adapters.settings
     db = await adapters.database(durable=False)
     redis = connect_redis(adapters.redis_url)
-    await Sweeper(db, redis, adapters.settings, crash_hook("sweeper")).run(stopping)
+    retention = Retention(
+        await adapters.database(durable=False, max_connections=1),
+        settings,
+        Announcer(redis, settings.settled_max_length),
+        at_point=crash_hook("retention"),
+    )
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(retention.run(stopping))
+        loops.create_task(Sweeper(db, redis, settings, crash_hook("sweeper")).run(stopping))
     await redis.aclose()
 
 

@@ -22,9 +22,12 @@ _NEGATIONS = frozenset({"no", "not", "never", "none", "without", "nobody", "noth
 _STEM = 4  # characters by which two forms of a word are taken for the same
 _SUPPORTED = 0.5  # of a line's content words, more than so many must stand in its facts
 _SMALL = frozenset(
-    "a an and are as at but by for from has have her his in is it its of on or she that the their "
-    "them they this to was were who with he".split()
+    _WORD.findall(
+        "a an and are as at but by for from has have he her his in is it its of on or she that the "
+        "their them they this to was were who with"
+    )
 )
+"""Words that say nothing of their own."""
 
 ANSWER_SCHEMA = {
     "type": "object",
@@ -115,7 +118,7 @@ def _named(facts: Sequence[KnownFact]) -> dict[str, KnownFact]:
 def _cited(
     answer: Mapping[str, Any], named: Mapping[str, KnownFact]
 ) -> Iterator[tuple[str, list[KnownFact]]]:
-    """Yield each line with its facts; what names none, or one that was not given, is passed over."""
+    """Yield each line with its facts; what names none, or an unknown one, is passed over."""
     lines = answer.get("lines")
     for line in lines if isinstance(lines, list) else []:
         text, ids = (
