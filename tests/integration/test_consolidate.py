@@ -45,7 +45,8 @@ def worker(api: Api, biographer: Biographer | None = None, **more: Any) -> Maint
 
 async def shown(api: Api) -> list[str]:
     """What is believed now, as anybody sees it."""
-    found = (await api.get("/v1/users/ana/facts?view=current&limit=100")).json()["facts"]
+    params = {"view": "current", "limit": 100}
+    found = (await api.client.get("/v1/users/ana/facts", params=params)).json()["facts"]
     return sorted(fact["content"] for fact in found)
 
 
