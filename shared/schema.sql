@@ -312,8 +312,10 @@ CREATE TABLE profiles (
     stale_fact uuid,
     written_by text DEFAULT 'template'::text NOT NULL,
     asked_sha256 bytea,
+    holds_until timestamp with time zone,
     CONSTRAINT profiles_pkey PRIMARY KEY (tenant_id, user_id)
 );
+CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
 
 CREATE TABLE provider_pauses (
     purpose text NOT NULL,

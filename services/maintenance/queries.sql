@@ -161,8 +161,11 @@ DELETE FROM profiles WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
 -- name: store_profile
 -- Stores a user's profile with an edge to each fact it rests on.
 WITH written AS (
-    INSERT INTO profiles (tenant_id, user_id, content, written_by, asked_sha256)
-    VALUES (%(tenant)s, %(user)s, %(content)s, %(by)s, %(asked)s)
+    INSERT INTO profiles (tenant_id, user_id, content, written_by, asked_sha256, holds_until)
+    VALUES (%(tenant)s, %(user)s, %(content)s, %(by)s, %(asked)s,
+            (SELECT min(upper(stretch)) FROM memory_facts f, unnest(f.believed) AS stretch
+              WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(facts)s)
+                AND stretch @> now()))
 )
 INSERT INTO profile_edges (tenant_id, user_id, fact_id, place)
 SELECT %(tenant)s, %(user)s, fact_id, place

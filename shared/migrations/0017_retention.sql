@@ -1,9 +1,12 @@
 -- What is kept, for how long, and what is remembered of what was removed.
 
--- Who wrote a profile, and what a model was asked for it: the same is never asked twice.
+-- Who wrote a profile, and what a model was asked for it: the same is never asked twice. And when the
+-- first of its facts ends by itself ("visiting until Friday"): from then on it says too much.
 ALTER TABLE profiles
     ADD COLUMN written_by    text NOT NULL DEFAULT 'template',
-    ADD COLUMN asked_sha256  bytea;
+    ADD COLUMN asked_sha256  bytea,
+    ADD COLUMN holds_until   timestamptz;
+CREATE INDEX profiles_ending ON profiles (holds_until) WHERE stale_since IS NULL;
 
 -- A tenant's own windows, in days; 0 keeps for ever, null is as the settings say.
 CREATE TABLE retention (

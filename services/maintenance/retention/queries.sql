@@ -75,6 +75,15 @@ WITH vectors AS (
 DELETE FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
 
+-- name: end_profiles
+-- Marks the profiles that rest on a fact which has ended by itself.
+UPDATE profiles p SET stale_since = now()
+  FROM (SELECT tenant_id, user_id FROM profiles
+         WHERE holds_until <= now() AND stale_since IS NULL
+         ORDER BY holds_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS ended
+ WHERE p.tenant_id = ended.tenant_id AND p.user_id = ended.user_id
+RETURNING p.tenant_id, p.user_id;
+
 -- name: remove_keys
 -- Removes the oldest idempotency keys.
 DELETE FROM idempotency_keys k

@@ -78,6 +78,11 @@ async def remove_facts(tx: Transaction, tenant: str, user: str, ids: Sequence[UU
     await tx.execute(queries["remove_facts"], params)
 
 
+async def end_profiles(tx: Transaction, limit: int) -> list[Row]:
+    """Mark profiles that rest on what has ended by itself; returns whose they are."""
+    return await tx.rows(queries["end_profiles"], {"limit": limit})
+
+
 async def remove_keys(tx: Transaction, days: int, limit: int) -> int:
     return await tx.execute(queries["remove_keys"], {"days": days, "limit": limit})
 

@@ -25,6 +25,7 @@ from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Transaction
 from shared.events import Announcement
+from shared.jobs.store import request_job
 from shared.process import every
 from shared.retention.store import Windows, windows
 from shared.settings import Settings
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 _TURN_SECONDS = 60.0  # between turns; one that has more to do goes on at once in the next
 _LONGEST_SECONDS = 50.0
 _BATCH = 1_000
+_PROFILES = 100
 _FACTS = 200  # superseded facts looked at in one batch
 _LOOK_AGAIN_SECONDS = 3_600.0
 
@@ -101,7 +103,7 @@ class Retention:
     async def _steps(self) -> list[tuple[str, Step]]:
         """Name what there is to remove, and how a batch of it is removed."""
         settings, default = self._settings, Windows.of(self._settings)
-        steps: list[tuple[str, Step]] = []
+        steps: list[tuple[str, Step]] = [("profiles ended", self._end_profiles)]
         async with self._db.autocommit() as tx:
             for tenant, own in (await windows(tx)).items():
                 kept = own.beside(default)
@@ -120,6 +122,14 @@ class Retention:
             if days:
                 steps.append((name, partial(_remove, remove, days, self._batch)))
         return steps
+
+    async def _end_profiles(self, tx: Transaction) -> int:
+        """Have profiles written anew whose facts have ended by themselves."""
+        ended = await store.end_profiles(tx, _PROFILES)
+        for row in ended:
+            _, bells = await request_job(tx, row["tenant_id"], row["user_id"], "consolidate")
+            self._told += bells
+        return len(ended)
 
     def _looks_again(self, tenant: str) -> bool:
         looked = self._looked.get(tenant)
