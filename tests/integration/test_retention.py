@@ -271,3 +271,25 @@ def test_windows_stand_beside_the_settings() -> None:
     assert Windows().beside(default) == default
     assert Windows(0, 7).beside(default) == Windows(0, 7)
     assert datetime.now(UTC)
+
+
+async def test_what_one_tenant_has_to_remove_holds_up_no_other(api: Api) -> None:
+    """Batches take turns: a process that dies after two has been at both tenants'."""
+    for number in range(8):
+        await said(api, f"I like tea {number}", days_ago=40)
+    await api.sql("INSERT INTO tenants VALUES ('other') RETURNING 1")
+    await api.sql(
+        "UPDATE chat_logs SET tenant_id = 'other' WHERE content < 'I like tea 4' RETURNING 1"
+    )
+    batches = 0
+
+    def die(here: str) -> None:
+        nonlocal batches
+        batches += here == "kept"
+        if batches == 2:
+            raise Died
+
+    with pytest.raises(Died):
+        await retention(api, retain_message_days=30, batch=1, at_point=die).turn()
+    left = await api.sql("SELECT tenant_id, count(*) AS n FROM chat_logs GROUP BY 1 ORDER BY 1")
+    assert {row["tenant_id"] for row in left if row["n"] < 4} >= {"default", "other"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -76,13 +76,13 @@ class Retention:
         """Remove what is past its window, until nothing is or the turn is over; counts by kind."""
         ends = time.monotonic() + _LONGEST_SECONDS
         removed: Counter[str] = Counter()
-        for name, step in await self._steps():
-            while time.monotonic() < ends and not (stopping and stopping.is_set()):
-                begun = time.monotonic()
-                done = await self._batch_of(step)
-                if not done:
-                    break
+        steps = deque(await self._steps())
+        while steps and time.monotonic() < ends and not (stopping and stopping.is_set()):
+            name, step = steps.popleft()
+            begun = time.monotonic()
+            if done := await self._batch_of(step):
                 removed[name] += done
+                steps.append((name, step))  # behind the others: no tenant waits for another's years
                 await asyncio.sleep(time.monotonic() - begun)
         if removed:
             log.info("removed what was past its window", **removed)
@@ -94,8 +94,10 @@ class Retention:
             if not await store.elect(tx):
                 return 0
             done = await step(tx)
-            self._at_point("removed")
-        self._at_point("kept")
+            if done:
+                self._at_point("removed")
+        if done:
+            self._at_point("kept")
         if self._told and self._announcer is not None:
             await self._announcer.announce(self._told)
         return done
