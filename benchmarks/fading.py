@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.evaluation.baselines import Shelf, Vectors
 from benchmarks.evaluation.main import read_data
 from benchmarks.evaluation.quizzes import Question, Quiz
-from benchmarks.showing import show
+from benchmarks.figures import show
 from services.gateway import ranking
 from services.gateway.fading import ANSWERS
 from services.maintenance.fading.weight import FADED_BELOW, fades_at, half_lives

@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
+from benchmarks import upkeep
 from benchmarks.cpu import memory_mb
+from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
 from benchmarks.recall.scenarios import SMALL, recall
-from benchmarks.showing import show
 
 
 @contextmanager
@@ -34,11 +36,6 @@ def costing(instance: Instance, operations: int, title: str, unit: str) -> Itera
     for name, count in instance.round_trips().items():
         figures[f"{name} a {unit}"] = (count - trips[name]) / operations
     show(title, figures)
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _message(user: int, session: int, number: int) -> dict[str, Any]:
@@ -96,7 +93,7 @@ def _post_all(instance: Instance, clients: int, batches: list[list[dict[str, Any
         list(pool.map(send, [batches[index::clients] for index in range(clients)]))
     show(
         "requests",
-        {"p50 ms": _quantile(latencies, 0.5), "p95 ms": _quantile(latencies, 0.95)},
+        {"p50 ms": quantile(latencies, 0.5), "p95 ms": quantile(latencies, 0.95)},
     )
 
 
@@ -161,8 +158,8 @@ def latency_at_rest(messages: int = 60) -> None:
         show(
             "at rest, 202 to recallable (rules, local embedder)",
             {
-                "p50 ms": _quantile(waits, 0.5),
-                "p95 ms": _quantile(waits, 0.95),
+                "p50 ms": quantile(waits, 0.5),
+                "p95 ms": quantile(waits, 0.95),
                 "max ms": max(waits),
             },
         )
@@ -256,7 +253,7 @@ def recall_small() -> None:
     recall(SMALL)
 
 
-SCENARIOS: dict[str, Callable[[], None]] = {
+SCENARIOS: dict[str, Callable[..., None]] = {
     "ingest": ingest_single,
     "ingest-batches": ingest_batches,
     "end-to-end": end_to_end,
@@ -269,14 +266,19 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "fading": fading,
     "recall": recall,
     "recall-small": recall_small,
+    "consolidate": upkeep.consolidate,
+    "nightly": upkeep.nightly,
+    "retention": upkeep.retention,
 }
 
 
-def run(names: Sequence[str]) -> None:
-    """Run benchmarks by name; raises KeyError for an unknown one."""
+def run(names: Sequence[str], sizes: Mapping[str, int] | None = None) -> None:
+    """Run benchmarks by name, each with the sizes it knows; raises KeyError for an unknown one."""
     for name in names or list(SCENARIOS):
-        print(f"\n# memoire bench {name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}")
-        SCENARIOS[name]()
+        scenario = SCENARIOS[name]
+        print(f"\n# memoire bench {name}: {(scenario.__doc__ or '').splitlines()[0]}")
+        known = signature(scenario).parameters
+        scenario(**{size: value for size, value in (sizes or {}).items() if size in known})
 
 
 if __name__ == "__main__":

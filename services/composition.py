@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
     from services.maintenance.jobs.kinds import Job
+    from services.maintenance.jobs.means import Means
 
 log = structlog.get_logger()
 
@@ -204,7 +205,7 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
     from services.maintenance.jobs.running import JobPace
 
     settings = adapters.settings
-    jobs = await _jobs(adapters)
+    jobs, means = await _jobs(adapters), await _means(adapters)
     return [
         MaintenanceStage(
             durable=await adapters.database(
@@ -214,6 +215,7 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
             kinds=[kind],
             jobs=jobs,
             pace=JobPace(settings.job_silence_seconds, settings.job_slice_seconds),
+            means=means,
             concurrency=settings.job_concurrency,
             at_point=crash_hook("maintenance"),
         )
@@ -239,6 +241,18 @@ async def _jobs(adapters: Adapters) -> Mapping[JobKind, Job]:
     }
 
 
+async def _means(adapters: Adapters) -> Means:
+    """What jobs work with: the deduper's eye for duplicates, and a model where there is one."""
+    from services.deduper.overlooked import Overlooked
+    from services.maintenance.biographer import Biographer
+    from services.maintenance.jobs.means import Means
+
+    biographer = None
+    if adapters.settings.uses_model:
+        biographer = Biographer(await adapters.models.extracting("profile"))
+    return Means(Overlooked(adapters.models.embedding_model), biographer)
+
+
 STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {
     "extractor": _extractor,
     "embedder": _embedder,
@@ -260,12 +274,22 @@ async def _run_stage(adapters: Adapters, stopping: asyncio.Event) -> None:
 
 
 async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
+    from services.maintenance.retention.work import Retention
     from services.maintenance.sweeper import Sweeper
-    from shared.broker import connect_redis
+    from shared.broker import Announcer, connect_redis
 
+    settings = adapters.settings
     db = await adapters.database(durable=False)
     redis = connect_redis(adapters.redis_url)
-    await Sweeper(db, redis, adapters.settings, crash_hook("sweeper")).run(stopping)
+    retention = Retention(
+        await adapters.database(durable=False, max_connections=1),
+        settings,
+        Announcer(redis, settings.settled_max_length),
+        at_point=crash_hook("retention"),
+    )
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(retention.run(stopping))
+        loops.create_task(Sweeper(db, redis, settings, crash_hook("sweeper")).run(stopping))
     await redis.aclose()
 
 

@@ -300,6 +300,35 @@ class Settings(BaseSettings):
         7, description="Days that a job which is done keeps its row, and its trace.", ge=1
     )
 
+    # How long things are kept (docs/retention.md)
+    retain_message_days: int = Field(
+        0,
+        description="Days that messages are kept once they are extracted, unless a tenant has a "
+        "window of its own; 0: for ever. Their facts stay, with quote and source ids.",
+        ge=0,
+    )
+    retain_superseded_days: int = Field(
+        0,
+        description="Days that a fact is kept after it was superseded, unless a tenant has a "
+        "window of its own; 0: for ever, and every point in time can be asked about.",
+        ge=0,
+    )
+    event_days: int = Field(
+        0,
+        description="Days that events are kept for GET /v1/events and facts' histories; 0: for "
+        "ever. A reader who was away longer is told so.",
+        ge=0,
+    )
+    idempotency_key_days: int = Field(
+        30, description="Days that an Idempotency-Key is remembered; 0: for ever.", ge=0
+    )
+    failure_days: int = Field(
+        30,
+        description="Days that dropped letters, and failures after which the item went on, are "
+        "kept; dead letters stay. 0: for ever.",
+        ge=0,
+    )
+
     # The processes
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."

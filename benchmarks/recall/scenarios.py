@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import show
 from benchmarks.instance import Instance, running, running_in
 from benchmarks.recall.asking import Cost, Floor, recall_cost
 from benchmarks.recall.corpus import Corpus
 from benchmarks.recall.filling import Filling
-from benchmarks.showing import show
 from shared.embeddings import LOCAL_MODEL
 from shared.minilm import MiniLM
 

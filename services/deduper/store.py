@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import numpy as np
 
-from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict
+from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict, Vectors
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row
+from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.failures.store import RowRef, keys_of
 from shared.ledger.store import UserKey, try_lock_users
@@ -109,6 +109,55 @@ async def commit(
         [(COMPARED, bell) for bell in bells_for(bells.get(key, ()))] if key in grown else None
         for key in keys
     ]
+
+
+# ---- what comparison overlooked
+
+VectorsById: TypeAlias = Mapping[UUID, Vectors]
+
+
+async def read_sentences(db: Database, user: UserKey) -> list[FreeText]:
+    """Read all the settled free text of one user that counts, without vectors."""
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["sentences"], _key(user))
+    return [free_text(row) for row in rows]
+
+
+async def undecided(
+    db: Database, user: UserKey, pairs: Sequence[tuple[FreeText, FreeText]]
+) -> list[tuple[FreeText, FreeText]]:
+    """Of these pairs (the lower id first), those about which nobody but guards said anything."""
+    params = {
+        **_key(user),
+        "firsts": [first.id for first, _ in pairs],
+        "seconds": [second.id for _, second in pairs],
+    }
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["verdicts_of_pairs"], params)
+    decided = {(row["first_id"], row["second_id"]) for row in rows}
+    return [(one, other) for one, other in pairs if (one.id, other.id) not in decided]
+
+
+async def read_vectors(
+    db: Database, user: UserKey, facts: Iterable[UUID], model: str
+) -> VectorsById:
+    """Read the vectors of some facts, as far as the model made any."""
+    params = {**_key(user), "ids": list(facts), "model": model}
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["vectors_of"], params, binary=True)
+    return {row["fact_id"]: row["embedding"].to_numpy().astype(np.float32) for row in rows}
+
+
+async def save_overlooked(
+    tx: Transaction, verdicts: Sequence[tuple[UserKey, PairVerdict]]
+) -> set[UUID]:
+    """Store verdicts about facts that still count; returns the facts that have a new one."""
+    rows = await tx.rows(queries["save_overlooked"], verdict_columns(verdicts))
+    return {row[name] for row in rows for name in ("first_id", "second_id")}
+
+
+def _key(user: UserKey) -> dict[str, Any]:
+    return {"tenant": user[0], "user": user[1]}
 
 
 def _verdict_columns(compared: Sequence[Compared]) -> dict[str, list[Any]]:

@@ -224,7 +224,8 @@ async def erase_messages(
     broken = await tx.rows(queries["break_reservations"], deed.params(ids=held))
     release = deed.params(session=session, ids=[row["id"] for row in broken])
     released = await tx.rows(queries["release_messages"], release)
-    messages = [row["id"] for row in erased]
+    removed = await tx.rows(queries["erase_removed_messages"], params)
+    messages = [row["id"] for row in (*erased, *removed)]
     await _scrub(tx, deed, held, messages)
     return messages, [(MESSAGES, bell) for bell in session_bells_for(released)]
 

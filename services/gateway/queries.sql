@@ -244,7 +244,17 @@ RETURNING c.id, c.extraction_id;
 -- name: erased_message
 -- Tells whether a message was there and has been erased before.
 SELECT erased_at FROM chat_logs
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND id = %(message)s
+UNION ALL
+SELECT erased_at FROM removed_messages
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND id = %(message)s;
+
+-- name: erase_removed_messages
+-- Notes of messages that retention removed, of a session or one, that they are erased.
+UPDATE removed_messages SET erased_at = now()
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+   AND (%(message)s::uuid IS NULL OR id = %(message)s) AND erased_at IS NULL
+RETURNING id;
 
 -- name: break_reservations
 -- Fails the open reservations that held erased words: whatever their holder answers is not committed.
@@ -280,7 +290,10 @@ SELECT f.id, f.subject, f.slot, f.state, f.standing, f.source_message_ids FROM m
    AND NOT EXISTS (SELECT FROM unnest(f.source_message_ids) AS s(id)
                     WHERE NOT EXISTS (SELECT FROM chat_logs c
                                        WHERE c.tenant_id = f.tenant_id AND c.user_id = f.user_id
-                                         AND c.id = s.id AND c.erased_at IS NOT NULL))
+                                         AND c.id = s.id AND c.erased_at IS NOT NULL)
+                      AND NOT EXISTS (SELECT FROM removed_messages r
+                                       WHERE r.tenant_id = f.tenant_id AND r.user_id = f.user_id
+                                         AND r.id = s.id AND r.erased_at IS NOT NULL))
  ORDER BY f.id
    FOR UPDATE;
 
@@ -766,6 +779,11 @@ SELECT e.xid::text AS xid, e.seq, e.event, e.user_id, e.fact_id, e.trace_id, e.a
    AND (%(user)s::text IS NULL OR e.user_id = %(user)s)
  ORDER BY e.xid, e.seq
  LIMIT %(limit)s;
+
+-- name: missed_events
+-- Says whether events behind a position have been removed.
+SELECT EXISTS (SELECT FROM event_horizons
+                WHERE tenant_id = %(tenant)s AND (xid, seq) > (%(xid)s::xid8, %(seq)s::bigint)) AS missed;
 
 -- name: events_now
 -- Tells the position behind everything that has ended by now.

@@ -248,9 +248,17 @@ class Extraction(BaseModel):
     created_at: datetime
 
 
+class RemovedMessage(BaseModel):
+    """A message whose words retention removed; the fact that rests on it stays."""
+
+    id: UUID
+    removed_at: datetime
+
+
 class Source(BaseModel):
     fact_id: UUID
     messages: list[ChatMessage]
+    removed: list[RemovedMessage]
     quote: str | None
     extraction: Extraction | None
 

@@ -35,6 +35,8 @@ SELECT i.tenant_id, i.user_id, i.id, i.session_id, i.message_key, i.content_sha2
        i.agent_id, i.speaker, i.metadata, coalesce(i.said_at, i.arrived_at), i.arrived_at,
        CASE WHEN i.place <= room.places THEN now() END
   FROM incoming i JOIN room USING (tenant_id)
+ WHERE NOT EXISTS (SELECT FROM removed_messages r  -- was here, and retention removed it
+                    WHERE r.tenant_id = i.tenant_id AND r.user_id = i.user_id AND r.id = i.id)
  ORDER BY i.tenant_id, i.user_id, i.id, i.ordinal
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
 RETURNING tenant_id, user_id, id, session_id, announced_at;

@@ -113,6 +113,12 @@ async def _reworded(tx: Transaction, acts: Mapping[UserKey, Acts]) -> list[RowRe
     return [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
 
 
+async def read_clusters(tx: Transaction, refs: Sequence[RowRef]) -> tuple[list[Row], Decided]:
+    """Read all that verdicts connect with these facts of free text, and the verdicts."""
+    rows = await tx.rows(queries["clustered_observations"], keys_of(refs))
+    return rows, await _decided_among(tx, rows)
+
+
 async def read_attributes(
     tx: Transaction,
     tenant: str,

@@ -28,8 +28,10 @@ POINTS = {
     "maintenance": ("commit", "begin", "moved", "written", "saved", "committed"),
     "gateway": ("commit", "committed", "ring", "rung"),
     "sweeper": ("locked", "marked", "announce", "announced"),
+    "retention": ("removed", "kept"),
 }
-"""Each is after one step and before the next. The embedder writes in one statement."""
+"""Each is after one step and before the next. The embedder writes in one statement. Those of retention,
+which runs in the sweeper's process, are tried in tests/integration/test_retention.py."""
 
 SCHEDULER_POINTS = ("scheduled", "schedule_kept")
 """Those of the sweeper's scheduler: before the commit of what it asks for, and behind it."""
