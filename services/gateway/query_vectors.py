@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from typing import NamedTuple
 
 import structlog
 
-from shared.embeddings import Embedder
 from shared.errors import MemoireError
+from shared.spaces.embedders import Embedders
 
 log = structlog.get_logger()
 
@@ -16,29 +17,38 @@ _EMBED_SECONDS = 2.0
 _REMEMBERED_QUERIES = 1_000
 
 
-class QueryVectors:
-    """Embeds queries, and remembers the last thousand."""
+class QueryVector(NamedTuple):
+    """A query as one model has it: it is compared with vectors of that model only."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._known: OrderedDict[str, list[float]] = OrderedDict()
+    model: str
+    parts: list[float]
+
+
+class QueryVectors:
+    """Embeds queries by the active model, and remembers the last thousand."""
+
+    def __init__(self, embedders: Embedders) -> None:
+        self._embedders = embedders
+        self._known: OrderedDict[tuple[str, str], QueryVector] = OrderedDict()
 
     @property
     def model(self) -> str:
-        return self._embedder.model
+        return self._embedders.current.model
 
-    async def vector(self, tenant: str, query: str) -> list[float] | None:
+    async def vector(self, tenant: str, query: str) -> QueryVector | None:
         """The query's vector; None when the provider is away or slower than two seconds."""
-        if query in self._known:
-            self._known.move_to_end(query)
-            return self._known[query]
+        embedder = self._embedders.current
+        key = (embedder.model, query)
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
         try:
             async with asyncio.timeout(_EMBED_SECONDS):
-                vectors = await self._embedder.embed([query], [tenant])
+                vectors = await embedder.embed([query], [tenant])
         except (MemoireError, TimeoutError, OSError) as error:
             log.warning("recall without vectors", error=repr(error))
             return None
-        self._known[query] = [float(part) for part in vectors[0]]
+        self._known[key] = QueryVector(embedder.model, [float(part) for part in vectors[0]])
         if len(self._known) > _REMEMBERED_QUERIES:
             self._known.popitem(last=False)
-        return self._known[query]
+        return self._known[key]

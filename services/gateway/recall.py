@@ -23,17 +23,17 @@ from services.gateway.search import Found, Search, explained
 from shared.beliefs import Standing
 from shared.clock import Clock
 from shared.db import Database, Row
-from shared.embeddings import Embedder
 from shared.ledger.hindsight import standings_known
+from shared.spaces.embedders import Embedders
 from shared.tenant_slots import store as tenant_slots
 
 
 class Recall:
-    """Recall over one database and one embedding model."""
+    """Recall over one database, by the embedding model that is active."""
 
-    def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
+    def __init__(self, db: Database, embedders: Embedders, clock: Clock) -> None:
         self._db = db
-        self._vectors = QueryVectors(embedder)
+        self._vectors = QueryVectors(embedders)
         self._hinting = Hinting(db)
         self._search = Search(db, self._vectors, self._hinting)
         self._clock = clock

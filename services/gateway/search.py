@@ -15,7 +15,7 @@ from uuid import UUID
 
 from services.gateway import ranking, recall_store
 from services.gateway.hinting import Heard, Hinting
-from services.gateway.query_vectors import QueryVectors
+from services.gateway.query_vectors import QueryVector, QueryVectors
 from services.gateway.ranking import Candidate
 from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
@@ -86,7 +86,7 @@ class Search:
     async def _around(
         self,
         scope: Scope,
-        vector: list[float] | None,
+        vector: QueryVector | None,
         found: Sequence[UUID],
         rests: Mapping[UUID, float],
     ) -> tuple[list[Row], list[Row]]:
@@ -98,16 +98,17 @@ class Search:
                 return rows, []
             there = [row["id"] for row in rows]
             return rows, await recall_store.likeness(
-                tx, scope, self._vectors.model, vector, there, found[:_LIKE]
+                tx, scope, vector.model, vector.parts, there, found[:_LIKE]
             )
 
-    async def _near(self, scope: Scope, query: str) -> tuple[list[float] | None, list[Row] | None]:
+    async def _near(self, scope: Scope, query: str) -> tuple[QueryVector | None, list[Row] | None]:
         """The query's vector and the facts nearest to it; None where there is no vector."""
         vector = await self._vectors.vector(scope.tenant, query)
         if vector is None:
             return None, None
         async with self._db.autocommit() as tx:
-            return vector, await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
+            near = await recall_store.vector_arm(tx, scope, vector.model, vector.parts)
+        return vector, near
 
     async def _lexical(self, scope: Scope, query: str) -> list[Row]:
         async with self._db.autocommit() as tx:

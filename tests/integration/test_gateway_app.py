@@ -33,6 +33,7 @@ from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 from tests.fakes.embedder import HashEmbedder
 
 ADMIN = "the-admin-key"
@@ -110,8 +111,9 @@ class Api:
         if until == "extracted":
             return row
         texts = [embedder_store.Text(RowRef(tenant, user, row), content)]
-        vectors = await HashEmbedder().embed([content])
-        await embedder_store.save_vectors(self.db, HashEmbedder.model, texts, vectors)
+        spaces = await Embedders(self.db, HashEmbedder()).read()
+        vectors = {HashEmbedder.model: await HashEmbedder().embed([content])}
+        await embedder_store.save_vectors(self.db, spaces, texts, vectors)
         if until == "settled":
             await self.sql(
                 "UPDATE memory_facts SET state = 'compared', compared_at = now() WHERE id = %(id)s",
