@@ -1,7 +1,7 @@
 """The embedder: facts `extracted` → `embedded`, in micro-batches across users.
 
-Every fact gets a vector of the active model, whichever that is by now, and one of each space that is
-filled beside it; a model beside that cannot be asked holds up nothing.
+Every fact gets a vector of the active model, whichever that is by now, and of each that is filled
+beside it; a model beside that cannot be asked holds up nothing.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class EmbedderStage(RowsStage):
             return await self._without_spent(refs, error)
         self._at_point("commit")
         moved = await store.save_vectors(self._db, spaces, texts, vectors)
-        told = [(EMBEDDED, bell) for bell in bells_for(moved)]
+        told: list[Announcement] = [(EMBEDDED, bell) for bell in bells_for(moved)]
         if len(moved) < len(texts) and (await self._embedders.read()).fence != spaces.fence:
             return [*told, *await self.process(refs)]
         return told
@@ -94,16 +94,15 @@ class EmbedderStage(RowsStage):
     async def _embed(self, spaces: Spaces, texts: Sequence[Text]) -> dict[str, NDArray[np.float32]]:
         """Vectors by model: the active one's for certain, the others' where they can be had."""
         beside = spaces.beside
-        active, *others = await asyncio.gather(
+        active, others = await asyncio.gather(
             self._vectors(spaces.active, texts),
-            *(self._vectors_beside(space, texts) for space in beside),
+            asyncio.gather(*(self._vectors_beside(space, texts) for space in beside)),
         )
-        found = {
-            space.model: matrix
-            for space, matrix in zip(beside, others, strict=True)
-            if matrix is not None
-        }
-        return {spaces.active.model: active, **found}
+        found = {spaces.active.model: active}
+        for space, vectors in zip(beside, others, strict=True):
+            if vectors is not None:
+                found[space.model] = vectors
+        return found
 
     async def _vectors(self, space: Space, texts: Sequence[Text]) -> NDArray[np.float32]:
         embedder = await self._embedders.of(space)

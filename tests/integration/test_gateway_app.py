@@ -468,7 +468,13 @@ async def test_health_says_what_is_in_use(api: Api) -> None:
     health = (await api.get("/v1/health")).json()
     assert health["status"] == "degraded"  # without Redis
     assert health["extractor"] == {"mode": "rules", "model": "rules"}
-    assert health["embeddings"] == {"mode": "local", "model": HashEmbedder.model}
+    assert health["embeddings"] == {
+        "mode": "local",
+        "model": HashEmbedder.model,
+        "active_model": HashEmbedder.model,
+        "migrating_to": None,
+        "warning": None,
+    }
     assert health["dead"] == {}
 
 

@@ -42,9 +42,7 @@ def taken(spaces: Spaces, step: tuple[str, str]) -> Spaces:
         case ("left out", _):
             return Spaces(tuple(replace(s, skipped=s.skipped + 1) for s in spaces.every))
     aged = (
-        replace(s, retired_seconds=s.retired_seconds + 60)
-        if s.retired_seconds is not None
-        else s
+        replace(s, retired_seconds=s.retired_seconds + 60) if s.retired_seconds is not None else s
         for s in spaces.every
     )
     return Spaces(tuple(aged))

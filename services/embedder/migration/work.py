@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Migration:
-    """The commands about spaces, over one database; calls go through the process' gate and books."""
+    """The commands about spaces, over one database; who embeds is given."""
 
     def __init__(
         self,
