@@ -113,7 +113,10 @@ def migrate(wanted: Wanted) -> int:
     """Change the model, or say what that would cost; returns the exit code."""
 
     async def run(work: Migration, models: Models, settings: Settings) -> int:
-        address = _address(wanted, await work.spaces(), settings)
+        spaces = await work.spaces()
+        if spaces.active.model == wanted.model:
+            return _told_active(wanted)
+        address = _address(wanted, spaces, settings)
         embedder = await models.embedder("migration", address)
         estimate = await work.estimate(address, embedder)
         price = settings.embed_price * estimate.tokens / 1e6 if address.remote else 0.0
@@ -150,6 +153,15 @@ def _address(wanted: Wanted, spaces: Spaces, settings: Settings) -> Address:
         )
     asked = wanted.dimensions or (known.address.asked_dimensions if known else None)
     return Address(wanted.model, True, url or OPENAI_BASE_URL, asked)
+
+
+def _told_active(wanted: Wanted) -> int:
+    """Whoever was killed behind the switch, and asks again, has what he asked for."""
+    if wanted.as_json:
+        print_json({"model": wanted.model, "active": True, "switched": False, "problem": None})
+    else:
+        screen().print(f"{wanted.model} is active already")
+    return 0
 
 
 def _cost(address: Address, estimate: Estimate, price: float) -> str:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
+import psycopg
 import pytest
 from fastapi.responses import JSONResponse
 from redis.asyncio import Redis
 
 from services.embedder.migration.work import Migration, Outcome
+from services.embedder.store import Text, save_vectors
 from services.gateway.app import build_app
 from services.gateway.recall import Recall
 from services.gateway.requests import RecallRequest
@@ -19,6 +22,9 @@ from shared.clock import utc_now
 from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
 from shared.errors import ConfigurationError
+from shared.failures.store import RowRef
+from shared.spaces import law
+from shared.spaces import store as spaces_store
 from shared.spaces.embedders import Embedders
 from shared.spaces.law import Address, SpacesRefusedError
 from tests.acceptance.instance import environment
@@ -364,3 +370,99 @@ async def test_only_one_command_changes_the_spaces_at_once(world: World) -> None
         with pytest.raises(SpacesRefusedError, match="another command"):
             await world.migrate()
     assert (await world.migrate()).switched
+
+
+async def _extracted(world: World) -> list[RowRef]:
+    """A fact that waits for its vector, and whom it is about."""
+    async with world.pipeline.running("extractor"):
+        await world.pipeline.say("I like green tea")
+        async with asyncio.timeout(60):
+            while not (found := await world.pipeline.rows(_WAITING)):
+                await asyncio.sleep(0.02)
+    return [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in found]
+
+
+_WAITING = "SELECT tenant_id, user_id, id FROM memory_facts WHERE state = 'extracted'"
+
+
+async def test_a_batch_thought_out_before_a_migration_began_is_embedded_again(world: World) -> None:
+    """What it would have written after lacks the new vector; so it writes nothing."""
+    await world.facts(1)
+    refs = await _extracted(world)
+    embed, begun = HashEmbedder.embed, []
+
+    class Slow(HashEmbedder):
+        async def embed(self, texts: Any, payers: Any = ()) -> Any:
+            if not begun:
+                begun.append(True)
+                async with world.db.transaction() as tx:
+                    await spaces_store.change(tx, lambda now: law.begun(now, world.address, 16))
+            return await embed(self, texts, payers)
+
+    world.pipeline.embedder = Slow()
+    stage: Any = world.pipeline.stage("embedder")
+    told = await stage.process(refs)
+    assert len(told) == 1
+    assert await world.lacking(NEW) == 1  # the one from before
+    assert await world.lacking(OLD) == 0
+
+
+async def test_a_commit_that_waited_for_a_change_writes_nothing(world: World) -> None:
+    """Its statement began before: PostgreSQL has it look at the active space again."""
+    await world.facts(1)
+    refs = await _extracted(world)
+    spaces = await world.embedders().read()
+    texts = [Text(ref, "I like green tea") for ref in refs]
+    vectors = {OLD: await HashEmbedder().embed(["I like green tea"] * len(refs))}
+    async with world.db.transaction() as tx:
+        await spaces_store.change(tx, lambda now: law.begun(now, world.address, 16))
+        saving = asyncio.create_task(save_vectors(world.db, spaces, texts, vectors))
+        async with asyncio.timeout(30):
+            while not await world.pipeline.rows(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH active AS MATERIALIZED%%'"
+            ):
+                await asyncio.sleep(0.02)
+    assert await saving == []
+    assert len(await world.pipeline.rows(_WAITING)) == len(refs)
+    again = await save_vectors(world.db, await world.embedders().read(), texts, vectors)
+    assert len(again) == len(refs)
+
+
+async def test_facts_compared_by_vectors_that_no_longer_count_are_compared_again(
+    world: World,
+) -> None:
+    """The model changed between reading and commit: verdicts are the new space's."""
+    await world.facts(2, "ana")
+    await world.migrate(switch=False)
+    [one, other] = await world.pipeline.rows("SELECT tenant_id, user_id, id FROM memory_facts")
+    await world.pipeline.rows(
+        """WITH user_ AS (INSERT INTO users (tenant_id, user_id) VALUES ('default', 'ana')
+                          ON CONFLICT DO NOTHING)
+           UPDATE memory_facts SET content = 'Likes green tea', state = 'embedded' RETURNING 1"""
+    )
+    seen: list[str] = []
+
+    def switch(point: str) -> None:
+        seen.append(point)
+        if point == "commit" and seen.count("commit") == 1:
+            with psycopg.connect(world.url) as connection:
+                connection.execute(
+                    "UPDATE embedding_spaces SET state = 'retired' WHERE state = 'active'"
+                )
+                connection.execute(
+                    "UPDATE embedding_spaces SET state = 'active' WHERE state = 'filling'"
+                )
+
+    stage: Any = world.pipeline.stage("deduper", switch)
+    refs = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in (one, other)]
+    await stage.process(refs)
+    assert seen.count("think") == 2
+    new = {
+        text: vector / np.linalg.norm(vector)
+        for text in ("Fact number 1", "Fact number 2")
+        for vector in [np.array(world.server.vector(text))]
+    }
+    [verdict] = await world.pipeline.rows("SELECT cosine FROM verdicts")
+    assert verdict["cosine"] == pytest.approx(
+        float(new["Fact number 1"] @ new["Fact number 2"]), abs=0.01
+    )  # the old vectors of both are one
