@@ -23,6 +23,7 @@ from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
 from shared.errors import ConfigurationError
 from shared.failures.store import RowRef
+from shared.migrate import available
 from shared.spaces import law
 from shared.spaces import store as spaces_store
 from shared.spaces.embedders import Embedders
@@ -466,3 +467,24 @@ async def test_facts_compared_by_vectors_that_no_longer_count_are_compared_again
     assert verdict["cosine"] == pytest.approx(
         float(new["Fact number 1"] @ new["Fact number 2"]), abs=0.01
     )  # the old vectors of both are one
+
+
+async def test_an_upgrade_goes_on_in_the_space_of_most_vectors(world: World) -> None:
+    """Whatever is configured; the other model's are there to be completed or pruned."""
+    await world.facts(3)
+    [migration] = [m for m in available() if m.name == "0019_embedding_spaces"]
+    async with world.db.transaction() as tx:
+        await tx.execute(
+            """INSERT INTO fact_vectors
+               SELECT tenant_id, user_id, fact_id, 'all-MiniLM-L6-v2-int8', '[1,2]' FROM fact_vectors LIMIT 1"""
+        )
+        await tx.execute("DROP TABLE embedding_spaces")
+        await tx.execute(migration.sql)
+        spaces = await spaces_store.read(tx)
+    assert spaces is not None
+    found = {(s.model, s.state, s.address.remote, s.dimensions) for s in spaces.every}
+    assert found == {
+        (OLD, "active", True, 64),
+        ("all-MiniLM-L6-v2-int8", "retired", False, 2),
+    }
+    assert spaces.beside == []
