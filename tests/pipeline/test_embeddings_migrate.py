@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 
 from services.embedder.migration.work import Migration, Outcome
 from services.embedder.store import Text, save_vectors
-from services.gateway.app import build_app
 from services.gateway.recall import Recall
 from services.gateway.requests import RecallRequest
 from shared.clock import utc_now
@@ -31,6 +30,7 @@ from shared.spaces.law import Address, SpacesRefusedError
 from tests.acceptance.instance import environment
 from tests.fakes.embedder import HashEmbedder
 from tests.fakes.embedding_server import EmbeddingServer, failure, running
+from tests.integration.test_gateway_app import serve
 from tests.pipeline.harness import Pipeline
 
 OLD, NEW = HashEmbedder.model, "new-model"
@@ -238,7 +238,10 @@ async def test_another_model_configured_goes_on_in_the_space_that_is_there(world
     assert embedders.current.model == OLD
     assert embedders.warning is not None
     assert f"--to {NEW}" in embedders.warning
-    assert build_app(world.pipeline.settings, db=world.db, redis=None, embedder=embedders)
+    async with serve(world.url, None, embedder=embedders) as api:
+        told = (await api.get("/v1/health")).json()["embeddings"]
+    assert (told["model"], told["active_model"]) == (NEW, OLD)
+    assert told["warning"] == embedders.warning
 
 
 async def test_a_process_without_the_active_model_keeps_facts_waiting(world: World) -> None:
