@@ -19,6 +19,7 @@ from services.console.commands import (
     budget,
     command,
     dead,
+    embeddings,
     group,
     jobs,
     keys,
@@ -329,6 +330,7 @@ def usage(
 
 
 app.add_typer(budget.app, rich_help_panel=MEMORY)
+app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)

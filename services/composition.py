@@ -29,6 +29,7 @@ from shared.topology import JOB_KINDS, JobKind
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
+    from services.embedder.migration.work import Migration
     from services.extractor.extractors import Extractor
     from services.extractor.replay.work import Replayer
     from services.maintenance.jobs.kinds import Job
@@ -137,10 +138,11 @@ async def _llm_or_rules(adapters: Adapters) -> Extractor:
 async def _embedder(adapters: Adapters) -> Stage:
     from services.embedder.consumer import EmbedderStage
 
+    db = await adapters.database(durable=False)
     return EmbedderStage(
-        db=await adapters.database(durable=False),
+        db=db,
         durable=await adapters.database(durable=True),
-        embedder=await adapters.models.embedder("embedding"),
+        embedders=await adapters.models.embedders(db, "embedding"),
         policy=adapters.policy,
         at_point=crash_hook("embedder"),
     )
@@ -302,11 +304,12 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
 
     settings = adapters.settings
     redis = connect_redis(adapters.redis_url, timeout_seconds=0.2)  # requests never wait for it
+    db = await adapters.database(durable=True, max_connections=10)
     app = build_app(
         settings,
-        db=await adapters.database(durable=True, max_connections=10),
+        db=db,
         redis=redis,
-        embedder=await adapters.models.embedder("recall"),
+        embedder=await adapters.models.embedders(db, "recall"),
         stopping=stopping,
         at_point=crash_hook("gateway"),
         job_kinds=known_kinds(),
@@ -389,6 +392,31 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
         )
 
 
+@asynccontextmanager
+async def migration(settings: Settings) -> AsyncIterator[tuple[Migration, Models]]:
+    """Build what `memoire embeddings` works with.
+
+    Raises ConfigurationError when the database is not migrated.
+    """
+    from services.embedder.migration.work import Migration
+
+    async with AsyncExitStack() as stack:
+        adapters = Adapters(settings, "embeddings", stack)
+        await _require_schema(adapters.database_url)
+        db = Database(
+            adapters.database_url,
+            max_connections=_MIGRATION_CONNECTIONS,
+            patience=Patience(statement_seconds=_MIGRATION_STATEMENT_SECONDS),
+            name="memoire-embeddings",
+        )
+        await db.open()
+        stack.push_async_callback(db.close)
+        work = Migration(db, adapters.database_url, at_point=crash_hook("embeddings"))
+        yield work, adapters.models
+
+
+_MIGRATION_CONNECTIONS = 6  # four requests' vectors being stored, and what looks
+_MIGRATION_STATEMENT_SECONDS = 300.0  # counting all there is
 _REPLAY_CONNECTIONS = 6  # four users held at once, and their other statements
 _REPLAY_STATEMENT_SECONDS = 120.0  # a user's whole generation in one
 

@@ -94,6 +94,23 @@ CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, u
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
 
+CREATE TABLE embedding_spaces (
+    model text NOT NULL,
+    state text NOT NULL,
+    remote boolean NOT NULL,
+    base_url text,
+    asked_dimensions integer,
+    dimensions integer,
+    epoch bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    activated_at timestamp with time zone,
+    retired_at timestamp with time zone,
+    CONSTRAINT embedding_spaces_pkey PRIMARY KEY (model),
+    CONSTRAINT embedding_spaces_state_check CHECK ((state = ANY (ARRAY['active'::text, 'filling'::text, 'retired'::text, 'pruning'::text])))
+);
+CREATE UNIQUE INDEX embedding_spaces_one_each ON public.embedding_spaces USING btree (state) WHERE (state = ANY (ARRAY['active'::text, 'filling'::text]));
+
 CREATE TABLE essential_rankings (
     tenant_id text NOT NULL,
     user_id text NOT NULL,

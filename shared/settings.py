@@ -180,6 +180,11 @@ class Settings(BaseSettings):
     )
     embed_base_url: str | None = Field(None, description="OpenAI-compatible embeddings server.")
     embed_api_key: SecretStr | None = Field(None, description="Key for that server.")
+    embed_other_api_key: SecretStr | None = Field(
+        None,
+        description="Key for embedding servers other than EMBED_BASE_URL: that of a model which is "
+        "migrated to or from.",
+    )
     embed_model: str = Field("text-embedding-3-small", description="Embedding model over HTTP.")
     embed_dimensions: int | None = Field(
         None, description="Dimensions to ask that model for; unset: its own.", ge=1

@@ -1,6 +1,10 @@
 -- Rows are found by their key, never through an index on open rows: while statistics are young the
 -- planner takes those for empty. `IS NOT DISTINCT FROM` keeps it from trying.
 
+-- name: active_model
+-- Tells whose vectors are compared.
+SELECT model FROM embedding_spaces WHERE state = 'active';
+
 -- name: belief_versions
 -- Reads each user's version: it grows whenever there is more to compare with.
 SELECT u.tenant_id, u.user_id, u.belief_version
@@ -29,11 +33,13 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.content, f.generation,
    AND f.standing IS DISTINCT FROM 'forgotten';
 
 -- name: grow_versions
--- Takes each user's next version; who has grown since it was read is not returned.
+-- Takes each user's next version; who has grown since it was read, or was compared by vectors that
+-- no longer count, is not returned.
 UPDATE users u SET belief_version = u.belief_version + 1
-  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(versions)s::bigint[])
-       AS t(tenant_id, user_id, version)
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(versions)s::bigint[], %(models)s::text[])
+       AS t(tenant_id, user_id, version, model)
  WHERE u.tenant_id = t.tenant_id AND u.user_id = t.user_id AND u.belief_version = t.version
+   AND coalesce((SELECT model FROM embedding_spaces WHERE state = 'active'), t.model) = t.model
 RETURNING u.tenant_id, u.user_id;
 
 -- name: claim

@@ -28,17 +28,21 @@ _LOCK = "comparison"
 
 @dataclass(slots=True)
 class Snapshot:
-    """One user's facts that wait, as of a version of what there is to compare with."""
+    """One user's facts that wait, as of a version of what there is to compare with.
+
+    `model` made every vector in it, and must still be the active one at commit.
+    """
 
     user: UserKey
     version: int
+    model: str = ""
     refs: list[RowRef] = field(default_factory=list)
     fresh: Collection = NOTHING
 
     def without(self, ids: Container[UUID]) -> Snapshot:
         """The same as of the same version, but for these facts."""
         refs = [ref for ref in self.refs if ref.id not in ids]
-        return Snapshot(self.user, self.version, refs, self.fresh)
+        return Snapshot(self.user, self.version, self.model, refs, self.fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,18 @@ class Compared:
 
 
 async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str) -> list[Snapshot]:
-    """Read what waits of each user's facts. The version comes first: the rest may be newer."""
+    """Read what waits of each user's facts. The version comes first: the rest may be newer.
+
+    `model` is whose vectors count where nothing was embedded yet.
+    """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
-    params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
     async with db.autocommit() as tx:
+        model = await tx.value(queries["active_model"]) or model
+        params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
         versions = await tx.rows(queries["belief_versions"], _columns(keys))
         rows = await tx.rows(queries["fresh_facts"], params, binary=True)
     known = {(row["tenant_id"], row["user_id"]): row["belief_version"] for row in versions}
-    snapshots = {key: Snapshot(key, known.get(key, 0)) for key in keys}
+    snapshots = {key: Snapshot(key, known.get(key, 0), model) for key in keys}
     for key, mine in _by_user(rows).items():
         snapshots[key].refs = [RowRef(*key, row["id"]) for row in mine]
         snapshots[key].fresh = _collection(row for row in mine if row["embedding"] is not None)
@@ -91,7 +99,11 @@ async def commit(
         locked = await try_lock_users(tx, _LOCK, keys)
         ours = [one for one in compared if one.snapshot.user in locked]
         versions = [one.snapshot.version for one in ours]
-        params = {**_columns([one.snapshot.user for one in ours]), "versions": versions}
+        params = {
+            **_columns([one.snapshot.user for one in ours]),
+            "versions": versions,
+            "models": [one.snapshot.model for one in ours],
+        }
         grown = {
             (row["tenant_id"], row["user_id"])
             for row in await tx.rows(queries["grow_versions"], params)

@@ -41,6 +41,7 @@ from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 from shared.topology import JobKind
 
 _DESCRIPTION = """\
@@ -73,7 +74,7 @@ def build_app(
     *,
     db: Database,
     redis: Redis | None,
-    embedder: Embedder,
+    embedder: Embedder | Embedders,
     clock: Clock = utc_now,
     stopping: asyncio.Event | None = None,
     at_point: AtPoint = ignore_point,
@@ -82,19 +83,20 @@ def build_app(
     """The HTTP gateway over a durable database and a Redis that may be away or None.
 
     Streams of events end when `stopping` is set. `job_kinds` are those that maintenance can do:
-    each has a route.
+    each has a route. A single embedder serves until its model is no longer the active one.
     """
+    embedders = embedder if isinstance(embedder, Embedders) else Embedders(db, embedder)
     gateway = Gateway(
         settings=settings,
         db=db,
         redis=redis,
-        embedder=embedder,
+        embedders=embedders,
         clock=clock,
         bells=BellRinger(redis, at_point=at_point),
         keyring=Keyring(db, clock, settings.admin_key),
         limiter=RateLimiter(redis, settings.rate_limit_per_minute),
         watch=RowWatch(db),
-        recall=Recall(db, embedder, clock, settings.recall_memory_mb * 1_000_000),
+        recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
         conscious=ConsciousCache(redis),
         uses=UseCounter(db),
         store_single=build_single_intake(db, settings.window, at_point),
@@ -124,9 +126,12 @@ def build_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     gateway.bells.start()
-    warming = asyncio.create_task(gateway.embedder.warm())  # else the first recall loads the model
+    # Warmed at once: else the first recall loads the model.
+    warming = asyncio.create_task(gateway.embedders.current.warm())
+    following = asyncio.create_task(gateway.embedders.follow())
     yield
     warming.cancel()
+    following.cancel()
     await gateway.recall.hot.keeper.close()
     await gateway.watch.stop()
     await gateway.uses.stop()

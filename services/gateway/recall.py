@@ -26,22 +26,22 @@ from services.gateway.search import Found, Search, explained
 from shared.beliefs import Standing
 from shared.clock import Clock
 from shared.db import Database, Row
-from shared.embeddings import Embedder
 from shared.ledger.hindsight import standings_known
+from shared.spaces.embedders import Embedders
 from shared.tenant_slots import store as tenant_slots
 
 
 class Recall:
-    """Recall over one database and one embedding model."""
+    """Recall over one database, by the embedding model that is active."""
 
     def __init__(
-        self, db: Database, embedder: Embedder, clock: Clock, memory_bytes: int = 0
+        self, db: Database, embedders: Embedders, clock: Clock, memory_bytes: int = 0
     ) -> None:
         """`memory_bytes`: how much of users who are asked about often is kept in memory."""
         self._db = db
-        self._vectors = QueryVectors(embedder)
+        self._vectors = QueryVectors(embedders)
         self._hinting = Hinting(db)
-        self.hot = HotArms(db, embedder, memory_bytes)
+        self.hot = HotArms(db, memory_bytes)
         self._search = Search(db, self._vectors, self._hinting, self.hot)
         self._clock = clock
 
@@ -104,7 +104,7 @@ class Recall:
         answer["explain"] = explained(found) | {
             "hints": found.heard.hints.shown(),
             "filters": _filters(asked, scope),
-            "embedding_model": self._vectors.model if found.near is not None else None,
+            "embedding_model": self._vectors.embedder.model if found.near is not None else None,
         }
 
     async def always(self, tenant: str, asked: RecallRequest) -> list[dict[str, Any]]:

@@ -440,12 +440,18 @@ class ModelInUse(BaseModel):
     model: str
 
 
+class EmbeddingsInUse(ModelInUse):
+    active_model: str = Field(description="The model whose vectors recall reads.")
+    migrating_to: str | None = Field(description="The model whose vectors are being made.")
+    warning: str | None = Field(description="Set where another model is configured than active.")
+
+
 class Health(BaseModel):
     status: Literal["ok", "degraded", "unavailable"]
     version: str
     checks: Checks
     extractor: ModelInUse
-    embeddings: ModelInUse
+    embeddings: EmbeddingsInUse
     paused: list[PausedModel] | None = Field(description="Models that are left alone now.")
     over_budget: int | None = Field(description="Tenants whose budget of today is spent.")
     dead: dict[str, int] | None

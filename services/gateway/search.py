@@ -88,11 +88,12 @@ class Search:
         self, scope: Scope, query: str, *, live: bool
     ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row]]:
         """The arms that answer, the query's vector, and what both find; None without a vector."""
-        embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query))
+        embedder = self._vectors.embedder
+        embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query, embedder))
         arms: Arms | None = None
-        if live and self._hot.may_answer(scope):
-            arms = await self._hot.look(scope, query)
-        arms = arms or SqlArms(self._db, self._vectors.model, scope, query)
+        if live and self._hot.may_answer(scope, embedder):
+            arms = await self._hot.look(scope, query, embedder)
+        arms = arms or SqlArms(self._db, embedder.model, scope, query)
         (vector, near), lexical = await asyncio.gather(_near(arms, embedding), arms.lexical())
         return arms, vector, near, lexical
 

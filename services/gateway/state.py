@@ -22,8 +22,8 @@ from services.gateway.watch import RowWatch
 from shared.clock import Clock
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
-from shared.embeddings import Embedder
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Gateway:
     settings: Settings
     db: Database
     redis: Redis | None
-    embedder: Embedder
+    embedders: Embedders
     clock: Clock
     bells: BellRinger
     keyring: Keyring

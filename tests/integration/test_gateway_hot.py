@@ -36,17 +36,17 @@ class Beside:
 
     def __init__(self, db: Database, most_bytes: int = 50 * MEGABYTE) -> None:
         self.db = db
-        self.hot = HotArms(db, HashEmbedder(), most_bytes)
+        self.hot = HotArms(db, most_bytes)
 
     async def keep(self, scope: Scope) -> None:
         for _ in range(2):
-            self.hot.may_answer(scope)
+            self.hot.may_answer(scope, HashEmbedder())
         await self.hot.keeper.loaded()
 
     async def from_memory(self, scope: Scope, query: str) -> Answers | None:
-        if not self.hot.may_answer(scope):
+        if not self.hot.may_answer(scope, HashEmbedder()):
             return None
-        arms = await self.hot.look(scope, query)
+        arms = await self.hot.look(scope, query, HashEmbedder())
         return None if arms is None else await _asked(arms, query)
 
     async def from_sql(self, scope: Scope, query: str) -> Answers:

@@ -176,6 +176,14 @@ SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subj
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
 RETURNING tenant_id, user_id, id, announced_at, state;
 
+-- name: hold_active_space
+-- Keeps the active embedding space from changing until what is carried is committed.
+SELECT model FROM embedding_spaces WHERE state = 'active' FOR SHARE;
+
+-- name: left_out
+-- Tells a space that is being filled that facts came which it may lack.
+UPDATE embedding_spaces SET skipped = skipped + 1 WHERE state = 'filling';
+
 -- name: carry_vectors
 -- Copies the vectors of carried facts.
 INSERT INTO fact_vectors (tenant_id, user_id, fact_id, model, embedding)

@@ -18,27 +18,22 @@ from shared.embeddings import Embedder
 class HotArms:
     """Arms over the users in memory; they answer what `arms.SqlArms` answers."""
 
-    def __init__(self, db: Database, embedder: Embedder, most_bytes: int) -> None:
+    def __init__(self, db: Database, most_bytes: int) -> None:
         self._db = db
-        self._embedder = embedder
         self.keeper = Keeper(db, most_bytes)
 
-    def may_answer(self, scope: Scope) -> bool:
+    def may_answer(self, scope: Scope, embedder: Embedder) -> bool:
         """Whether the user is kept, and the filters are such as memory knows."""
         if any(
             (scope.named is not None, scope.metadata is not None, scope.held_since, scope.fading_at)
         ):
             return False
-        return self.keeper.keeps(self._whose(scope), scope.now)
+        return self.keeper.keeps(_whose(scope, embedder), scope.now)
 
-    async def look(self, scope: Scope, query: str) -> KeptArms | None:
+    async def look(self, scope: Scope, query: str, embedder: Embedder) -> KeptArms | None:
         """Arms over the user's facts as they are at this moment; None where SQL has to answer."""
-        held = await self.keeper.look(self._whose(scope), query, scope.now)
+        held = await self.keeper.look(_whose(scope, embedder), query, scope.now)
         return None if held is None else KeptArms(self._db, held, scope)
-
-    def _whose(self, scope: Scope) -> Whose:
-        embedder = self._embedder
-        return Whose(scope.tenant, scope.user, embedder.model, embedder.dimensions)
 
 
 class KeptArms:
@@ -76,6 +71,10 @@ class KeptArms:
 
     async def _meant(self, missing: Sequence[Pair], words: Sequence[str]) -> dict[str, str]:
         return await store.meant(self._db, missing, words, SIMILARITY)
+
+
+def _whose(scope: Scope, embedder: Embedder) -> Whose:
+    return Whose(scope.tenant, scope.user, embedder.model, embedder.dimensions)
 
 
 def _filters(scope: Scope) -> Filters:
