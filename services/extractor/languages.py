@@ -21,7 +21,7 @@ _MONTHS = (
 )
 _MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
 _BEGINS = re.compile(
-    r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z]+[\w -]*(?:\|[a-z]+[\w -]*)*)\) )"
+    r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z][\w -]*(?:\|[a-z][\w -]*)*)\) )"
 )
 _IN_CLASS = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]", re.DOTALL)
 _Kind = Literal["past", "participle", "gerund"]

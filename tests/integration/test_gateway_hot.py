@@ -288,7 +288,7 @@ async def test_memory_is_bounded(api: Api) -> None:
     for most in (0, 1_000):
         beside = Beside(api.db, most)
         await beside.keep(_scope())
-        assert not beside.hot.may_answer(_scope())
+        assert not beside.hot.may_answer(_scope(), HashEmbedder())
 
 
 async def test_questions_at_once_while_facts_change_are_all_right(api: Api) -> None:

@@ -304,7 +304,7 @@ class Erasing:
     def during(self, work: Any, stage: str) -> None:
         """Within the model call or the judging of a stage; else before anything is read."""
         if stage == "embedder":
-            work._embedder = self._around(work._embedder, "embed")
+            self._around(work._embedders.configured, "embed")
         elif stage == "deduper":
             self._around(work, "_propose")
         else:
