@@ -18,6 +18,7 @@ from services.gateway.hot.columns import Column, Names
 from services.gateway.hot.lexical import lexical_rows
 from services.gateway.hot.shelf import Filters, Shelf, microseconds, moment
 from services.gateway.hot.spelling import Spellings, trigrams
+from services.gateway.hot.stated import Stated
 
 DIMENSIONS = 3
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -131,6 +132,39 @@ def test_no_word_that_is_near_enough_is_passed_over(words: list[str], term: str)
         shared = len(asked & trigrams(word))
         if shared / len(asked | trigrams(word)) >= 0.4:
             assert word in near
+
+
+@given(
+    st.lists(st.text("abcé寿", min_size=1, max_size=8), unique=True),
+    st.text("abcé寿", min_size=1, max_size=3),
+)
+def test_every_word_with_a_part_is_found(words: list[str], part: str) -> None:
+    """Once each, whenever the words came."""
+    names = Names()
+    names.codes(words[::2])
+    spellings = Spellings(names)
+    spellings.with_part(part)
+    names.codes(words)
+    found = names.named(spellings.with_part(part))
+    assert sorted(found) == sorted(word for word in words if part in word)
+
+
+MOMENTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=12)
+
+
+@given(MOMENTS)
+def test_who_stands_beside_is_said_next_within_an_hour(moments: list[tuple[int, int]]) -> None:
+    """Next by the times of saying and recording; of several at once, the first by id."""
+    half_hours = np.array([said for said, _ in moments], dtype=np.int64) * 1_800_000_000
+    recorded = np.array([at for _, at in moments], dtype=np.int64)
+    ids = np.array([UUID(int=place).bytes for place in range(len(moments))], dtype="V16")
+    stated = Stated(np.arange(len(moments)), half_hours, recorded, ids)
+    for place, moment_ in enumerate(moments):
+        earlier = [m for m in moments if m < moment_ and m[0] >= moment_[0] - 2]
+        later = [m for m in moments if m > moment_ and m[0] <= moment_[0] + 2]
+        before = moments.index(max(earlier)) if earlier else None
+        after = moments.index(min(later)) if later else None
+        assert stated.beside(place) == (before, after)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=50), max_size=10))
