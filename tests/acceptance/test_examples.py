@@ -90,8 +90,9 @@ def filled_in(instance: Instance, line: str) -> str:
 
 def prepared(instance: Instance, line: str) -> None:
     """See to what an example about embeddings begins with: a change under way, or one long ago."""
-    state = {"cancel": "filling", "prune": "retired"}.get(line.split()[2] if " " in line else "")
-    if not line.startswith("memoire embeddings") or state is None:
+    states = {"memoire embeddings cancel": "filling", "memoire embeddings prune": "retired"}
+    state = next((states[each] for each in states if line.startswith(each)), None)
+    if state is None:
         return
     instance.rows(
         f"""INSERT INTO embedding_spaces AS s (model, state, remote)
