@@ -129,7 +129,8 @@ def test_every_point_of_the_product_is_one_to_die_at() -> None:
     services = _ROOT / "services"
     assert _points_in(_ROOT / "shared") == set(_DELIVERY)
     for stage in STAGES:
-        more = SCHEDULER_POINTS if stage == "maintenance" else ()
+        # Those of retention are tried in tests/integration/test_retention.py.
+        more = (*SCHEDULER_POINTS, *POINTS["retention"]) if stage == "maintenance" else ()
         assert _points_in(services / stage) == {*POINTS[stage], *more}, stage
     assert _points_in(services / "gateway") == set(POINTS["gateway"])
     assert _points_in(services / "maintenance", "sweeper.py") == set(POINTS["sweeper"])
