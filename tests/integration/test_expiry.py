@@ -42,7 +42,8 @@ async def test_a_stay_ends_on_its_day_and_what_lay_beneath_returns(api: Api) -> 
     """Before and after, through HTTP: in Paris until Friday, then in Rome again."""
     home = {"slot": "home_city"}
     await stated(api, "Lives in Rome", value="Rome", occurred_at="2020", **home)
-    await stated(api, "Stays in Paris until Friday", value="Paris", ended_at="2150-01-05", **home)
+    stay = {"value": "Paris", "ended_at": "2150-01-05", "timestamp": "2026-01-02T00:00:00Z"}
+    await stated(api, "Stays in Paris until Friday", **stay, **home)
     assert await current(api) == ["Stays in Paris until Friday"]
     assert await current(api, as_of="2150-01-04T12:00:00Z") == ["Stays in Paris until Friday"]
     assert await current(api, as_of="2150-01-06T12:00:00Z") == ["Lives in Rome"]
