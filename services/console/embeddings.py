@@ -44,7 +44,7 @@ def _with_migration(
     data: Path | None, action: Callable[[Migration, Models, Settings], Awaitable[Result]]
 ) -> Result:
     """Act on the database in question; what is refused is one sentence."""
-    from services.composition import migration  # noqa: PLC0415
+    from services.row_commands import migration  # noqa: PLC0415
     from shared.errors import ConfigurationError, MemoireError  # noqa: PLC0415
 
     async def run(settings: Settings) -> Result:

@@ -85,24 +85,7 @@ def build_app(
     Streams of events end when `stopping` is set. `job_kinds` are those that maintenance can do:
     each has a route. A single embedder serves until its model is no longer the active one.
     """
-    embedders = embedder if isinstance(embedder, Embedders) else Embedders(db, embedder)
-    gateway = Gateway(
-        settings=settings,
-        db=db,
-        redis=redis,
-        embedders=embedders,
-        clock=clock,
-        bells=BellRinger(redis, at_point=at_point),
-        keyring=Keyring(db, clock, settings.admin_key),
-        limiter=RateLimiter(redis, settings.rate_limit_per_minute),
-        watch=RowWatch(db),
-        recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
-        conscious=ConsciousCache(redis),
-        uses=UseCounter(db),
-        store_single=build_single_intake(db, settings.window, at_point),
-        stopping=stopping or asyncio.Event(),
-        at_point=at_point,
-    )
+    gateway = _parts(settings, db, redis, embedder, clock, stopping, at_point)
     app = FastAPI(
         title="Mémoire",
         version=health.VERSION,
@@ -120,6 +103,36 @@ def build_app(
     errors.install(app)
     app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
     return app
+
+
+def _parts(
+    settings: Settings,
+    db: Database,
+    redis: Redis | None,
+    embedder: Embedder | Embedders,
+    clock: Clock,
+    stopping: asyncio.Event | None,
+    at_point: AtPoint,
+) -> Gateway:
+    """What every request works with."""
+    embedders = embedder if isinstance(embedder, Embedders) else Embedders(db, embedder)
+    return Gateway(
+        settings=settings,
+        db=db,
+        redis=redis,
+        embedders=embedders,
+        clock=clock,
+        bells=BellRinger(redis, at_point=at_point),
+        keyring=Keyring(db, clock, settings.admin_key),
+        limiter=RateLimiter(redis, settings.rate_limit_per_minute),
+        watch=RowWatch(db),
+        recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
+        conscious=ConsciousCache(redis),
+        uses=UseCounter(db),
+        store_single=build_single_intake(db, settings.window, at_point),
+        stopping=stopping or asyncio.Event(),
+        at_point=at_point,
+    )
 
 
 @asynccontextmanager

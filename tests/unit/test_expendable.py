@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.maintenance.retention.expendable import expendable
 from shared.beliefs import Standing
 from shared.ledger.acts import Acts
-from shared.ledger.store import fold_attribute
+from shared.ledger.folding import fold_attribute
 
 BEFORE = datetime(2024, 1, 1, tzinfo=UTC)
 

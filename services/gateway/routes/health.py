@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
 
-from services.gateway.schemas import Health, Live, Ready
+from services.gateway.health_schemas import Health, Live, Ready
 from services.gateway.state import Gateway, Parts
 from shared.db import Row
 from shared.dead_letters.store import count_by_stage

@@ -24,6 +24,7 @@ from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
 from services.gateway.state import Parts, Reader
 from shared.beliefs import Interval, SlotTimeline, Standing, believed_at, recurring_at
 from shared.db import Transaction
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.ledger.hindsight import standings_known
 from shared.tenant_slots import store as tenant_slots
@@ -112,8 +113,8 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
         rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes, known)
         acts = await ledger.read_acts(tx, caller.tenant, user_id)
     folded = {
-        attribute: ledger.fold_attribute(attribute, observed, acts, query.known_at, known)
-        for attribute, observed in sorted(ledger.by_attribute(rows, known).items())
+        attribute: folding.fold_attribute(attribute, observed, acts, query.known_at, known)
+        for attribute, observed in sorted(folding.by_attribute(rows, known).items())
     }
     whole = query.as_of is None and query.known_at is None
     shown = [_shown(attribute, found, query.as_of) for attribute, found in folded.items()]
@@ -132,7 +133,7 @@ def _is_forgotten(found: SlotTimeline) -> bool:
 
 
 def _shown(
-    attribute: ledger.Attribute, found: SlotTimeline, as_of: datetime | None
+    attribute: folding.Attribute, found: SlotTimeline, as_of: datetime | None
 ) -> dict[str, Any]:
     holding = found.intervals if as_of is None else believed_at(found, as_of)
     recurring = found.recurring if as_of is None else recurring_at(found, as_of)

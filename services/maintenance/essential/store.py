@@ -11,7 +11,7 @@ from services.maintenance.essential.choosing import Known
 from services.maintenance.essential.model import Ranked, Ranker
 from services.maintenance.fading.weight import effective_confidence, half_lives
 from shared.db import Database, Row, Transaction
-from shared.ledger import store as ledger
+from shared.ledger import folding
 from shared.ledger.store import Occurrence, UserKey
 from shared.sql import Queries
 
@@ -81,7 +81,7 @@ async def mark_essential(tx: Transaction, user: UserKey, facts: Sequence[UUID]) 
             user,
             "fact.promoted" if row["essential"] else "fact.demoted",
             row["id"],
-            ledger.trace_of(row),
+            folding.trace_of(row),
         )
         for row in sorted(rows, key=lambda row: (not row["essential"], row["id"]))
     ]

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.maintenance.fading.weight import HalfLives
 from shared.db import Row, Transaction
 from shared.failures.store import RowRef
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.ledger.store import Occurrence, UserKey
 from shared.sql import Queries
@@ -58,9 +59,9 @@ async def reckon(
 
 def _occurrence(user: UserKey, row: Row) -> Occurrence:
     if not row["faded"]:
-        return Occurrence(user, "fact.revived", row["id"], ledger.trace_of(row))
+        return Occurrence(user, "fact.revived", row["id"], folding.trace_of(row))
     data = {"since": row["fades_at"].isoformat()}
-    return Occurrence(user, "fact.faded", row["id"], ledger.trace_of(row), data)
+    return Occurrence(user, "fact.faded", row["id"], folding.trace_of(row), data)
 
 
 def _key(user: UserKey) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from services.maintenance.jobs.means import FindsDuplicates
 from services.maintenance.jobs.running import Batch, OpenJob
 from shared.failures.store import RowRef
 from shared.ledger import store as ledger
-from shared.ledger.store import Attribute
+from shared.ledger.folding import Attribute
 
 _ATTRIBUTES_A_BATCH = 50
 _FACTS_A_BATCH = 500

@@ -14,9 +14,11 @@ from shared.beliefs import Standing
 from shared.db import Row, Transaction
 from shared.events import Announcement
 from shared.failures.store import RowRef
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.ledger.acts import Acts
-from shared.ledger.store import Attribute, Occurrence
+from shared.ledger.folding import Attribute
+from shared.ledger.store import Occurrence
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
 
@@ -55,7 +57,7 @@ async def _remove_of(
     data = {"by": "retention"}
     return await ledger.record_events(
         tx,
-        [Occurrence(user, "fact.removed", row["id"], ledger.trace_of(row), data) for row in going],
+        [Occurrence(user, "fact.removed", row["id"], folding.trace_of(row), data) for row in going],
     )
 
 
@@ -73,7 +75,7 @@ async def _of_attributes(
     rows = await ledger.read_attributes(tx, *user, asked, known)
     made = _made(acts)
     going: list[Row] = []
-    for attribute, observed in ledger.by_attribute(rows, known).items():
+    for attribute, observed in folding.by_attribute(rows, known).items():
         fold = partial(_folded, attribute, acts, known)
         may_go = expendable(observed, fold, before, made)
         going += [row for row in observed if row["id"] in may_go]
@@ -83,7 +85,7 @@ async def _of_attributes(
 def _folded(
     attribute: Attribute, acts: Acts, known: Catalogue, rows: Sequence[Row]
 ) -> Mapping[UUID, Standing]:
-    return ledger.fold_attribute(attribute, rows, acts, catalogue=known).standings
+    return folding.fold_attribute(attribute, rows, acts, catalogue=known).standings
 
 
 async def _of_free_text(
@@ -93,7 +95,7 @@ async def _of_free_text(
     if not refs:
         return []
     rows, decided = await ledger.read_clusters(tx, refs)
-    fold = partial(ledger.fold_free_text, decided=decided, acts=acts)
+    fold = partial(folding.fold_free_text, decided=decided, acts=acts)
     may_go = expendable(rows, fold, before, _made(acts))
     return [row for row in rows if row["id"] in may_go]
 
