@@ -92,14 +92,12 @@ async def _extractor(adapters: Adapters) -> Stage:
     from services.extractor.consumer import ExtractorStage
     from services.extractor.intake import Intake
     from services.extractor.session import Pace, SessionWork
-    from shared.broker import connect_redis
     from shared.intake.messages import Limits
 
     settings = adapters.settings
     durable = await adapters.database(durable=True)
     intake = Intake(
         durable,
-        connect_redis(adapters.redis_url),
         limits=Limits(settings.max_content_bytes, settings.max_metadata_bytes),
         window=settings.window,
         policy=adapters.policy,

@@ -147,7 +147,6 @@ class Pipeline:
         s = self.settings
         intake = Intake(
             self.db,
-            self.redis,
             limits=Limits(s.max_content_bytes, s.max_metadata_bytes),
             window=s.window,
             policy=common["policy"],
