@@ -40,11 +40,11 @@ test: setup  ## Run the tests: a few minutes (ARGS="-k name" for some)
 	$(PYTEST) -n 3 --dist loadfile -m "not alone and not long and not nightly" $(ARGS) \
 	  || test $$? -eq 5 || failed=yes; \
 	$(PYTEST) -m "alone and not nightly" $(ARGS) || test $$? -eq 5 || failed=yes; \
-	test -z "$$failed" || $(AGAIN) -m "not long and not nightly" $(ARGS)
+	if test -n "$$failed"; then $(AGAIN) -m "not long and not nightly" $(ARGS); fi
 
 test-long: setup  ## Run every example of the help and docs, and a small evaluation (minutes more)
 	@$(PYTEST) -n 2 --dist loadfile -m "long and not nightly" $(ARGS) \
-	  || test $$? -eq 5 || $(AGAIN) -m "long and not nightly" $(ARGS)
+	  || test $$? -eq 5 || { $(AGAIN) -m "long and not nightly" $(ARGS); }
 
 chaos: setup  ## Kill, stop, empty and cut everything, and count what it cost (some minutes)
 	$(BIN)/python -m pytest tests/chaos -m "not nightly" $(ARGS)

@@ -112,15 +112,22 @@ def _done(counted: tuple[Any, ...], messages: int) -> bool:
 def running(*, fakes: bool = False, **settings: str) -> Iterator[Instance]:
     """Start an instance from nothing; stopped and removed at the end."""
     with tempfile.TemporaryDirectory() as folder, _fakes(enabled=fakes) as models:
-        port = free_port()
-        instance = Instance(Path(folder) / "data", f"http://127.0.0.1:{port}")
-        process = start(instance, port, **{**models, **settings})
-        try:
-            instance.quiet()
+        with running_in(Path(folder) / "data", **{**models, **settings}) as instance:
             yield instance
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+
+
+@contextmanager
+def running_in(data: Path, **settings: str) -> Iterator[Instance]:
+    """Start an instance over a folder, which is left as it is at the end."""
+    port = free_port()
+    instance = Instance(data, f"http://127.0.0.1:{port}")
+    process = start(instance, port, **settings)
+    try:
+        instance.quiet()
+        yield instance
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
 
 
 def start(instance: Instance, port: int, **settings: str) -> subprocess.Popen[bytes]:

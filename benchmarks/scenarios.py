@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
+from benchmarks import upkeep
 from benchmarks.cpu import memory_mb
+from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
 from benchmarks.keys import verify
-
-
-def show(title: str, figures: dict[str, Any]) -> None:
-    """Print one figure a line, beside the machine's load."""
-    print(f"\n{title}")
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    for name, value in {**figures, "load average": load}.items():
-        text = f"{value:.3f}" if isinstance(value, float) else str(value)
-        print(f"  {name:<44} {text}")
+from benchmarks.recall.scenarios import SMALL, recall
 
 
 @contextmanager
@@ -44,11 +38,6 @@ def costing(instance: Instance, operations: int, title: str, unit: str) -> Itera
     for name, count in instance.round_trips().items():
         figures[f"{name} a {unit}"] = (count - trips[name]) / operations
     show(title, figures)
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _message(user: int, session: int, number: int) -> dict[str, Any]:
@@ -106,7 +95,7 @@ def _post_all(instance: Instance, clients: int, batches: list[list[dict[str, Any
         list(pool.map(send, [batches[index::clients] for index in range(clients)]))
     show(
         "requests",
-        {"p50 ms": _quantile(latencies, 0.5), "p95 ms": _quantile(latencies, 0.95)},
+        {"p50 ms": quantile(latencies, 0.5), "p95 ms": quantile(latencies, 0.95)},
     )
 
 
@@ -171,8 +160,8 @@ def latency_at_rest(messages: int = 60) -> None:
         show(
             "at rest, 202 to recallable (rules, local embedder)",
             {
-                "p50 ms": _quantile(waits, 0.5),
-                "p95 ms": _quantile(waits, 0.95),
+                "p50 ms": quantile(waits, 0.5),
+                "p95 ms": quantile(waits, 0.95),
                 "max ms": max(waits),
             },
         )
@@ -262,7 +251,19 @@ def verifying_keys(times: int = 20_000) -> None:
     show("keys", asyncio.run(verify(times)))
 
 
-SCENARIOS: dict[str, Callable[[], None]] = {
+def fading() -> None:
+    """What fading costs and gains, worked out on the conversations beside the checkout."""
+    from benchmarks import fading as simulation  # noqa: PLC0415  it loads the embedding model
+
+    simulation.fading()
+
+
+def recall_small() -> None:
+    """The same over 20,000 rows, in under a minute: shows that it runs, not what recall costs."""
+    recall(SMALL)
+
+
+SCENARIOS: dict[str, Callable[..., None]] = {
     "ingest": ingest_single,
     "ingest-batches": ingest_batches,
     "end-to-end": end_to_end,
@@ -273,14 +274,22 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "idle": idle,
     "start": starting,
     "keys": verifying_keys,
+    "fading": fading,
+    "recall": recall,
+    "recall-small": recall_small,
+    "consolidate": upkeep.consolidate,
+    "nightly": upkeep.nightly,
+    "retention": upkeep.retention,
 }
 
 
-def run(names: Sequence[str]) -> None:
-    """Run benchmarks by name; raises KeyError for an unknown one."""
+def run(names: Sequence[str], sizes: Mapping[str, int] | None = None) -> None:
+    """Run benchmarks by name, each with the sizes it knows; raises KeyError for an unknown one."""
     for name in names or list(SCENARIOS):
-        print(f"\n# memoire bench {name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}")
-        SCENARIOS[name]()
+        scenario = SCENARIOS[name]
+        print(f"\n# memoire bench {name}: {(scenario.__doc__ or '').splitlines()[0]}")
+        known = signature(scenario).parameters
+        scenario(**{size: value for size, value in (sizes or {}).items() if size in known})
 
 
 if __name__ == "__main__":

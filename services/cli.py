@@ -19,11 +19,13 @@ from services.console.commands import (
     budget,
     command,
     dead,
+    embeddings,
     group,
     jobs,
     keys,
     limits,
     replay,
+    retention,
     slots,
 )
 from services.console.errors import CommandError
@@ -74,6 +76,11 @@ EvalData = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Draws the made-up people and the noise.")]
 Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names; default: all.")]
+Rows = Annotated[int | None, typer.Option(min=1, help="Messages, for retention.")]
+Users = Annotated[int | None, typer.Option(min=1, help="Users, for nightly.")]
+Facts = Annotated[
+    int | None, typer.Option(min=1, help="Facts of each user, for nightly and consolidate.")
+]
 User = Annotated[str, typer.Argument(help="Your own id of the user.")]
 Query = Annotated[str, typer.Argument(help="A question or a few words.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="At most so many facts.")]
@@ -150,15 +157,23 @@ def demo(data: DemoData = None) -> None:
     raise typer.Exit(console_demo.demo(data))
 
 
-@command(app, "memoire bench latency", "memoire bench end-to-end one-user", panel=SERVERS)
-def bench(names: Benchmarks = None) -> None:
+@command(
+    app,
+    "memoire bench latency",
+    "memoire bench end-to-end one-user",
+    "memoire bench retention --rows 10000000",
+    panel=SERVERS,
+)
+def bench(
+    names: Benchmarks = None, rows: Rows = None, users: Users = None, facts: Facts = None
+) -> None:
     """Measure an instance of its own: CPU a message of every process, beside wall time.
 
     Without names, all of them, which takes some minutes. They need the project's checkout.
     """
     from services.console import benching
 
-    benching.bench(names or [])
+    benching.bench(names or [], {"rows": rows, "users": users, "facts": facts})
 
 
 @command(
@@ -316,8 +331,10 @@ def usage(
 
 
 app.add_typer(budget.app, rich_help_panel=MEMORY)
+app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(limits.app, rich_help_panel=MEMORY)
+app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 replay.add_to(app, panel=MEMORY)
 

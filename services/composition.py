@@ -8,9 +8,8 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,13 @@ from shared.failures.store import RetryPolicy
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
-from shared.topology import JOB_KINDS
+from shared.topology import JOB_KINDS, JobKind
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
     from services.extractor.extractors import Extractor
-    from services.extractor.replay.work import Replayer
+    from services.maintenance.jobs.kinds import Job
+    from services.maintenance.jobs.means import Means
 
 log = structlog.get_logger()
 
@@ -92,7 +92,6 @@ async def _extractor(adapters: Adapters) -> Stage:
     from services.extractor.consumer import ExtractorStage
     from services.extractor.intake import Intake
     from services.extractor.session import Pace, SessionWork
-    from shared.broker import connect_redis
     from shared.intake.messages import Limits
     from shared.quotas.quotas import Quotas
 
@@ -100,7 +99,6 @@ async def _extractor(adapters: Adapters) -> Stage:
     durable = await adapters.database(durable=True)
     intake = Intake(
         durable,
-        connect_redis(adapters.redis_url),
         limits=Limits(settings.max_content_bytes, settings.max_metadata_bytes),
         window=settings.window,
         policy=adapters.policy,
@@ -137,10 +135,11 @@ async def _llm_or_rules(adapters: Adapters) -> Extractor:
 async def _embedder(adapters: Adapters) -> Stage:
     from services.embedder.consumer import EmbedderStage
 
+    db = await adapters.database(durable=False)
     return EmbedderStage(
-        db=await adapters.database(durable=False),
+        db=db,
         durable=await adapters.database(durable=True),
-        embedder=await adapters.models.embedder("embedding"),
+        embedders=await adapters.models.embedders(db, "embedding"),
         policy=adapters.policy,
         at_point=crash_hook("embedder"),
     )
@@ -202,11 +201,10 @@ async def _superseder(adapters: Adapters) -> Stage:
 async def _maintenance(adapters: Adapters) -> list[Stage]:
     """A consumer per kind of job, with connections of its own: no kind holds up another."""
     from services.maintenance.consumer import MaintenanceStage
-    from services.maintenance.jobs import load_jobs
     from services.maintenance.jobs.running import JobPace
 
     settings = adapters.settings
-    jobs = load_jobs()
+    jobs, means = await _jobs(adapters), await _means(adapters)
     return [
         MaintenanceStage(
             durable=await adapters.database(
@@ -216,11 +214,42 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
             kinds=[kind],
             jobs=jobs,
             pace=JobPace(settings.job_silence_seconds, settings.job_slice_seconds),
+            means=means,
             concurrency=settings.job_concurrency,
             at_point=crash_hook("maintenance"),
         )
         for kind in JOB_KINDS
     ]
+
+
+async def _jobs(adapters: Adapters) -> Mapping[JobKind, Job]:
+    """The kinds of jobs, those that have settings of their own with these."""
+    from services.maintenance.essential.choosing import Budget
+    from services.maintenance.essential.model import Ranker
+    from services.maintenance.jobs import decay, load_jobs, optimize
+
+    settings = adapters.settings
+    ranker = None
+    if settings.ranks_essentials:
+        ranker = Ranker(await adapters.models.extracting("essential"))
+    budget = Budget(settings.essential_facts, settings.essential_tokens)
+    return {
+        **load_jobs(),
+        "optimize": optimize.job(budget, ranker),
+        "decay": decay.job(settings.faded_below),
+    }
+
+
+async def _means(adapters: Adapters) -> Means:
+    """What jobs work with: the deduper's eye for duplicates, and a model where there is one."""
+    from services.deduper.overlooked import Overlooked
+    from services.maintenance.biographer import Biographer
+    from services.maintenance.jobs.means import Means
+
+    biographer = None
+    if adapters.settings.uses_model:
+        biographer = Biographer(await adapters.models.extracting("profile"))
+    return Means(Overlooked(adapters.models.embedding_model), biographer)
 
 
 STAGE_BUILDERS: dict[str, Callable[[Adapters], Awaitable[Stage | list[Stage]]]] = {
@@ -244,12 +273,22 @@ async def _run_stage(adapters: Adapters, stopping: asyncio.Event) -> None:
 
 
 async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
+    from services.maintenance.retention.work import Retention
     from services.maintenance.sweeper import Sweeper
-    from shared.broker import connect_redis
+    from shared.broker import Announcer, connect_redis
 
+    settings = adapters.settings
     db = await adapters.database(durable=False)
     redis = connect_redis(adapters.redis_url)
-    await Sweeper(db, redis, adapters.settings, crash_hook("sweeper")).run(stopping)
+    retention = Retention(
+        await adapters.database(durable=False, max_connections=1),
+        settings,
+        Announcer(redis, settings.settled_max_length),
+        at_point=crash_hook("retention"),
+    )
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(retention.run(stopping))
+        loops.create_task(Sweeper(db, redis, settings, crash_hook("sweeper")).run(stopping))
     await redis.aclose()
 
 
@@ -263,11 +302,12 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
 
     settings = adapters.settings
     redis = connect_redis(adapters.redis_url, timeout_seconds=0.2)  # requests never wait for it
+    db = await adapters.database(durable=True, max_connections=10)
     app = build_app(
         settings,
-        db=await adapters.database(durable=True, max_connections=10),
+        db=db,
         redis=redis,
-        embedder=await adapters.models.embedder("recall"),
+        embedder=await adapters.models.embedders(db, "recall"),
         stopping=stopping,
         at_point=crash_hook("gateway"),
         job_kinds=known_kinds(),
@@ -311,65 +351,7 @@ async def run_process(name: str, settings: Settings) -> None:
             await _run_stage(adapters, stopping)
 
 
-# ---- commands that work on rows
-
-
-@asynccontextmanager
-async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
-    """Build what `memoire replay` works with; `settings` name its model, or the rules.
-
-    Raises ConfigurationError when the database is not migrated.
-    """
-    from services.extractor.replay.reading import Means
-    from services.extractor.replay.work import Replayer
-    from shared.broker import Announcer, connect_redis
-
-    async with AsyncExitStack() as stack:
-        adapters = Adapters(settings, "replay", stack)
-        await _require_schema(adapters.database_url)
-        db = Database(
-            adapters.database_url,
-            max_connections=settings.llm_concurrency + _REPLAY_CONNECTIONS,
-            by_key=True,
-            patience=Patience(statement_seconds=_REPLAY_STATEMENT_SECONDS),
-            name="memoire-replay",
-        )
-        await db.open()
-        stack.push_async_callback(db.close)
-        redis = connect_redis(adapters.redis_url)
-        stack.push_async_callback(redis.aclose)
-        extractor_at, prompt_bytes = await _extractor_at(adapters, prompt)
-        means = Means(
-            extractor_at, prompt_bytes, settings.llm_max_input_tokens, settings.llm_concurrency
-        )
-        yield Replayer(
-            db=db,
-            announcer=Announcer(redis, settings.settled_max_length),
-            means=means,
-            policy=adapters.policy,
-            at_point=crash_hook("replay"),
-        )
-
-
-_REPLAY_CONNECTIONS = 6  # four users held at once, and their other statements
-_REPLAY_STATEMENT_SECONDS = 120.0  # a user's whole generation in one
-
-
-async def _extractor_at(
-    adapters: Adapters, prompt: str
-) -> tuple[Callable[[datetime], Extractor], int]:
-    """Build extractors as of a day, and say how long their prompt is."""
-    from services.extractor.extractors import ByModel, ByRules
-    from services.extractor.replay.prompts import size_of
-
-    if not adapters.settings.uses_model:
-        rules = ByRules()
-        return lambda _: rules, 0
-    model = await adapters.models.extracting("replay")
-    return lambda at: ByModel(model, prompt=prompt, clock=lambda: at), size_of(prompt)
-
-
-async def _require_schema(url: str) -> None:
+async def require_schema(url: str) -> None:
     if missing := await asyncio.to_thread(pending, url):
         names = ", ".join(migration.name for migration in missing)
         raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shared.embeddings import Embedder
     from shared.gate import Gate
     from shared.llm import ChatModel
+    from shared.spaces.embedders import Embedders
+    from shared.spaces.law import Address
     from shared.spending.books import Books
     from shared.spending.budgets import Budgets
     from shared.spending.prices import Prices
@@ -50,25 +52,56 @@ class Models:
 
         return self._settings.embed_model if self._settings.embeds_remotely else LOCAL_MODEL
 
-    async def embedder(self, purpose: str) -> Embedder:
+    @property
+    def embedding_address(self) -> Address:
+        """The configured embedding model, as it is noted where it is the first of all."""
+        from shared.embeddings import OPENAI_BASE_URL
+        from shared.spaces.law import Address
+
+        settings = self._settings
+        if not settings.embeds_remotely:
+            return Address(self.embedding_model)
+        url = settings.embed_base_url or OPENAI_BASE_URL
+        return Address(self.embedding_model, True, url, settings.embed_dimensions)
+
+    async def embedder(self, purpose: str, address: Address | None = None) -> Embedder:
+        """Ask the configured model, or the one at this address; its books are the purpose's."""
         from shared.embeddings import OPENAI_BASE_URL, build_embedder
         from shared.spending.prices import Prices
 
         settings = self._settings
-        gate, till = None, None
-        if settings.embeds_remotely:
-            url = settings.embed_base_url or OPENAI_BASE_URL
-            prices = Prices.of(settings.embed_price)
-            gate, till = await self._paid(purpose, url, settings.embed_model, prices)
+        address = address or self.embedding_address
+        if not address.remote:
+            return build_embedder("local")
+        url = address.base_url or settings.embed_base_url or OPENAI_BASE_URL
+        prices = Prices.of(settings.embed_price)
+        gate, till = await self._paid(purpose, url, address.model, prices)
         return build_embedder(
-            mode=settings.embeddings,
-            base_url=settings.embed_base_url,
-            api_key=secret(settings.embed_api_key),
-            model=settings.embed_model,
-            dimensions=settings.embed_dimensions,
+            mode="openai",
+            base_url=url,
+            api_key=self._key_for(url),
+            model=address.model,
+            dimensions=address.asked_dimensions,
             gate=gate,
             till=till,
         )
+
+    def _key_for(self, url: str) -> str | None:
+        """The key of a server; the configured one's is shown to no other."""
+        from shared.embeddings import OPENAI_BASE_URL
+
+        settings = self._settings
+        own = url.rstrip("/") == (settings.embed_base_url or OPENAI_BASE_URL).rstrip("/")
+        return secret(settings.embed_api_key if own else settings.embed_other_api_key)
+
+    async def embedders(self, db: Database, purpose: str) -> Embedders:
+        """The embedders of whichever space is active, or filled beside it."""
+        from functools import partial
+
+        from shared.spaces.embedders import Embedders
+
+        configured = await self.embedder(purpose)
+        return Embedders(db, configured, partial(self.embedder, purpose), self.embedding_address)
 
     async def extracting(self, purpose: str = "extraction") -> ChatModel:
         from shared.spending.prices import Prices

@@ -163,6 +163,16 @@ class Database:
                 yield Transaction(connection)
 
     @asynccontextmanager
+    async def snapshot(self, *, long: bool = False) -> AsyncIterator[Transaction]:
+        """Run a block in which everything is read as of one moment, and nothing is written.
+
+        `long`: it may take half a minute.
+        """
+        async with self.long_transaction() if long else self.transaction() as tx:
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield tx
+
+    @asynccontextmanager
     async def autocommit(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
         """Run statements that each are a transaction: one round trip instead of three."""
         wait = self._wait_seconds if wait_seconds is None else wait_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
@@ -87,10 +88,11 @@ def by_user(refs: Sequence[RowRef]) -> list[list[RowRef]]:
     return list(users.values())
 
 
-def entry_subject(entry: Entry, incarnation: str = "") -> Subject:
+def entry_subject(entry: Entry) -> Subject:
     """Describe an entry that has no row yet: its only copy is its payload.
 
-    Its tenant is the one it names, where that can be read, so that its owner sees it.
+    It is known by its id and its fields: ids may begin anew once a stream was emptied. Its tenant
+    is the one it names, where that can be read, so that its owner sees it.
     """
     payload = {_readable(key): _readable(value) for key, value in entry.raw.items()}
     if any(
@@ -101,7 +103,12 @@ def entry_subject(entry: Entry, incarnation: str = "") -> Subject:
     tenant = payload.get("tenant", "default").replace("\x00", "")[:128] or "default"
     user = payload.get("user_id") or payload.get("user")
     user = user.replace("\x00", "")[:128] if user else None
-    return Subject(tenant, user, f"{entry.stream}:{incarnation}:{entry.id}", payload)
+    return Subject(tenant, user, f"{entry.stream}:{entry.id}:{_digest(entry)}", payload)
+
+
+def _digest(entry: Entry) -> str:
+    said = b"\x00".join(part for field in sorted(entry.raw.items()) for part in field)
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def _readable(text: bytes) -> str:

@@ -91,10 +91,48 @@ CREATE TABLE chat_logs (
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
 );
+CREATE INDEX chat_logs_by_age ON public.chat_logs USING btree (tenant_id, recorded_at) WHERE (extracted_at IS NOT NULL);
 CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
 CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+
+CREATE TABLE embedding_spaces (
+    model text NOT NULL,
+    state text NOT NULL,
+    remote boolean NOT NULL,
+    base_url text,
+    asked_dimensions integer,
+    dimensions integer,
+    epoch bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    begun_at timestamp with time zone DEFAULT now() NOT NULL,
+    activated_at timestamp with time zone,
+    retired_at timestamp with time zone,
+    CONSTRAINT embedding_spaces_pkey PRIMARY KEY (model),
+    CONSTRAINT embedding_spaces_state_check CHECK ((state = ANY (ARRAY['active'::text, 'filling'::text, 'retired'::text, 'pruning'::text])))
+);
+CREATE UNIQUE INDEX embedding_spaces_one_each ON public.embedding_spaces USING btree (state) WHERE (state = ANY (ARRAY['active'::text, 'filling'::text]));
+
+CREATE TABLE essential_rankings (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    inputs_sha256 bytea NOT NULL,
+    ranked uuid[],
+    model text NOT NULL,
+    prompt text NOT NULL,
+    input_tokens integer NOT NULL,
+    output_tokens integer NOT NULL,
+    ranked_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT essential_rankings_pkey PRIMARY KEY (tenant_id, user_id)
+);
+
+CREATE TABLE event_horizons (
+    tenant_id text NOT NULL,
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT event_horizons_pkey PRIMARY KEY (tenant_id)
+);
 
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -136,6 +174,15 @@ CREATE TABLE extractions (
 );
 CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
 
+CREATE TABLE fact_uses (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    fact_id uuid NOT NULL,
+    last_used_at timestamp with time zone DEFAULT now() NOT NULL,
+    uses bigint NOT NULL,
+    CONSTRAINT fact_uses_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
+);
+
 CREATE TABLE fact_vectors (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -144,6 +191,7 @@ CREATE TABLE fact_vectors (
     embedding halfvec NOT NULL,
     CONSTRAINT fact_vectors_pkey PRIMARY KEY (tenant_id, user_id, model, fact_id)
 );
+CREATE TRIGGER recall_mark AFTER INSERT OR DELETE OR UPDATE ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION mark_changed_vector();
 
 CREATE TABLE failures (
     id uuid NOT NULL,
@@ -175,6 +223,7 @@ CREATE TABLE idempotency_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
 );
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
 
 CREATE TABLE job_runs (
     tenant_id text NOT NULL,
@@ -274,6 +323,9 @@ CREATE TABLE memory_facts (
     superseded_by uuid,
     evidence_count integer DEFAULT 1 NOT NULL,
     lexemes tsvector GENERATED ALWAYS AS (memoire_lexemes(content)) STORED,
+    pinned boolean DEFAULT false NOT NULL,
+    fades_at timestamp with time zone,
+    faded boolean DEFAULT false NOT NULL,
     CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),
@@ -288,6 +340,10 @@ CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subj
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_stated ON public.memory_facts USING btree (user_id, tenant_id, said_at, recorded_at) WHERE (session_id IS NULL);
+CREATE INDEX memory_facts_superseded ON public.memory_facts USING btree (tenant_id, recorded_at) WHERE (superseded_by IS NOT NULL);
+CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH ROW WHEN ((old.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
+CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
+CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,
@@ -304,8 +360,12 @@ CREATE TABLE profiles (
     written_at timestamp with time zone DEFAULT now() NOT NULL,
     stale_since timestamp with time zone,
     stale_fact uuid,
+    written_by text DEFAULT 'template'::text NOT NULL,
+    asked_sha256 bytea,
+    holds_until timestamp with time zone,
     CONSTRAINT profiles_pkey PRIMARY KEY (tenant_id, user_id)
 );
+CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
 
 CREATE TABLE provider_pauses (
     purpose text NOT NULL,
@@ -328,6 +388,25 @@ CREATE TABLE quota_days (
     CONSTRAINT quota_days_pkey PRIMARY KEY (tenant_id, day, quota, shard),
     CONSTRAINT quota_days_quota_check CHECK ((quota = ANY (ARRAY['messages_per_day'::text, 'facts_per_day'::text]))),
     CONSTRAINT quota_days_used_check CHECK ((used >= 0))
+);
+
+CREATE TABLE recall_marks (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    fact_id uuid NOT NULL,
+    token uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT recall_marks_pkey PRIMARY KEY (tenant_id, user_id, xid, fact_id)
+);
+
+CREATE TABLE removed_messages (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    id uuid NOT NULL,
+    session_id text NOT NULL,
+    removed_at timestamp with time zone DEFAULT now() NOT NULL,
+    erased_at timestamp with time zone,
+    CONSTRAINT removed_messages_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
 
 CREATE TABLE replay_messages (
@@ -358,6 +437,16 @@ CREATE TABLE replays (
     CONSTRAINT replays_state_check CHECK ((state = ANY (ARRAY['running'::text, 'ready'::text, 'promoted'::text, 'replaced'::text, 'dropping'::text, 'dropped'::text])))
 );
 CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
+
+CREATE TABLE retention (
+    tenant_id text NOT NULL,
+    message_days integer,
+    superseded_days integer,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT retention_pkey PRIMARY KEY (tenant_id),
+    CONSTRAINT retention_message_days_check CHECK ((message_days >= 0)),
+    CONSTRAINT retention_superseded_days_check CHECK ((superseded_days >= 0))
+);
 
 CREATE TABLE schedules (
     kind text NOT NULL,

@@ -98,6 +98,13 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(500, description="Most messages in one ingest batch.", ge=1)
 
+    recall_memory_mb: int = Field(
+        256,
+        description="Memory in MB for the facts of users who are asked about often, in "
+        "each gateway process; 3 MB keep 1,000 facts. 0: PostgreSQL answers every question.",
+        ge=0,
+    )
+
     # The model that extracts
     extractor: Literal["auto", "llm", "rules"] = Field(
         "auto", description="`auto` uses a model when LLM_BASE_URL or a key is set, else rules."
@@ -197,6 +204,11 @@ class Settings(BaseSettings):
     )
     embed_base_url: str | None = Field(None, description="OpenAI-compatible embeddings server.")
     embed_api_key: SecretStr | None = Field(None, description="Key for that server.")
+    embed_other_api_key: SecretStr | None = Field(
+        None,
+        description="Key for embedding servers other than EMBED_BASE_URL: that of a model which is "
+        "migrated to or from.",
+    )
     embed_model: str = Field("text-embedding-3-small", description="Embedding model over HTTP.")
     embed_dimensions: int | None = Field(
         None, description="Dimensions to ask that model for; unset: its own.", ge=1
@@ -264,6 +276,30 @@ class Settings(BaseSettings):
         description="When `consolidate` is due for users with something new, as a cron expression "
         "in UTC; empty: only when asked for.",
     )
+    optimize_cron: Cron = Field(
+        "30 4 * * 0", description="The same for `optimize`, for every user: facts lose weight."
+    )
+    decay_cron: Cron = Field(
+        "30 3 * * *", description="The same for `decay`, for every user: time alone fades facts."
+    )
+    faded_below: float = Field(
+        0.2,
+        description="A fact that is left with less certainty than this has faded: it is shown "
+        "only when asked for; 0: nothing fades.",
+        ge=0,
+        lt=1,
+    )
+    essential_facts: int = Field(
+        20, description="Most facts of a user that are essential.", ge=0, le=100
+    )
+    essential_tokens: int = Field(
+        500, description="Most tokens that a user's essential facts take, 4 characters each.", ge=0
+    )
+    essential_by: Literal["auto", "formula"] = Field(
+        "auto",
+        description="`auto` has a model rank what is essential when LLM_BASE_URL is set, or a key "
+        "unless EXTRACTOR is `rules`; it is asked again only when what is known has changed.",
+    )
     schedule_spread_seconds: float = Field(
         3_600.0,
         description="Over how many seconds a schedule's jobs are spread, so that a million users "
@@ -291,6 +327,35 @@ class Settings(BaseSettings):
     )
     job_keep_days: int = Field(
         7, description="Days that a job which is done keeps its row, and its trace.", ge=1
+    )
+
+    # How long things are kept (docs/retention.md)
+    retain_message_days: int = Field(
+        0,
+        description="Days that messages are kept once they are extracted, unless a tenant has a "
+        "window of its own; 0: for ever. Their facts stay, with quote and source ids.",
+        ge=0,
+    )
+    retain_superseded_days: int = Field(
+        0,
+        description="Days that a fact is kept after it was superseded, unless a tenant has a "
+        "window of its own; 0: for ever, and every point in time can be asked about.",
+        ge=0,
+    )
+    event_days: int = Field(
+        0,
+        description="Days that events are kept for GET /v1/events and facts' histories; 0: for "
+        "ever. A reader who was away longer is told so.",
+        ge=0,
+    )
+    idempotency_key_days: int = Field(
+        30, description="Days that an Idempotency-Key is remembered; 0: for ever.", ge=0
+    )
+    failure_days: int = Field(
+        30,
+        description="Days that dropped letters, and failures after which the item went on, are "
+        "kept; dead letters stay. 0: for ever.",
+        ge=0,
     )
 
     # The processes
@@ -325,5 +390,14 @@ class Settings(BaseSettings):
     @property
     def uses_judge(self) -> bool:
         """Say whether a chat model judges doubtful pairs (else they are both kept)."""
+        return self.judge == "auto" and self._has_model
+
+    @property
+    def ranks_essentials(self) -> bool:
+        """Say whether a chat model ranks what is essential (else a formula does)."""
+        return self.essential_by == "auto" and self._has_model
+
+    @property
+    def _has_model(self) -> bool:
         keyed = self.llm_api_key is not None and self.extractor != "rules"
-        return self.judge == "auto" and (self.llm_base_url is not None or keyed)
+        return self.llm_base_url is not None or keyed

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.ranking import bm25
+from services.gateway.ranking import bm25, matched_share
 from shared.embeddings import LocalEmbedder
 
 Scores = NDArray[np.float64]
@@ -66,6 +66,11 @@ class Shelf:
                 for words, length in zip(self._words, self._lengths, strict=True)
             ]
         )
+
+    def share(self, query: str, place: int) -> float:
+        """The share of the query's words that a document has, rare words counting more."""
+        asked = {word: self._frequencies[word] for word in _words(query)}
+        return matched_share(self._words[place], asked, len(self.documents))
 
     def vectors(self, query: str) -> Scores:
         near: Scores = self._vectors.of(self.documents) @ self._vectors.of([query])[0]

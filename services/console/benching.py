@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.console.errors import MISCONFIGURED, CommandError
 
 
-def bench(names: Sequence[str]) -> None:
-    """Run benchmarks; all of them without a name."""
+def bench(names: Sequence[str], sizes: Mapping[str, int | None]) -> None:
+    """Run benchmarks; all of them without a name. Sizes that are not given are the benchmark's."""
     try:
         from benchmarks import scenarios  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -20,4 +20,5 @@ def bench(names: Sequence[str]) -> None:
         raise CommandError(
             f"no benchmark is called {unknown[0]!r}; there are {known}", MISCONFIGURED
         )
-    scenarios.run(names)
+    given = {name: value for name, value in sizes.items() if value is not None}
+    scenarios.run(names, given)

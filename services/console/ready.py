@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import urllib.error
@@ -28,3 +29,14 @@ def is_ready(gateway_url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def embedding_warning(gateway_url: str) -> str | None:
+    """What the gateway's health says is wrong with the embedding model it was configured with."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{gateway_url}/v1/health", timeout=2) as answer:
+            found = json.load(answer).get("embeddings", {}).get("warning")
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+    return str(found) if found else None

@@ -114,8 +114,8 @@ def _settings(wanted: Wanted) -> Settings:
 
 
 async def _run(wanted: Wanted, settings: Settings, prompt: str) -> int:
-    from services.composition import replayer  # noqa: PLC0415
     from services.extractor.replay.store import Scope  # noqa: PLC0415
+    from services.row_commands import replayer  # noqa: PLC0415
 
     async with replayer(settings, prompt) as replays:
         users = dict.fromkeys(wanted.users)

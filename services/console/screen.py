@@ -90,6 +90,11 @@ def print_status(report: dict[str, Any]) -> None:
     for name, process in report["processes"].items():
         stages.add_row(name, "", "", "", "", "", _pids(process), style="dim")
     console.print(stages)
+    embeddings = report.get("embeddings") or {}
+    if embeddings.get("migrating_to"):
+        console.print(Text(f"vectors of {embeddings['migrating_to']} are being made", "dim"))
+    if embeddings.get("warning"):
+        console.print(Text(f"! {embeddings['warning']}", "yellow"))
     for problem in report["problems"]:
         console.print(Text(f"! {problem}", "yellow"))
     console.print(Text(report["status"], "green" if not report["problems"] else "bold yellow"))

@@ -16,10 +16,11 @@ from redis.exceptions import RedisError, ResponseError
 
 from services.console import store
 from services.console.errors import NOT_RUNNING, CommandError
-from services.console.ready import is_ready
+from services.console.ready import embedding_warning, is_ready
 from services.console.servers import Servers, find_servers
 from shared.broker import connect_redis
 from shared.dead_letters.store import count_by_stage
+from shared.spaces.store import read as read_spaces
 from shared.spending import store as spending
 from shared.topology import PROCESSES, STAGES
 
@@ -64,8 +65,9 @@ async def _read(servers: Servers) -> Status:
         for stage, streams in STAGES.items()
     }
     problems += await _spending(servers.database_url)
+    embeddings = await _embeddings(servers)
     problems += _stuck(stages) + _missing(servers) + await _silent_gateway(servers)
-    return Status(_report(servers, stages, problems), problems)
+    return Status(_report(servers, stages, problems) | {"embeddings": embeddings}, problems)
 
 
 def _report(servers: Servers, stages: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -110,6 +112,25 @@ async def _spending(url: str) -> list[str]:
         for row in paused
     ]
     return [*found, *(f"today's budget of tenant {tenant} is spent" for tenant in spent)]
+
+
+async def _embeddings(servers: Servers) -> dict[str, Any] | None:
+    """Whose vectors count, and what the gateway says of it; None where PostgreSQL cannot say.
+
+    Another model configured than active is no problem yet: everything goes on, as before.
+    """
+    try:
+        async with store.transaction(servers.database_url) as tx:
+            spaces = await read_spaces(tx)
+    except psycopg.Error:  # that PostgreSQL is away, or not migrated, has been said
+        return None
+    url = servers.gateway_url if servers.pids.get("gateway") else None
+    warning = await asyncio.to_thread(embedding_warning, url) if url else None
+    return {
+        "active_model": spaces.active.model if spaces else None,
+        "migrating_to": spaces.filling.model if spaces and spaces.filling else None,
+        "warning": warning,
+    }
 
 
 async def _streams(url: str | None, problems: list[str]) -> dict[str, dict[str, int | None]]:

@@ -162,7 +162,7 @@ def _merged(
         first, second = (fact, other) if fact.id < other.id else (other, fact)
         if (first.id, second.id) in decided:
             yield int(row)
-        elif _comparable(first, second) and guards.could_merge(first.content, second.content):
+        elif comparable(first, second) and guards.could_merge(first.content, second.content):
             judged = guards.judge(first.content, second.content, cosine, floors)
             if judged.verdict == "duplicate":
                 verdict = PairVerdict(first.id, second.id, "duplicate", judged.reason, cosine)
@@ -170,7 +170,7 @@ def _merged(
                 yield int(row)
 
 
-def _comparable(a: FreeText, b: FreeText) -> bool:
+def comparable(a: FreeText, b: FreeText) -> bool:
     """Facts of two generations never meet, but those stated directly belong to every one."""
     same_run = a.generation == b.generation or 0 in (a.generation, b.generation)
     return a.id != b.id and a.subject == b.subject and same_run

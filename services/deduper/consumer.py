@@ -64,7 +64,6 @@ class DeduperStage(RowsStage):
         super().__init__(durable, policy)
         self._db = db
         self._model = model
-        self._floors = floors_for(model)
         self._judging = judging
         self._catching_up = catching_up
         self.concurrency = _USERS_AT_ONCE if judging else 1
@@ -118,7 +117,7 @@ class DeduperStage(RowsStage):
             return []
         self._at_point("think")
         others = await self._others(snapshot)
-        proposal = await self._propose(snapshot.fresh, others)
+        proposal = await self._propose(snapshot, others)
         asked = await self._ask(snapshot.user, proposal)
         told += asked.announcements
         waiting = await self._set_aside(snapshot, asked)
@@ -130,13 +129,15 @@ class DeduperStage(RowsStage):
         announcements = await self._commit(Compared(going, verdicts))
         if announcements is not None and snapshot.fresh.facts and not waiting:
             everything = others.plus(snapshot.fresh)
-            self._remembered.keep(snapshot.user, snapshot.version + 1, everything)
+            as_of = (snapshot.version + 1, snapshot.model)
+            self._remembered.keep(snapshot.user, as_of, everything)
         return announcements
 
-    async def _propose(self, fresh: Collection, others: Collection) -> Proposal:
+    async def _propose(self, snapshot: Snapshot, others: Collection) -> Proposal:
         """Compare in a thread what may take long: what is held must beat on."""
+        fresh, floors = snapshot.fresh, floors_for(snapshot.model)
         with_model = self._judging is not None
-        compare = partial(propose, fresh, others, self._floors, with_model=with_model)
+        compare = partial(propose, fresh, others, floors, with_model=with_model)
         if len(fresh.facts) * len(others.facts) < _LARGE_COMPARISON:
             return compare()
         return await asyncio.to_thread(compare)
@@ -162,15 +163,24 @@ class DeduperStage(RowsStage):
         """What the user's new facts are compared with; nothing when none of them is free text."""
         if not snapshot.fresh.facts:
             return snapshot.fresh
-        known = self._remembered.recall(snapshot.user, snapshot.version)
-        return known if known is not None else await self._read_comparands(snapshot.user)
+        known = self._remembered.recall(snapshot.user, (snapshot.version, snapshot.model))
+        if known is not None:
+            return known
+        return await self._read_comparands((snapshot.user, snapshot.model))
 
     async def _read_many(self, users: Sequence[Sequence[RowRef]]) -> Sequence[Snapshot]:
         return await store.read_fresh(self._db, users, self._model)
 
-    async def _read_comparands_of(self, users: Sequence[UserKey]) -> Sequence[Collection]:
-        found = await store.read_comparands(self._db, users, self._model)
-        return [found[user] for user in users]
+    async def _read_comparands_of(
+        self, wanted: Sequence[tuple[UserKey, str]]
+    ) -> Sequence[Collection]:
+        """Read by model: while the active one changes there may be two."""
+        found: dict[tuple[UserKey, str], Collection] = {}
+        for model in {model for _, model in wanted}:
+            users = [user for user, other in wanted if other == model]
+            read = await store.read_comparands(self._db, users, model)
+            found |= {(user, model): collection for user, collection in read.items()}
+        return [found[one] for one in wanted]
 
 
 def _left_open(undecided: Sequence[Pair], going: Snapshot) -> list[PairVerdict]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import numpy as np
 
-from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict
+from services.deduper.candidates import NOTHING, Collection, FreeText, PairVerdict, Vectors
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row
+from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.failures.store import RowRef, keys_of
 from shared.ledger.store import UserKey, try_lock_users
@@ -28,17 +28,21 @@ _LOCK = "comparison"
 
 @dataclass(slots=True)
 class Snapshot:
-    """One user's facts that wait, as of a version of what there is to compare with."""
+    """One user's facts that wait, as of a version of what there is to compare with.
+
+    `model` made every vector in it, and must still be the active one at commit.
+    """
 
     user: UserKey
     version: int
+    model: str = ""
     refs: list[RowRef] = field(default_factory=list)
     fresh: Collection = NOTHING
 
     def without(self, ids: Container[UUID]) -> Snapshot:
         """The same as of the same version, but for these facts."""
         refs = [ref for ref in self.refs if ref.id not in ids]
-        return Snapshot(self.user, self.version, refs, self.fresh)
+        return Snapshot(self.user, self.version, self.model, refs, self.fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,18 @@ class Compared:
 
 
 async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str) -> list[Snapshot]:
-    """Read what waits of each user's facts. The version comes first: the rest may be newer."""
+    """Read what waits of each user's facts. The version comes first: the rest may be newer.
+
+    `model` is whose vectors count where nothing was embedded yet.
+    """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
-    params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
     async with db.autocommit() as tx:
+        model = await tx.value(queries["active_model"]) or model
+        params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
         versions = await tx.rows(queries["belief_versions"], _columns(keys))
         rows = await tx.rows(queries["fresh_facts"], params, binary=True)
     known = {(row["tenant_id"], row["user_id"]): row["belief_version"] for row in versions}
-    snapshots = {key: Snapshot(key, known.get(key, 0)) for key in keys}
+    snapshots = {key: Snapshot(key, known.get(key, 0), model) for key in keys}
     for key, mine in _by_user(rows).items():
         snapshots[key].refs = [RowRef(*key, row["id"]) for row in mine]
         snapshots[key].fresh = _collection(row for row in mine if row["embedding"] is not None)
@@ -91,7 +99,11 @@ async def commit(
         locked = await try_lock_users(tx, _LOCK, keys)
         ours = [one for one in compared if one.snapshot.user in locked]
         versions = [one.snapshot.version for one in ours]
-        params = {**_columns([one.snapshot.user for one in ours]), "versions": versions}
+        params = {
+            **_columns([one.snapshot.user for one in ours]),
+            "versions": versions,
+            "models": [one.snapshot.model for one in ours],
+        }
         grown = {
             (row["tenant_id"], row["user_id"])
             for row in await tx.rows(queries["grow_versions"], params)
@@ -109,6 +121,55 @@ async def commit(
         [(COMPARED, bell) for bell in bells_for(bells.get(key, ()))] if key in grown else None
         for key in keys
     ]
+
+
+# ---- what comparison overlooked
+
+VectorsById: TypeAlias = Mapping[UUID, Vectors]
+
+
+async def read_sentences(db: Database, user: UserKey) -> list[FreeText]:
+    """Read all the settled free text of one user that counts, without vectors."""
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["sentences"], _key(user))
+    return [free_text(row) for row in rows]
+
+
+async def undecided(
+    db: Database, user: UserKey, pairs: Sequence[tuple[FreeText, FreeText]]
+) -> list[tuple[FreeText, FreeText]]:
+    """Of these pairs (the lower id first), those about which nobody but guards said anything."""
+    params = {
+        **_key(user),
+        "firsts": [first.id for first, _ in pairs],
+        "seconds": [second.id for _, second in pairs],
+    }
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["verdicts_of_pairs"], params)
+    decided = {(row["first_id"], row["second_id"]) for row in rows}
+    return [(one, other) for one, other in pairs if (one.id, other.id) not in decided]
+
+
+async def read_vectors(
+    db: Database, user: UserKey, facts: Iterable[UUID], model: str
+) -> VectorsById:
+    """Read the vectors of some facts, as far as the model made any."""
+    params = {**_key(user), "ids": list(facts), "model": model}
+    async with db.autocommit() as tx:
+        rows = await tx.rows(queries["vectors_of"], params, binary=True)
+    return {row["fact_id"]: row["embedding"].to_numpy().astype(np.float32) for row in rows}
+
+
+async def save_overlooked(
+    tx: Transaction, verdicts: Sequence[tuple[UserKey, PairVerdict]]
+) -> set[UUID]:
+    """Store verdicts about facts that still count; returns the facts that have a new one."""
+    rows = await tx.rows(queries["save_overlooked"], verdict_columns(verdicts))
+    return {row[name] for row in rows for name in ("first_id", "second_id")}
+
+
+def _key(user: UserKey) -> dict[str, Any]:
+    return {"tenant": user[0], "user": user[1]}
 
 
 def _verdict_columns(compared: Sequence[Compared]) -> dict[str, list[Any]]:

@@ -13,7 +13,7 @@ from services.deduper.lexicon import Lexicon, lexicon
 from services.deduper.rewording import reworded
 
 _TOKEN = re.compile(
-    r"(?<!\w)-?\d+(?:[.,:/-]\d+)*|'s\b|[^\W\d_]+(?:\.[^\W\d_]\b)*(?:[+#]+)?|[$€£¥%+&,;:()]|[^\w\s!-/:-@\[-`{-~–—“”„…¡¿]"
+    r"(?:(?<!\w)-)?\d+(?:[.,:/-]\d+)*|'s\b|[^\W\d_]+(?:\.[^\W\d_]\b)*(?:[+#]+)?|[$€£¥%+&,;:()]|[^\w\s!-/:-@\[-`{-~–—“”„…¡¿]"
 )
 _CONTRACTIONS = (
     (re.compile(r"\bcan't\b|\bcannot\b", re.IGNORECASE), "can not"),

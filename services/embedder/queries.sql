@@ -9,14 +9,16 @@ SELECT f.tenant_id, f.user_id, f.id, f.content
  WHERE f.state IS NOT DISTINCT FROM 'extracted' AND (f.retry_at IS NULL OR f.retry_at <= now());
 
 -- name: save_vectors
--- Moves facts to embedded and stores their vectors; what somebody else moved first is passed over.
-WITH incoming AS (
-    SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(vectors)b::halfvec[])
-                  AS t(tenant_id, user_id, id, embedding)
+-- Moves facts to embedded and stores their vectors; what somebody else moved first is passed over, and
+-- nothing is written where the active space has changed since the epoch. Spaces left out take note.
+WITH active AS MATERIALIZED (
+    SELECT model FROM embedding_spaces
+     WHERE model = %(active)s AND state = 'active' AND epoch = %(epoch)s FOR SHARE
 ), mine AS (
     SELECT f.tenant_id, f.user_id, f.id
-      FROM memory_facts f JOIN incoming USING (tenant_id, user_id, id)
-     WHERE f.state IS NOT DISTINCT FROM 'extracted'
+      FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+      JOIN memory_facts f USING (tenant_id, user_id, id)
+     WHERE f.state IS NOT DISTINCT FROM 'extracted' AND EXISTS (SELECT FROM active)
      ORDER BY f.tenant_id, f.user_id, f.id
        FOR UPDATE OF f
 ), moved AS (
@@ -27,9 +29,14 @@ WITH incoming AS (
     RETURNING f.tenant_id, f.user_id, f.id, f.announced_at
 ), stored AS (
     INSERT INTO fact_vectors (tenant_id, user_id, fact_id, model, embedding)
-    SELECT tenant_id, user_id, id, %(model)s, embedding FROM incoming
-     WHERE (tenant_id, user_id, id) IN (SELECT tenant_id, user_id, id FROM moved)
+    SELECT v.tenant_id, v.user_id, v.id, v.model, v.embedding
+      FROM unnest(%(vector_tenants)s::text[], %(vector_users)s::text[], %(vector_ids)s::uuid[],
+                  %(models)s::text[], %(vectors)b::halfvec[]) AS v(tenant_id, user_id, id, model, embedding)
+      JOIN moved USING (tenant_id, user_id, id)
     ON CONFLICT DO NOTHING
+), left_out AS (
+    UPDATE embedding_spaces SET skipped = skipped + 1
+     WHERE model = ANY(%(skipped)s::text[]) AND EXISTS (SELECT FROM moved)
 )
 SELECT tenant_id, user_id, id, announced_at FROM moved;
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
-from shared.db import Database
-from shared.events import Announcement, bells_for
+from shared.db import Database, Row
 from shared.failures.store import RowRef, keys_of
+from shared.spaces.law import Spaces
 from shared.sql import Queries
-from shared.topology import EMBEDDED
 
 queries = Queries("services.embedder")
 
@@ -35,17 +35,37 @@ async def texts_of(db: Database, refs: Sequence[RowRef]) -> list[Text]:
 
 
 async def save_vectors(
-    db: Database, model: str, texts: Sequence[Text], vectors: NDArray[np.float32]
-) -> list[Announcement]:
-    """Store the vectors of facts nobody else has moved, and tell the deduper."""
-    params = {
+    db: Database,
+    spaces: Spaces,
+    texts: Sequence[Text],
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> list[Row]:
+    """Store vectors by model, of facts nobody else has moved; returns the facts moved.
+
+    Moves none where the spaces have changed since they were read. Vectors of a space that gets new
+    facts beside the active one may be missing: it then knows that it is not complete.
+    """
+    params: dict[str, Any] = {
         **keys_of([text.ref for text in texts]),
-        "vectors": [HalfVector(vector) for vector in vectors],
-        "model": model,
+        "active": spaces.active.model,
+        "epoch": spaces.active.epoch,
+        "skipped": [space.model for space in spaces.beside if space.model not in vectors],
+        **_vector_columns(texts, vectors),
     }
     async with db.autocommit() as tx:
-        rows = await tx.rows(queries["save_vectors"], params)
-    return [(EMBEDDED, bell) for bell in bells_for(rows)]
+        return await tx.rows(queries["save_vectors"], params)
+
+
+def _vector_columns(
+    texts: Sequence[Text], vectors: Mapping[str, NDArray[np.float32]]
+) -> dict[str, list[Any]]:
+    keys = keys_of([text.ref for text in texts])
+    times = len(vectors)
+    return {
+        **{f"vector_{name}": column * times for name, column in keys.items()},
+        "models": [model for model in vectors for _ in texts],
+        "vectors": [HalfVector(vector) for matrix in vectors.values() for vector in matrix],
+    }
 
 
 async def postpone(db: Database, refs: Sequence[RowRef], seconds: float) -> None:

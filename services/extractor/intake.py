@@ -6,12 +6,9 @@ What makes no sense becomes a dead letter with its reason and payload; its neigh
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
-from typing import Any
 
 from faststream.redis.parser import BinaryMessageFormatV1
-from redis.asyncio import Redis
 
 from shared.db import Database
 from shared.delivery import Entry
@@ -24,9 +21,7 @@ from shared.isolation import isolate
 from shared.quotas.quotas import Quotas
 from shared.rows import entry_subject
 from shared.together import Together
-from shared.topology import MESSAGES
 
-_INCARNATION_KEY = f"{MESSAGES}:incarnation"
 _FASTSTREAM_FIELD = b"__data__"
 _MESSAGES_A_COMMIT = 500
 
@@ -45,7 +40,6 @@ class Intake:
     def __init__(
         self,
         durable: Database,
-        redis: Redis,
         *,
         limits: Limits,
         window: int,
@@ -55,7 +49,6 @@ class Intake:
     ) -> None:
         self._db = durable
         self._quotas = quotas or Quotas(durable)
-        self._redis = redis
         self._limits = limits
         self._window = window
         self._policy = policy
@@ -72,11 +65,10 @@ class Intake:
 
         However much one tenant has put on the stream, the next commit has something of everybody's.
         """
-        incarnation = await self._incarnation()
         readable: list[tuple[Entry, Message]] = []
         for entry in entries:
             try:
-                readable.append((entry, self._read(entry, incarnation)))
+                readable.append((entry, self._read(entry)))
             except PoisonError as error:
                 await self.bury([entry], error)
 
@@ -85,9 +77,8 @@ class Intake:
 
         return await isolate(readable, self._store, refuse)
 
-    def _read(self, entry: Entry, incarnation: str) -> Message:
-        fields = _flat_fields(entry)
-        return read_stream_message(fields, self._limits, entry_id=entry.id, incarnation=incarnation)
+    def _read(self, entry: Entry) -> Message:
+        return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
 
     async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
         """Store them all in one commit; its bells are the first one's to ring."""
@@ -107,16 +98,9 @@ class Intake:
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters."""
-        incarnation = await self._incarnation()
         async with self._db.transaction() as tx:
-            subjects = [entry_subject(entry, incarnation) for entry in entries]
+            subjects = [entry_subject(entry) for entry in entries]
             await record(tx, self._stage, subjects, error, self._policy)
-
-    async def _incarnation(self) -> str:
-        """Name this life of the stream: after it has been emptied, entry ids may repeat."""
-        fresh = secrets.token_hex(4)
-        known: Any = await self._redis.set(_INCARNATION_KEY, fresh, nx=True, get=True)
-        return str(known.decode()) if known else fresh
 
 
 def _flat_fields(entry: Entry) -> dict[str, str]:

@@ -20,9 +20,7 @@ _MONTHS = (
     "|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 )
 _MINE = re.compile(r"(?:\\b|\^)(?:my|our|\(\?:my\|our\)) ")
-_BEGINS = re.compile(
-    r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z]+[\w -]*(?:\|[a-z]+[\w -]*)*)\) )"
-)
+_BEGINS = re.compile(r"\^(?:(?P<one>[a-z]+) |\(\?:(?P<several>[a-z][\w -]*(?:\|[a-z][\w -]*)*)\) )")
 _IN_CLASS = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]", re.DOTALL)
 _Kind = Literal["past", "participle", "gerund"]
 

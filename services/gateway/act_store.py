@@ -94,8 +94,9 @@ async def labels_of_fact(tx: Transaction, deed: Deed, fact: UUID) -> list[Row]:
 
 
 async def label(tx: Transaction, deed: Deed, fact: UUID, labels: Mapping[str, Any]) -> None:
+    """Give a fact its labels; what acts of earlier versions say nothing of is not pinned."""
     metadata = labels["metadata"]
-    given = {**labels, "metadata": None if metadata is None else Jsonb(metadata)}
+    given = {"pinned": False, **labels, "metadata": None if metadata is None else Jsonb(metadata)}
     await tx.execute(queries["label_fact"], deed.params(fact=fact, **given))
 
 
@@ -223,7 +224,8 @@ async def erase_messages(
     broken = await tx.rows(queries["break_reservations"], deed.params(ids=held))
     release = deed.params(session=session, ids=[row["id"] for row in broken])
     released = await tx.rows(queries["release_messages"], release)
-    messages = [row["id"] for row in erased]
+    removed = await tx.rows(queries["erase_removed_messages"], params)
+    messages = [row["id"] for row in (*erased, *removed)]
     await _scrub(tx, deed, held, messages)
     return messages, [(MESSAGES, bell) for bell in session_bells_for(released)]
 

@@ -35,6 +35,7 @@ from services.gateway.routes import (
     users,
 )
 from services.gateway.state import Gateway
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
@@ -42,6 +43,7 @@ from shared.db import Database
 from shared.embeddings import Embedder
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 from shared.topology import JobKind
 
 _DESCRIPTION = """\
@@ -74,7 +76,7 @@ def build_app(
     *,
     db: Database,
     redis: Redis | None,
-    embedder: Embedder,
+    embedder: Embedder | Embedders,
     clock: Clock = utc_now,
     stopping: asyncio.Event | None = None,
     at_point: AtPoint = ignore_point,
@@ -83,26 +85,9 @@ def build_app(
     """The HTTP gateway over a durable database and a Redis that may be away or None.
 
     Streams of events end when `stopping` is set. `job_kinds` are those that maintenance can do:
-    each has a route.
+    each has a route. A single embedder serves until its model is no longer the active one.
     """
-    quotas = Quotas.of(settings, db)
-    gateway = Gateway(
-        settings=settings,
-        db=db,
-        redis=redis,
-        embedder=embedder,
-        clock=clock,
-        bells=BellRinger(redis, at_point=at_point),
-        keyring=Keyring(db, clock, settings.admin_key, _rates(settings)),
-        limiter=RateLimiter(redis),
-        quotas=quotas,
-        watch=RowWatch(db),
-        recall=Recall(db, embedder, clock),
-        conscious=ConsciousCache(redis),
-        store_single=build_single_intake(db, settings.window, quotas, at_point),
-        stopping=stopping or asyncio.Event(),
-        at_point=at_point,
-    )
+    gateway = _parts(settings, db, redis, embedder, clock, stopping, at_point)
     app = FastAPI(
         title="Mémoire",
         version=health.VERSION,
@@ -126,6 +111,38 @@ def build_app(
     return app
 
 
+def _parts(
+    settings: Settings,
+    db: Database,
+    redis: Redis | None,
+    embedder: Embedder | Embedders,
+    clock: Clock,
+    stopping: asyncio.Event | None,
+    at_point: AtPoint,
+) -> Gateway:
+    """What every request works with."""
+    embedders = embedder if isinstance(embedder, Embedders) else Embedders(db, embedder)
+    quotas = Quotas.of(settings, db)
+    return Gateway(
+        settings=settings,
+        db=db,
+        redis=redis,
+        embedders=embedders,
+        clock=clock,
+        bells=BellRinger(redis, at_point=at_point),
+        keyring=Keyring(db, clock, settings.admin_key, _rates(settings)),
+        limiter=RateLimiter(redis),
+        quotas=quotas,
+        watch=RowWatch(db),
+        recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
+        conscious=ConsciousCache(redis),
+        uses=UseCounter(db),
+        store_single=build_single_intake(db, settings.window, quotas, at_point),
+        stopping=stopping or asyncio.Event(),
+        at_point=at_point,
+    )
+
+
 def _rates(settings: Settings) -> Rates:
     return Rates(settings.rate_limit_per_minute, settings.tenant_rate_limit_per_minute)
 
@@ -134,11 +151,15 @@ def _rates(settings: Settings) -> Rates:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     gateway.bells.start()
-    warming = asyncio.create_task(gateway.embedder.warm())  # else the first recall loads the model
+    # Warmed at once: else the first recall loads the model.
+    warming = asyncio.create_task(gateway.embedders.current.warm())
+    following = asyncio.create_task(gateway.embedders.follow())
     noting = asyncio.create_task(gateway.keyring.keep_noting())
     yield
-    warming.cancel()
-    noting.cancel()
+    for task in (warming, following, noting):
+        task.cancel()
     await gateway.keyring.note_uses()
+    await gateway.recall.hot.keeper.close()
     await gateway.watch.stop()
+    await gateway.uses.stop()
     await gateway.bells.stop()

@@ -33,7 +33,7 @@ def labels_asked(old: Row, asked: FactCorrection) -> dict[str, Any] | None:
     means_otherwise = asked.value is not None and (not old["slot"] or asked.value != old["value"])
     if says_otherwise or means_otherwise:
         return None
-    labels = {"category": asked.category, "metadata": asked.metadata}
+    labels = {"category": asked.category, "metadata": asked.metadata, "pinned": asked.pinned}
     return {name: label for name, label in labels.items() if label is not None}
 
 

@@ -22,6 +22,7 @@ from shared.events import Announcement
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
+from shared.ledger import folding
 from shared.ledger import store as ledger
 
 Result = TypeVar("Result")
@@ -44,7 +45,7 @@ async def correct(
     tx: Transaction, deed: Deed, asked: UUID, old: Row, new: NewFact
 ) -> list[Announcement]:
     """Record an operator's fact in place of `old`; it is believed as soon as it is settled."""
-    standing = ledger.standing_of(old)
+    standing = folding.standing_of(old)
     valid = standing.valid if standing is not None else ()
     stretch = (valid[0][0], valid[-1][1]) if valid else (None, None)
     bells = await insert_facts(tx, [new])
@@ -179,4 +180,4 @@ def _occurrence(
     if by is not None:
         data["by"] = str(by)
     user = (deed.tenant, deed.user)
-    return ledger.Occurrence(user, event, fact, ledger.trace_of({**row, "id": fact}), data)
+    return ledger.Occurrence(user, event, fact, folding.trace_of({**row, "id": fact}), data)

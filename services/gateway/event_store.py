@@ -56,3 +56,9 @@ async def events_after(
 async def position_now(tx: Transaction) -> Position:
     """Tell the position behind which everything that ends from now on will appear."""
     return Position(int(await tx.value(queries["events_now"])), 0)
+
+
+async def missed_any(tx: Transaction, tenant: str, position: Position) -> bool:
+    """Say whether events behind this position have been removed since."""
+    params = {"tenant": tenant, "xid": str(position.xid), "seq": position.seq}
+    return bool(await tx.value(queries["missed_events"], params))

@@ -12,7 +12,7 @@ from services.gateway.schemas import Fact
 from shared.beliefs import Standing, status_at
 from shared.db import Row
 from shared.facts.dates import format_date
-from shared.ledger.store import standing_of
+from shared.ledger.folding import standing_of
 from shared.slots import Catalogue, built_in
 
 _AS_STORED = set(Fact.model_fields) - {

@@ -8,7 +8,7 @@ own that stands under the same filters.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -112,16 +112,18 @@ class Heard:
         return Heard(self.hints.knowing({row["subject"] for row in rows}), self._catalogue)
 
     def weighed(
-        self, candidates: Sequence[Candidate], rows: Sequence[Row], at_large: Sequence[Row]
+        self, candidates: Iterable[tuple[Candidate, Row]], at_large: Sequence[Row]
     ) -> Iterator[Candidate]:
-        """The candidates, each with what it meets of the hints."""
-        facts = {str(row["id"]): self._asked(row) for row in rows if row["id"] is not None}
+        """The candidates, given with their rows, each with what it meets of the hints."""
         hints = self.hints
+        if not (hints.slots or hints.categories or hints.window or hints.about_user_at_large):
+            yield from (one for one, _ in candidates)
+            return
         priors = _at_large(at_large) if hints.about_user_at_large else {}
-        for one in candidates:
-            fact = facts[one.id]
-            prior = priors.get(one.id, hints.prior(fact))
-            yield replace(one, hints=hints.factors(fact), prior=prior)
+        for one, row in candidates:
+            fact = self._asked(row)
+            prior, factors = priors.get(one.id, hints.prior(fact)), hints.factors(fact)
+            yield replace(one, hints=factors, prior=prior) if prior or factors else one
 
     def _asked(self, row: Row) -> Asked:
         slot = row["slot"] and self._catalogue.name_of(row["slot"])

@@ -15,6 +15,7 @@ from services.gateway.errors import response
 
 _TOLD = "memoire.told"
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+_ANNOUNCES = {b"content-length", b"transfer-encoding"}
 _JSON = (b"content-type", b"application/json")
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -38,7 +39,7 @@ class RequestGuard:
         told: list[tuple[bytes, bytes]] = []
         scope = {**scope, _TOLD: told}
         guarded = _with_headers(send, told)
-        if scope["method"] not in _WITH_BODY:
+        if not _has_body(scope):
             await self._app(scope, receive, guarded)
             return
         try:
@@ -72,6 +73,11 @@ class RequestGuard:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a body may come: with some methods always, with the others if it is announced."""
+    return scope["method"] in _WITH_BODY or any(name in _ANNOUNCES for name, _ in scope["headers"])
 
 
 def _refuse(code: str, message: str) -> ASGIApp:

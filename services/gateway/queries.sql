@@ -14,14 +14,15 @@ WITH new_tenant AS (
 INSERT INTO users (tenant_id, user_id) VALUES (%(tenant)s, %(user)s) ON CONFLICT DO NOTHING;
 
 -- name: facts_page
--- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned,
--- `named` what a fold in memory found.
+-- Lists a user's facts, last said first, behind a cursor; `current` shows what is believed or planned and
+-- not faded by `fading_at`, `named` what a fold in memory found.
 SELECT f.id
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
    AND CASE %(view)s::text
        WHEN 'current' THEN f.state = 'settled'
+            AND (%(fading_at)s::timestamptz IS NULL OR f.fades_at IS NULL OR f.fades_at > %(fading_at)s)
             AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
        WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
@@ -37,7 +38,7 @@ SELECT f.id
 SELECT tenant_id, user_id, id, content, category, subject, slot, value, value_key, cardinality, claim,
        temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at,
        recorded_at, confidence::float8 AS confidence, quote, source_message_ids, extraction_id,
-       session_id, agent_id, speaker, metadata, essential, state, created_at, embedded_at,
+       session_id, agent_id, speaker, metadata, essential, pinned, fades_at, state, created_at, embedded_at,
        compared_at, settled_at, coalesce(retry_at = 'infinity', false) AS dead, standing,
        canonical_id, believed, planned_for, planned_since, superseded_by, evidence_count, generation,
        generation IN (0, (SELECT u.generation FROM users u
@@ -139,14 +140,15 @@ RETURNING acted_at;
 -- name: record_labels
 -- Records other labels of a fact, with those that it had, and keeps its row from changing meanwhile.
 WITH fact AS (
-    SELECT category, metadata FROM memory_facts
+    SELECT category, metadata, pinned FROM memory_facts
      WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s FOR UPDATE
 )
 INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, actor, reason, acted_at, labels)
 SELECT %(tenant)s, %(user)s, %(deed)s, %(deed)s, 'labels', %(fact)s, %(actor)s, %(reason)s::text,
        clock_timestamp(),
        jsonb_build_object('asked', %(asked)s::jsonb,
-                          'before', jsonb_build_object('category', category, 'metadata', metadata))
+                          'before', jsonb_build_object('category', category, 'metadata', metadata,
+                                                       'pinned', pinned))
   FROM fact;
 
 -- name: labels_of_fact
@@ -159,8 +161,9 @@ SELECT a.labels,
  ORDER BY a.acted_at, a.id;
 
 -- name: label_fact
--- Gives a fact its labels.
-UPDATE memory_facts SET category = %(category)s, metadata = %(metadata)s::jsonb
+-- Gives a fact its labels; another category fades otherwise, and a pinned fact not at all.
+UPDATE memory_facts
+   SET category = %(category)s, metadata = %(metadata)s::jsonb, pinned = %(pinned)s, fades_at = NULL
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = %(fact)s;
 
 -- name: grow_version
@@ -243,7 +246,17 @@ RETURNING c.id, c.extraction_id;
 -- name: erased_message
 -- Tells whether a message was there and has been erased before.
 SELECT erased_at FROM chat_logs
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND id = %(message)s
+UNION ALL
+SELECT erased_at FROM removed_messages
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s AND id = %(message)s;
+
+-- name: erase_removed_messages
+-- Notes of messages that retention removed, of a session or one, that they are erased.
+UPDATE removed_messages SET erased_at = now()
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
+   AND (%(message)s::uuid IS NULL OR id = %(message)s) AND erased_at IS NULL
+RETURNING id;
 
 -- name: break_reservations
 -- Fails the open reservations that held erased words: whatever their holder answers is not committed.
@@ -279,7 +292,10 @@ SELECT f.id, f.subject, f.slot, f.state, f.standing, f.source_message_ids FROM m
    AND NOT EXISTS (SELECT FROM unnest(f.source_message_ids) AS s(id)
                     WHERE NOT EXISTS (SELECT FROM chat_logs c
                                        WHERE c.tenant_id = f.tenant_id AND c.user_id = f.user_id
-                                         AND c.id = s.id AND c.erased_at IS NOT NULL))
+                                         AND c.id = s.id AND c.erased_at IS NOT NULL)
+                      AND NOT EXISTS (SELECT FROM removed_messages r
+                                       WHERE r.tenant_id = f.tenant_id AND r.user_id = f.user_id
+                                         AND r.id = s.id AND r.erased_at IS NOT NULL))
  ORDER BY f.id
    FOR UPDATE;
 
@@ -465,8 +481,9 @@ WITH mine AS NOT MATERIALIZED (
     SELECT f.tenant_id, f.user_id, f.id, f.lexemes, f.confidence::float8 AS confidence, f.said_at, f.essential, f.evidence_count,
            f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
       FROM memory_facts f
-      JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
-     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+       AND f.generation IN (0, (SELECT u.generation FROM users u
+                                 WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s))
        AND f.state = 'settled'
        AND CASE %(view)s::text
            WHEN 'current' THEN (f.standing = 'belief'
@@ -474,6 +491,7 @@ WITH mine AS NOT MATERIALIZED (
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
            ELSE f.standing IS DISTINCT FROM 'forgotten' END
+       AND (%(fading_at)s::timestamptz IS NULL OR f.fades_at IS NULL OR f.fades_at > %(fading_at)s)
        AND (%(categories)s::text[] IS NULL OR f.category = ANY(%(categories)s))
        AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
        AND (%(metadata)s::jsonb IS NULL OR f.metadata @> %(metadata)s)
@@ -481,21 +499,46 @@ WITH mine AS NOT MATERIALIZED (
        AND (%(until)s::timestamptz IS NULL OR coalesce(f.occurred_at, f.said_at) < %(until)s)
 )
 
+-- name: faded_among
+-- Lists which of these facts were faded at a moment.
+SELECT id FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s) AND fades_at <= %(at)s;
+
+-- name: save_uses
+-- Counts uses of facts that are still there.
+INSERT INTO fact_uses AS u (tenant_id, user_id, fact_id, uses)
+SELECT f.tenant_id, f.user_id, f.id, t.uses
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(uses)s::bigint[])
+       AS t(tenant_id, user_id, id, uses)
+  JOIN memory_facts f USING (tenant_id, user_id, id)
+ ORDER BY f.tenant_id, f.user_id, f.id
+    ON CONFLICT (tenant_id, user_id, fact_id) DO UPDATE
+   SET uses = u.uses + excluded.uses, last_used_at = greatest(u.last_used_at, excluded.last_used_at);
+
+-- name: keep_used
+-- Keeps used facts from being faded, now or before the decay job comes by, which works it out anew.
+UPDATE memory_facts f SET fades_at = NULL
+  FROM (SELECT f.tenant_id, f.user_id, f.id
+          FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+          JOIN memory_facts f USING (tenant_id, user_id, id)
+         WHERE f.fades_at < now() + interval '7 days'
+         ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
+ WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id;
+
 -- name: vector_arm
--- Scans the vectors of all that passed, exactly: a materialized list leaves no index to be tempted by.
+-- Scans all the user's vectors, exactly (a materialized list leaves no index to be tempted by), and
+-- looks from the nearest on which facts pass, until there are enough.
 -- with: recall_scope
 , near AS MATERIALIZED (
-    SELECT mine.id, mine.confidence, mine.said_at, mine.essential, mine.evidence_count,
-           mine.slot, mine.category, mine.subject, mine.at,
-           1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
-      FROM mine
-      JOIN fact_vectors v ON v.tenant_id = mine.tenant_id AND v.user_id = mine.user_id
-                         AND v.model = %(model)s AND v.fact_id = mine.id
-     WHERE vector_dims(v.embedding) = %(dimensions)s
+    SELECT v.fact_id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine
+      FROM fact_vectors v
+     WHERE v.tenant_id = %(tenant)s AND v.user_id = %(user)s AND v.model = %(model)s
+       AND vector_dims(v.embedding) = %(dimensions)s
 )
-SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, category, subject, at
-  FROM near
- ORDER BY cosine DESC, id
+SELECT mine.id, v.cosine
+  FROM (SELECT fact_id, cosine FROM near ORDER BY cosine DESC, fact_id OFFSET 0) AS v
+  JOIN mine ON mine.id = v.fact_id
+ ORDER BY v.cosine DESC, v.fact_id
  LIMIT %(candidates)s;
 
 -- name: lexical_arm
@@ -558,68 +601,78 @@ SELECT id, cosine, confidence, said_at, essential, evidence_count, slot, categor
      ORDER BY weight DESC, h.id
      LIMIT %(candidates)s
 )
-SELECT corpus.documents, corpus.average,
-       coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
-                   FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
-                   LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
-       coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant,
-       best.id, best.length, best.terms, f.confidence::float8 AS confidence, f.said_at, f.essential,
-       f.evidence_count, f.slot, f.category, f.subject, coalesce(f.occurred_at, f.said_at) AS at
+SELECT corpus.documents, corpus.average, told.frequencies, told.meant, best.id, best.length, best.terms
   FROM corpus
-  LEFT JOIN best ON true
-  LEFT JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = best.id
- ORDER BY best.weight DESC, best.id;
+  LEFT JOIN (SELECT *, row_number() OVER (ORDER BY weight DESC, id) AS place FROM best) AS best ON true
+  LEFT JOIN (SELECT coalesce((SELECT jsonb_object_agg(term, coalesce(df, 0))
+                                FROM (SELECT term FROM asked UNION SELECT word FROM meant) AS t
+                                LEFT JOIN frequencies USING (term)), '{}') AS frequencies,
+                    coalesce((SELECT jsonb_object_agg(term, word) FROM meant), '{}') AS meant) AS told
+         ON coalesce(best.place, 1) = 1  -- once, in the first row
+ ORDER BY best.place;
 
 -- name: message_arm
 -- Reads the messages that match best by BM25 (k1 0.9, b 0.4), each with its share of the query's words
--- and with its neighbours in the session; nothing said or recorded after the moment asked about.
-WITH documents AS MATERIALIZED (
-    SELECT id, session_id, said_at, recorded_at, lexemes FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND erased_at IS NULL
-       AND (%(as_of)s::timestamptz IS NULL OR least(said_at, recorded_at) <= %(as_of)s)
-       AND (%(known_at)s::timestamptz IS NULL OR recorded_at <= %(known_at)s)
-), corpus AS MATERIALIZED (
-    SELECT count(*)::int AS documents, coalesce(avg(length(lexemes)), 0)::float8 AS average
-      FROM documents
-), asked AS MATERIALIZED (
-    SELECT term FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
+-- and with its neighbours in the session; nothing said or recorded after the moment asked about. How often
+-- a message has a word is counted only in those that would be best if each had it once.
+WITH asked AS MATERIALIZED (
+    SELECT term, ('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''')::tsquery AS query
+      FROM unnest(tsvector_to_array(to_tsvector('memoire', %(query)s))) AS term
      LIMIT %(terms)s
-), hits AS MATERIALIZED (
-    SELECT d.id, length(d.lexemes) AS length, l.lexeme AS term, cardinality(l.positions) AS tf
-      FROM documents d CROSS JOIN LATERAL unnest(d.lexemes) AS l
-     WHERE d.lexemes @@ (SELECT string_agg('''' || replace(replace(term, '\', '\\'), '''', '''''') || '''',
-                                           ' | ')::tsquery FROM asked)
-       AND l.lexeme = ANY(ARRAY(SELECT term FROM asked))
+), documents AS MATERIALIZED (
+    SELECT c.id, length(c.lexemes) AS length,
+           CASE WHEN c.lexemes @@ (SELECT string_agg(query::text, ' | ')::tsquery FROM asked)
+                THEN ARRAY(SELECT term FROM asked WHERE c.lexemes @@ query) END AS terms
+      FROM chat_logs c
+     WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.erased_at IS NULL
+       AND (%(as_of)s::timestamptz IS NULL OR least(c.said_at, c.recorded_at) <= %(as_of)s)
+       AND (%(known_at)s::timestamptz IS NULL OR c.recorded_at <= %(known_at)s)
+), corpus AS MATERIALIZED (
+    SELECT count(*)::int AS documents, coalesce(avg(length), 0)::float8 AS average
+      FROM documents
+), found AS MATERIALIZED (
+    SELECT d.id, d.length, t.term FROM documents d CROSS JOIN LATERAL unnest(d.terms) AS t(term)
+     WHERE d.terms IS NOT NULL
 ), weights AS MATERIALIZED (
     SELECT term, ln(1 + (c.documents - coalesce(df, 0) + 0.5::float8) / (coalesce(df, 0) + 0.5::float8)) AS idf,
            c.average
-      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM hits GROUP BY term) f USING (term)
+      FROM asked LEFT JOIN (SELECT term, count(*)::int AS df FROM found GROUP BY term) f USING (term)
            CROSS JOIN corpus c
+), likely AS MATERIALIZED (
+    SELECT f.id, f.length, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share
+      FROM found f JOIN weights w USING (term)
+     GROUP BY f.id, f.length, w.average
+     ORDER BY sum(w.idf) / (1 + 0.9::float8 * (0.6::float8 + 0.4::float8 * f.length / w.average)) DESC, f.id
+     LIMIT 2 * %(candidates)s
 ), best AS MATERIALIZED (
-    SELECT h.id, sum(w.idf) / (SELECT sum(idf) FROM weights) AS matched_share,
-           sum(w.idf * h.tf * 1.9::float8
-               / (h.tf + 0.9::float8 * (0.6::float8 + 0.4::float8 * h.length / w.average))) AS weight
-      FROM hits h JOIN weights w USING (term)
-     GROUP BY h.id
-     ORDER BY weight DESC, h.id
+    SELECT c.id, c.session_id, c.said_at, c.recorded_at, m.matched_share,
+           sum(w.idf * cardinality(l.positions) * 1.9::float8
+               / (cardinality(l.positions) + 0.9::float8 * (0.6::float8 + 0.4::float8 * m.length / w.average))) AS weight
+      FROM likely m
+      JOIN chat_logs c ON c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.id = m.id
+     CROSS JOIN LATERAL unnest(c.lexemes) AS l
+      JOIN weights w ON w.term = l.lexeme
+     GROUP BY c.tenant_id, c.user_id, c.id, m.matched_share
+     ORDER BY weight DESC, c.id
      LIMIT %(candidates)s
 )
-SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
-  FROM best
-  JOIN documents d USING (id)
+SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
+  FROM best d
   CROSS JOIN LATERAL (
     SELECT (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at <= d.said_at AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
              ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
            (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
-               AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at) AND n.erased_at IS NULL
+               AND n.said_at >= d.said_at AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at)
+               AND n.erased_at IS NULL
                AND (%(as_of)s::timestamptz IS NULL OR least(n.said_at, n.recorded_at) <= %(as_of)s)
                AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
              ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
   ) AS beside
- ORDER BY best.weight DESC, best.id;
+ ORDER BY d.weight DESC, d.id;
 
 -- name: gathered
 -- Reads what ranking needs to know of the facts that were found, and adds those that rest on found
@@ -629,14 +682,20 @@ SELECT best.id, best.matched_share, best.weight, beside.before, beside.after
     SELECT a.id,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) < (a.said_at, a.recorded_at)
                AND n.said_at >= a.said_at - interval '1 hour'
-             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+             ORDER BY n.said_at DESC, n.recorded_at DESC, n.id LIMIT 1) AS before,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
+               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.generation IN (0, (SELECT generation FROM users
+                                         WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) > (a.said_at, a.recorded_at)
                AND n.said_at <= a.said_at + interval '1 hour'
-             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+             ORDER BY n.said_at, n.recorded_at, n.id LIMIT 1) AS after
       FROM memory_facts a
      WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.id = ANY(%(anchors)s::uuid[])
        AND a.session_id IS NULL
@@ -671,7 +730,7 @@ SELECT v.fact_id AS id, 1 - (v.embedding <=> %(vector)s::halfvec) AS cosine,
 -- name: hinted_arm
 -- Lists what passed and is of the slots that a question names, however little its words say so.
 -- with: recall_scope
-SELECT id, confidence, said_at, essential, evidence_count, slot, category, subject, at
+SELECT id
   FROM mine
  WHERE slot = ANY(%(hinted)s::text[])
  ORDER BY said_at DESC, id
@@ -681,8 +740,7 @@ SELECT id, confidence, said_at, essential, evidence_count, slot, category, subje
 -- Lists what passed and says most about the user as a whole: the essential facts, what the profile
 -- rests on in its order, then attributes and what is best attested.
 -- with: recall_scope
-SELECT mine.id, confidence, said_at, essential, evidence_count, slot, category, subject, at,
-       essential OR e.place IS NOT NULL AS conscious
+SELECT mine.id, essential OR e.place IS NOT NULL AS conscious
   FROM mine
   LEFT JOIN profile_edges e ON e.tenant_id = mine.tenant_id AND e.user_id = mine.user_id
                            AND e.fact_id = mine.id
@@ -746,6 +804,11 @@ SELECT e.xid::text AS xid, e.seq, e.event, e.user_id, e.fact_id, e.trace_id, e.a
    AND (%(user)s::text IS NULL OR e.user_id = %(user)s)
  ORDER BY e.xid, e.seq
  LIMIT %(limit)s;
+
+-- name: missed_events
+-- Says whether events behind a position have been removed.
+SELECT EXISTS (SELECT FROM event_horizons
+                WHERE tenant_id = %(tenant)s AND (xid, seq) > (%(xid)s::xid8, %(seq)s::bigint)) AS missed;
 
 -- name: events_now
 -- Tells the position behind everything that has ended by now.

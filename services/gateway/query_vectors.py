@@ -9,6 +9,7 @@ import structlog
 
 from shared.embeddings import Embedder
 from shared.errors import MemoireError
+from shared.spaces.embedders import Embedders
 
 log = structlog.get_logger()
 
@@ -17,28 +18,30 @@ _REMEMBERED_QUERIES = 1_000
 
 
 class QueryVectors:
-    """Embeds queries, and remembers the last thousand."""
+    """Embeds queries by the active model, and remembers the last thousand."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._known: OrderedDict[str, list[float]] = OrderedDict()
+    def __init__(self, embedders: Embedders) -> None:
+        self._embedders = embedders
+        self._known: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
     @property
-    def model(self) -> str:
-        return self._embedder.model
+    def embedder(self) -> Embedder:
+        """The active model: a question is asked of one from its beginning to its end."""
+        return self._embedders.current
 
-    async def vector(self, tenant: str, query: str) -> list[float] | None:
-        """The query's vector; None when the provider is away or slower than two seconds."""
-        if query in self._known:
-            self._known.move_to_end(query)
-            return self._known[query]
+    async def vector(self, tenant: str, query: str, embedder: Embedder) -> list[float] | None:
+        """The query as this model has it; None when it is away or slower than two seconds."""
+        key = (embedder.model, query)
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
         try:
             async with asyncio.timeout(_EMBED_SECONDS):
-                vectors = await self._embedder.embed([query], [tenant])
+                vectors = await embedder.embed([query], [tenant])
         except (MemoireError, TimeoutError, OSError) as error:
             log.warning("recall without vectors", error=repr(error))
             return None
-        self._known[query] = [float(part) for part in vectors[0]]
+        self._known[key] = [float(part) for part in vectors[0]]
         if len(self._known) > _REMEMBERED_QUERIES:
             self._known.popitem(last=False)
-        return self._known[query]
+        return self._known[key]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,9 @@ from uuid import UUID
 
 from services.gateway import ranking, recall_store, store
 from services.gateway.facts import moment_of, public_fact, public_message, tokens, visible
+from services.gateway.fading import fading_at, find_present
 from services.gateway.hinting import Heard, Hinting, timeline_places
+from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
 from services.gateway.recall_store import Scope
@@ -23,19 +26,23 @@ from services.gateway.search import Found, Search, explained
 from shared.beliefs import Standing
 from shared.clock import Clock
 from shared.db import Database, Row
-from shared.embeddings import Embedder
 from shared.ledger.hindsight import standings_known
+from shared.spaces.embedders import Embedders
 from shared.tenant_slots import store as tenant_slots
 
 
 class Recall:
-    """Recall over one database and one embedding model."""
+    """Recall over one database, by the embedding model that is active."""
 
-    def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, embedders: Embedders, clock: Clock, memory_bytes: int = 0
+    ) -> None:
+        """`memory_bytes`: how much of users who are asked about often is kept in memory."""
         self._db = db
-        self._vectors = QueryVectors(embedder)
+        self._vectors = QueryVectors(embedders)
         self._hinting = Hinting(db)
-        self._search = Search(db, self._vectors, self._hinting)
+        self.hot = HotArms(db, memory_bytes)
+        self._search = Search(db, self._vectors, self._hinting, self.hot)
         self._clock = clock
 
     async def answer(
@@ -50,8 +57,14 @@ class Recall:
         heard = heard or await self._hinting.heard(tenant, asked, now)
         scope, known = await self._seen(tenant, asked, now)
         scope = heard.narrowed(scope)
-        found = await self._search.find(
-            scope, asked.query, known or {}, heard, as_of=asked.as_of, known_at=asked.known_at
+
+        async def look(within: Scope) -> Found:
+            times = {"as_of": asked.as_of, "known_at": asked.known_at}
+            return await self._search.find(within, asked.query, known or {}, heard, **times)
+
+        found, pending = await asyncio.gather(
+            find_present(self._db, look, scope, asked.limit),
+            self._pending(scope, now),  # what settles meanwhile may be found, never missed
         )
         if heard.missed(found.rows):
             return await self.answer(tenant, asked, heard.timeless())
@@ -59,9 +72,8 @@ class Recall:
         best = _best(found, asked, scope)
         async with self._db.autocommit() as tx:
             rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, [found.ids[hit.id] for hit in best]
+                tx, tenant, asked.user_id, [UUID(hit.id) for hit in best]
             )
-            pending = await recall_store.pending(tx, scope, now)
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked, heard)  # a replay was promoted meanwhile
         answer: dict[str, Any] = {"relevant_facts": _shown(best, rows, asked, scope.now, known)}
@@ -92,7 +104,7 @@ class Recall:
         answer["explain"] = explained(found) | {
             "hints": found.heard.hints.shown(),
             "filters": _filters(asked, scope),
-            "embedding_model": self._vectors.model if found.near is not None else None,
+            "embedding_model": self._vectors.embedder.model if found.near is not None else None,
         }
 
     async def always(self, tenant: str, asked: RecallRequest) -> list[dict[str, Any]]:
@@ -112,6 +124,8 @@ class Recall:
         """What may be recalled; with `known_at` also how every fact stood then."""
         as_of = moment_of(asked.as_of, asked.known_at, now)
         scope = _scope(tenant, asked, as_of, await self._stored_slots(tenant, asked))
+        named = bool(asked.slots or asked.categories)
+        scope = replace(scope, fading_at=fading_at(as_of, now, view=asked.view, named=named))
         if asked.known_at is None:
             return scope, None
         async with self._db.autocommit() as tx:
@@ -139,6 +153,10 @@ class Recall:
             if message in by_id and (asked.min_score is None or score >= asked.min_score):
                 shown.append({**public_message(by_id[message]), "score": score})
         return shown[: asked.limit]
+
+    async def _pending(self, scope: Scope, now: datetime) -> Row:
+        async with self._db.autocommit() as tx:
+            return await recall_store.pending(tx, scope, now)
 
     async def _stored_slots(self, tenant: str, asked: RecallRequest) -> list[str] | None:
         """Every name under which facts of the slots asked for may be stored."""

@@ -15,9 +15,9 @@ from services.gateway.store import queries
 from shared.db import Row, Transaction
 
 CANDIDATES = 100  # an arm; what is found below that place has never won
-_TERMS = 32
-_SIMILARITY = 0.4
-_VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
+TERMS = 32
+SIMILARITY = 0.4
+VOCABULARY_LIMIT = 20_000  # facts; beyond, looking for typos costs more than it finds
 _PENDING_BOUND = 1_000
 
 
@@ -26,7 +26,7 @@ class Scope:
     """Which of a user's facts may be recalled; None filters nothing.
 
     `now` is the moment whose truth is asked for. `named` are the only candidates, whatever the
-    cache says of them.
+    cache says of them. What had faded by `fading_at` is left out.
     """
 
     tenant: str
@@ -41,6 +41,7 @@ class Scope:
     named: Sequence[UUID] | None = None
     held_since: datetime | None = None
     """With it, what held at any moment from then to `now` counts, not only what holds at `now`."""
+    fading_at: datetime | None = None
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {
@@ -55,29 +56,33 @@ class Scope:
             "metadata": Jsonb(self.metadata) if self.metadata is not None else None,
             "since": self.since,
             "until": self.until,
+            "fading_at": None if self.named is not None else self.fading_at,
             "candidates": CANDIDATES,
             **more,
         }
 
 
 async def vector_arm(tx: Transaction, scope: Scope, model: str, vector: list[float]) -> list[Row]:
-    """Rows (id, cosine, confidence, said_at, essential, evidence_count), nearest first."""
+    """Rows (id, cosine), nearest first."""
     params = scope.params(model=model, vector=HalfVector(vector), dimensions=len(vector))
     return await tx.rows(queries["vector_arm"], params)
 
 
 async def lexical_arm(tx: Transaction, scope: Scope, query: str) -> list[Row]:
-    """At least one row, each with the corpus; `id` is null where nothing matched.
+    """Rows (id, terms, length), best first, each with the corpus (documents, average).
 
-    `frequencies` has every term of the query, `meant` what a misspelt one was taken for.
+    At least one row; `id` is null where nothing matched. `frequencies` has every term of the
+    query, `meant` what a misspelt one was taken for: the same in all rows.
     """
     params = scope.params(
         query=query,
-        terms=_TERMS,
-        similarity=_SIMILARITY,
-        vocabulary_limit=_VOCABULARY_LIMIT,
+        terms=TERMS,
+        similarity=SIMILARITY,
+        vocabulary_limit=VOCABULARY_LIMIT,
     )
-    return await tx.rows(queries["lexical_arm"], params)
+    rows = await tx.rows(queries["lexical_arm"], params)
+    told = {"frequencies": rows[0]["frequencies"], "meant": rows[0]["meant"]}
+    return [{**row, **told} for row in rows]
 
 
 async def message_arm(
@@ -85,7 +90,7 @@ async def message_arm(
 ) -> list[Row]:
     """Messages (id, matched_share, weight, before, after), best first; None filters nothing."""
     params: dict[str, Any] = {"tenant": scope.tenant, "user": scope.user, "query": query}
-    params |= {"terms": _TERMS, "candidates": CANDIDATES, "as_of": as_of, "known_at": known_at}
+    params |= {"terms": TERMS, "candidates": CANDIDATES, "as_of": as_of, "known_at": known_at}
     return await tx.rows(queries["message_arm"], params)
 
 
@@ -124,14 +129,14 @@ async def likeness(
 
 
 async def hinted_arm(tx: Transaction, scope: Scope, slots: Sequence[str]) -> list[Row]:
-    """Rows of these slots, as an arm has them, without a measure of their own."""
+    """Rows (id) of these slots, without a measure of their own."""
     return await tx.rows(queries["hinted_arm"], scope.params(hinted=list(slots)))
 
 
 async def at_large_arm(tx: Transaction, scope: Scope) -> list[Row]:
-    """Rows of what says most about the user as a whole, best first.
+    """Rows (id, conscious) of what says most about the user as a whole, best first.
 
-    `conscious` tells which of them are essential or in the profile.
+    `conscious`: essential, or in the profile.
     """
     return await tx.rows(queries["at_large_arm"], scope.params())
 
@@ -153,3 +158,11 @@ async def pending(tx: Transaction, scope: Scope, now: datetime) -> Row:
     row = await tx.row(queries["pending"], params)
     assert row is not None
     return row
+
+
+async def faded_among(
+    tx: Transaction, scope: Scope, at: datetime, ids: Sequence[UUID]
+) -> list[UUID]:
+    """List which of these facts were faded at a moment."""
+    params = {"tenant": scope.tenant, "user": scope.user, "at": at, "ids": list(ids)}
+    return [row["id"] for row in await tx.rows(queries["faded_among"], params)]

@@ -181,7 +181,7 @@ class StatedFact(Statement):
 
 
 class FactCorrection(_Body):
-    """What should be said instead; at least one of value, content, category and metadata."""
+    """What should be said instead; at least one of value, content, category, metadata, pinned."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"value": "Porto", "reason": "The user wrote to support"}]}
@@ -193,6 +193,7 @@ class FactCorrection(_Body):
     )
     category: ShortText | None = None
     metadata: Metadata | None = Field(None, description="Takes the place of all the old labels.")
+    pinned: bool | None = Field(None, description="Whether it is kept from fading; of no words.")
     reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
 
     _no_secret = field_validator("value", "content")(_without_secret)
@@ -200,7 +201,9 @@ class FactCorrection(_Body):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.model_fields_set <= {"reason"}:
-            raise ValueError("one of value, content, category and metadata is needed")
+            raise ValueError("one of value, content, category, metadata and pinned is needed")
+        if self.pinned is not None and (self.value is not None or self.content is not None):
+            raise ValueError("pinned goes without value and content: pin what they come to")
         return self
 
 

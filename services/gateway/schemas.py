@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.gateway.auth import Scope
-from services.gateway.spending_schemas import PausedModel
 
 Status = Literal["current", "planned", "due", "past", "merged", "forgotten"]
 Outcome = Literal["accepted", "duplicate"]
@@ -67,6 +66,10 @@ class Fact(BaseModel):
     superseded_by: UUID | None
     evidence_count: int
     essential: bool
+    pinned: bool = Field(description="It never fades, since somebody said so.")
+    fades_at: datetime | None = Field(
+        description="From when it is left out unless it is asked for; null: never, as far as known."
+    )
 
 
 class RecalledFact(Fact):
@@ -244,9 +247,17 @@ class Extraction(BaseModel):
     created_at: datetime
 
 
+class RemovedMessage(BaseModel):
+    """A message whose words retention removed; the fact that rests on it stays."""
+
+    id: UUID
+    removed_at: datetime
+
+
 class Source(BaseModel):
     fact_id: UUID
     messages: list[ChatMessage]
+    removed: list[RemovedMessage]
     quote: str | None
     extraction: Extraction | None
 
@@ -357,86 +368,3 @@ class Slots(BaseModel):
     slots: list[Slot]
     refolding: bool = Field(description="Some beliefs do not follow the last change yet.")
     next_cursor: None = Field(description="Null: the list is whole, 500 proposed ones at most.")
-
-
-class DeadLetter(BaseModel):
-    id: UUID
-    stage: str
-    subject_id: str
-    user_id: str | None
-    error_class: str
-    error: str
-    attempts: int
-    payload: dict[str, Any] | None
-    first_failed_at: datetime
-    dead_at: datetime
-
-
-class DroppedLetter(DeadLetter):
-    dropped_at: datetime
-    dropped_by: str
-    drop_reason: str | None
-
-
-class DroppedLetters(BaseModel):
-    dropped: list[DroppedLetter]
-
-
-class DeadGroup(BaseModel):
-    """Dead letters of one stage and class, and how they grow."""
-
-    stage: str
-    error_class: str
-    dead: int
-    last_hour: int
-    oldest: datetime
-    newest: datetime
-    example: str = Field(description="What one of them failed with.")
-
-
-class DeadSummary(BaseModel):
-    groups: list[DeadGroup]
-
-
-class DeadLetters(BaseModel):
-    dead_letters: list[DeadLetter]
-    next_cursor: str | None
-
-
-class Redriven(BaseModel):
-    redriven: int
-
-
-class Dropped(BaseModel):
-    dropped: int
-
-
-class Live(BaseModel):
-    status: Literal["ok"]
-
-
-class Checks(BaseModel):
-    postgres: Literal["ok", "unavailable"]
-    redis: Literal["ok", "unavailable"]
-
-
-class Ready(BaseModel):
-    status: Literal["ok", "unavailable"]
-    checks: Checks
-
-
-class ModelInUse(BaseModel):
-    mode: str
-    model: str
-
-
-class Health(BaseModel):
-    status: Literal["ok", "degraded", "unavailable"]
-    version: str
-    checks: Checks
-    extractor: ModelInUse
-    embeddings: ModelInUse
-    paused: list[PausedModel] | None = Field(description="Models that are left alone now.")
-    over_budget: int | None = Field(description="Tenants whose budget of today is spent.")
-    dead: dict[str, int] | None
-    dead_last_hour: dict[str, int] | None = Field(description="Those among them that are new.")

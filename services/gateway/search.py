@@ -1,20 +1,23 @@
 """Finds what may matter for a query: arms side by side, then what surrounds their best.
 
-The vector arm may be missing (a provider that is away, facts of another model): then words answer
-alone. Every statement starts from one user's rows; only some hundred of them come here.
+Facts are looked for in memory where the user is kept there, else in SQL. The vector arm may be
+missing (a provider that is away, facts of another model): then words answer alone. Every statement
+starts from one user's rows; only some hundred of them come here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from services.gateway import ranking, recall_store
+from services.gateway.arms import Arms, SqlArms
 from services.gateway.hinting import Heard, Hinting
+from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Candidate
 from services.gateway.recall_store import Scope
@@ -25,7 +28,6 @@ from shared.db import Database, Row
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
 _LIKE = 3  # best hits that others are compared with
-_AN_HOUR = "%Y-%m-%d %H"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,17 @@ class Found:
     near: Sequence[Row] | None
     lexical: Sequence[Row]
     messages: Sequence[Row]
-    ids: Mapping[str, UUID] = field(default_factory=dict)
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
 
 
 class Search:
     """The arms over one database and one embedding model."""
 
-    def __init__(self, db: Database, vectors: QueryVectors, hinting: Hinting) -> None:
+    def __init__(self, db: Database, vectors: QueryVectors, hinting: Hinting, hot: HotArms) -> None:
         self._db = db
         self._vectors = vectors
         self._hinting = hinting
+        self._hot = hot
 
     async def find(
         self,
@@ -66,52 +68,34 @@ class Search:
         known_at: datetime | None = None,
     ) -> Found:
         """Everything that may matter; `known` is how facts stood where `known_at` is asked for."""
-        (vector, near), lexical, messages, hinted = await asyncio.gather(
-            self._near(scope, query),
-            self._lexical(scope, query),
+        live = as_of is None and known_at is None
+        (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
+            self._arms(scope, query, live=live),
             self._messages(scope, query, as_of, known_at),
             self._hinting.arm(scope, heard),
         )
-        found = list(_of_arms(near or (), lexical, hinted))
+        found = _of_arms(near or (), lexical, hinted)
         rests = message_scores(messages)
-        rows, alike = await self._around(scope, vector, _best_first(found), rests)
+        rows, alike = await _around(arms, vector, _best_first(found), rests)
         heard = heard.knowing(rows)
         named = named_by(query, {row["who"] for row in rows})
         shares = _shares(lexical, named)
-        complete = list(_complete(rows, found, alike, rests, shares, known))
-        candidates = list(heard.weighed(complete, rows, hinted))
-        ids = {str(row["id"]): row["id"] for row in rows}
-        return Found(candidates, rows, heard, named, near, lexical, messages, ids, rests)
+        complete = _complete(rows, found, alike, rests, shares, known)
+        candidates = list(heard.weighed(complete, hinted))
+        return Found(candidates, rows, heard, named, near, lexical, messages, rests)
 
-    async def _around(
-        self,
-        scope: Scope,
-        vector: list[float] | None,
-        found: Sequence[UUID],
-        rests: Mapping[UUID, float],
-    ) -> tuple[list[Row], list[Row]]:
-        """What was found with what surrounds it, and how all of it lies to query and best."""
-        likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
-        async with self._db.autocommit() as tx:
-            rows = await recall_store.gathered(tx, scope, found, found[:_ANCHORS], likely)
-            if vector is None or not rows:
-                return rows, []
-            there = [row["id"] for row in rows]
-            return rows, await recall_store.likeness(
-                tx, scope, self._vectors.model, vector, there, found[:_LIKE]
-            )
-
-    async def _near(self, scope: Scope, query: str) -> tuple[list[float] | None, list[Row] | None]:
-        """The query's vector and the facts nearest to it; None where there is no vector."""
-        vector = await self._vectors.vector(scope.tenant, query)
-        if vector is None:
-            return None, None
-        async with self._db.autocommit() as tx:
-            return vector, await recall_store.vector_arm(tx, scope, self._vectors.model, vector)
-
-    async def _lexical(self, scope: Scope, query: str) -> list[Row]:
-        async with self._db.autocommit() as tx:
-            return await recall_store.lexical_arm(tx, scope, query)
+    async def _arms(
+        self, scope: Scope, query: str, *, live: bool
+    ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row]]:
+        """The arms that answer, the query's vector, and what both find; None without a vector."""
+        embedder = self._vectors.embedder
+        embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query, embedder))
+        arms: Arms | None = None
+        if live and self._hot.may_answer(scope, embedder):
+            arms = await self._hot.look(scope, query, embedder)
+        arms = arms or SqlArms(self._db, embedder.model, scope, query)
+        (vector, near), lexical = await asyncio.gather(_near(arms, embedding), arms.lexical())
+        return arms, vector, near, lexical
 
     async def _messages(
         self, scope: Scope, query: str, as_of: datetime | None, known_at: datetime | None
@@ -120,20 +104,42 @@ class Search:
             return await recall_store.message_arm(tx, scope, query, as_of, known_at)
 
 
+async def _near(
+    arms: Arms, embedding: Awaitable[list[float] | None]
+) -> tuple[list[float] | None, list[Row] | None]:
+    """The query's vector and the facts nearest to it; None where there is no vector."""
+    vector = await embedding
+    return vector, None if vector is None else await arms.near(vector)
+
+
+async def _around(
+    arms: Arms, vector: list[float] | None, found: Sequence[UUID], rests: Mapping[UUID, float]
+) -> tuple[list[Row], list[Row]]:
+    """What was found with what surrounds it, and how all of it lies to query and best."""
+    likely = sorted(rests, key=lambda message: (-rests[message], message))[:_MESSAGES]
+    rows = await arms.around(found, found[:_ANCHORS], likely)
+    if vector is None or not rows:
+        return rows, []
+    return rows, await arms.alike(vector, [row["id"] for row in rows], found[:_LIKE])
+
+
 def _of_arms(
     near: Sequence[Row], lexical: Sequence[Row], hinted: Sequence[Row]
-) -> Iterator[Candidate]:
+) -> dict[UUID, Candidate]:
     """Bring together what the arms found, each fact once."""
     words = {row["id"]: _bm25(row) for row in lexical if row["id"] is not None}
     cosines = {row["id"]: row["cosine"] for row in near}
-    for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted):
-        yield Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
+    return {
+        fact: Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
+        for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted)
+    }
 
 
-def _best_first(found: Sequence[Candidate]) -> list[UUID]:
-    scores = ranking.fused(found)
-    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].id))
-    return [UUID(found[at].id) for at in order]
+def _best_first(found: Mapping[UUID, Candidate]) -> list[UUID]:
+    candidates = list(found.values())
+    scores = ranking.fused(candidates)
+    best = zip(scores, candidates, found, strict=True)
+    return [fact for _, _, fact in sorted(best, key=lambda one: (-one[0], one[1].id))]
 
 
 def _bm25(row: Row) -> float:
@@ -156,23 +162,22 @@ def _shares(lexical: Sequence[Row], named: frozenset[str]) -> dict[str, float]:
 
 def _complete(
     rows: Sequence[Row],
-    found: Sequence[Candidate],
+    found: Mapping[UUID, Candidate],
     alike: Sequence[Row],
     rests: Mapping[UUID, float],
     shares: Mapping[str, float],
     known: Mapping[UUID, Standing],
-) -> Iterator[Candidate]:
-    """Candidates with all that ranking looks at; what was erased meanwhile is left out."""
-    by_arms = {candidate.id: candidate for candidate in found}
+) -> Iterator[tuple[Candidate, Row]]:
+    """Candidates with all that ranking looks at, and their rows; what was erased is left out."""
     vectors = {row["id"]: row for row in alike}
     for row in rows:
-        near = vectors.get(row["id"])
-        name = str(row["id"])
-        if near is None and name not in by_arms and row["message"] not in rests:
+        fact = row["id"]
+        near, by_arm = vectors.get(fact), found.get(fact)
+        if near is None and by_arm is None and row["message"] not in rests:
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
-        standing = known.get(row["id"])
-        by_arm = by_arms.get(name)
-        yield Candidate(
+        standing = known.get(fact)
+        name = str(fact) if by_arm is None else by_arm.id
+        candidate = Candidate(
             id=name,
             cosine=None if near is None else near["cosine"],
             bm25=None if by_arm is None else by_arm.bm25,
@@ -181,7 +186,7 @@ def _complete(
             reached=by_arm is not None and by_arm.cosine is not None,
             message_score=rests.get(row["message"], 0.0),
             evidence_count=row["evidence_count"] if standing is None else standing.evidence_count,
-            told_with=row["session_id"] or format(row["said_at"], _AN_HOUR),
+            told_with=row["session_id"] or row["said_at"].isoformat(timespec="hours"),
             before=_text(row["before"]),
             after=_text(row["after"]),
             confidence=row["confidence"],
@@ -190,6 +195,7 @@ def _complete(
             content=row["content"],
             who=row["who"],
         )
+        yield candidate, row
 
 
 def _text(row: UUID | None) -> str | None:

@@ -21,13 +21,14 @@ from services.gateway.intake import SingleIntake
 from services.gateway.limits import tell
 from services.gateway.rates import RateLimiter
 from services.gateway.recall import Recall
+from services.gateway.uses import UseCounter
 from services.gateway.watch import RowWatch
 from shared.clock import Clock
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
-from shared.embeddings import Embedder
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Gateway:
     settings: Settings
     db: Database
     redis: Redis | None
-    embedder: Embedder
+    embedders: Embedders
     clock: Clock
     bells: BellRinger
     keyring: Keyring
@@ -46,6 +47,7 @@ class Gateway:
     watch: RowWatch
     recall: Recall
     conscious: ConsciousCache
+    uses: UseCounter
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""

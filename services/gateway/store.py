@@ -37,10 +37,12 @@ async def facts_page(
     before: tuple[Any, Any],
     limit: int,
     named: Sequence[UUID] | None = None,
+    fading_at: datetime | None = None,
 ) -> list[Row]:
     """List a user's facts, last said first; one row more than `limit` when there are more.
 
-    `named`: these alone, whatever the cache says of them.
+    `named`: these alone, whatever the cache says of them. What had faded by `fading_at` is not
+    among what is `current`.
     """
     params = {
         "tenant": tenant,
@@ -53,6 +55,7 @@ async def facts_page(
         "before_at": before[0],
         "before_id": before[1],
         "limit": limit + 1,
+        "fading_at": fading_at,
     }
     found = await tx.rows(queries["facts_page"], params)
     return await facts_by_ids(tx, tenant, user, [row["id"] for row in found])

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from services.maintenance.jobs import load_jobs, store
 from services.maintenance.jobs.kinds import Job
+from services.maintenance.jobs.means import Means
 from services.maintenance.jobs.running import JobPace, OpenJob
 from services.maintenance.jobs.store import Held
 from shared.crash import AtPoint, ignore_point
@@ -35,6 +36,7 @@ class MaintenanceStage(RowsStage):
         kinds: Sequence[JobKind] = JOB_KINDS,
         jobs: Mapping[JobKind, Job] | None = None,
         pace: JobPace | None = None,
+        means: Means | None = None,
         concurrency: int = 1,
         at_point: AtPoint = ignore_point,
     ) -> None:
@@ -44,6 +46,7 @@ class MaintenanceStage(RowsStage):
         self._db = durable
         self._jobs = load_jobs() if jobs is None else jobs
         self._pace = pace or JobPace()
+        self._means = means
         self._at_point = at_point
 
     def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -73,6 +76,7 @@ class MaintenanceStage(RowsStage):
             cursor=begun["cursor"],
             result=begun["result"],
             pace=self._pace,
+            means=self._means,
             at_point=self._at_point,
         )
         return await job.run(self._jobs[kind].run)

@@ -85,7 +85,7 @@ def _by_slot(facts: Sequence[KnownFact]) -> Iterator[tuple[str, list[KnownFact]]
         if fact.slot is not None and fact.value is not None:
             slots.setdefault((*_place(fact.category), fact.slot), []).append(fact)
     for place in sorted(slots):
-        yield place[-1], sorted(slots[place], key=_best_first)
+        yield place[-1], sorted(slots[place], key=best_first)
 
 
 def _by_category(facts: Sequence[KnownFact]) -> Iterator[tuple[str, list[KnownFact]]]:
@@ -94,7 +94,7 @@ def _by_category(facts: Sequence[KnownFact]) -> Iterator[tuple[str, list[KnownFa
         if fact.slot is None:
             categories.setdefault(_place(fact.category), []).append(fact)
     for place in sorted(categories):
-        yield place[-1], sorted(categories[place], key=_best_first)
+        yield place[-1], sorted(categories[place], key=best_first)
 
 
 def _place(category: str) -> tuple[int, str]:
@@ -102,7 +102,8 @@ def _place(category: str) -> tuple[int, str]:
     return (known.index(category) if category in known else len(known), category)
 
 
-def _best_first(fact: KnownFact) -> tuple[int, float, int]:
+def best_first(fact: KnownFact) -> tuple[int, float, int]:
+    """The best attested first, of those the one said last."""
     return -fact.evidence_count, -fact.said_at.timestamp(), fact.id.int
 
 

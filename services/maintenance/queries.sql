@@ -120,16 +120,33 @@ SELECT id, stage, subject_id, payload FROM failures
 DELETE FROM failures WHERE id = ANY(%(ids)s);
 
 -- name: known_facts
--- Reads what is believed now about a user themself.
-SELECT f.id, f.category, f.slot, f.value, f.content, f.evidence_count, f.said_at
+-- Reads what is believed now about a user themself: of a slot or a category as much as could ever fit.
+SELECT id, category, slot, value, content, evidence_count, said_at
+  FROM (
+SELECT f.id, f.category, f.slot, f.value, f.content, f.evidence_count, f.said_at,
+       row_number() OVER (PARTITION BY f.slot, f.category
+                          ORDER BY f.evidence_count DESC, f.said_at DESC, f.id) AS place
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
-   AND f.subject = 'user' AND f.state = 'settled' AND f.standing = 'belief' AND f.believed @> now();
+   AND f.subject = 'user' AND f.state = 'settled' AND f.standing = 'belief' AND f.believed @> now()
+   AND (f.fades_at IS NULL OR f.fades_at > now())
+       ) AS best
+ WHERE place <= 300;
+
+-- name: asked_for_profile
+-- Reads what a model was last asked for a user's profile; nothing where none was.
+SELECT asked_sha256 FROM profiles
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND asked_sha256 IS NOT NULL;
+
+-- name: note_asked
+-- Keeps what a model was asked without a change to the profile.
+UPDATE profiles SET asked_sha256 = %(asked)s
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
 
 -- name: stored_profile
 -- Reads a user's profile and what it rests on, in the order of its text.
-SELECT p.content, p.stale_since IS NOT NULL AS stale,
+SELECT p.content, p.stale_since IS NOT NULL AS stale, p.written_by, p.asked_sha256,
        ARRAY(SELECT e.fact_id FROM profile_edges e
               WHERE e.tenant_id = p.tenant_id AND e.user_id = p.user_id ORDER BY e.place) AS rests_on
   FROM profiles p
@@ -145,7 +162,11 @@ DELETE FROM profiles WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
 -- name: store_profile
 -- Stores a user's profile with an edge to each fact it rests on.
 WITH written AS (
-    INSERT INTO profiles (tenant_id, user_id, content) VALUES (%(tenant)s, %(user)s, %(content)s)
+    INSERT INTO profiles (tenant_id, user_id, content, written_by, asked_sha256, holds_until)
+    VALUES (%(tenant)s, %(user)s, %(content)s, %(by)s, %(asked)s,
+            (SELECT min(upper(stretch)) FROM memory_facts f, unnest(f.believed) AS stretch
+              WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(facts)s)
+                AND stretch @> now()))
 )
 INSERT INTO profile_edges (tenant_id, user_id, fact_id, place)
 SELECT %(tenant)s, %(user)s, fact_id, place

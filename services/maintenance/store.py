@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.maintenance.profile import KnownFact, write_profile
+from services.maintenance.biographer import Draft
+from services.maintenance.drafting import fingerprint
+from services.maintenance.profile import KnownFact, Profile, write_profile
 from services.maintenance.schedule import Round
 from shared.db import Row, Transaction
 from shared.events import Announcement, bells_for, session_bells_for
@@ -22,6 +24,9 @@ _WAITS_ON = {"extracted": EXTRACTED, "embedded": EMBEDDED, "compared": COMPARED}
 
 SWEEP, WINDOWS, SCHEDULE = 1, 2, 3
 """Duties that one process at a time may have."""
+
+TEMPLATE = "template"
+"""Who wrote a profile where no model did."""
 
 _LOOKED_AT = 2_000  # users in one step of a round; see docs/decisions/0024-scheduler.md
 
@@ -158,17 +163,61 @@ async def forget_jobs(tx: Transaction, kind: JobKind, keep_days: int, limit: int
 # ---- profiles
 
 
-async def rewrite_profile(tx: Transaction, tenant: str, user: str) -> str:
-    """Write the user's profile, with edges to what it rests on; what has not changed is left."""
+async def known_facts(tx: Transaction, tenant: str, user: str) -> list[KnownFact]:
+    """Read what is believed now about a user themself, the best attested of each kind."""
+    rows = await tx.rows(queries["known_facts"], {"tenant": tenant, "user": user})
+    return [KnownFact(**row) for row in rows]
+
+
+async def asked_before(tx: Transaction, tenant: str, user: str) -> bytes | None:
+    """Read what a model was last asked for this user's profile, as a fingerprint."""
+    row = await tx.row(queries["asked_for_profile"], {"tenant": tenant, "user": user})
+    return bytes(row["asked_sha256"]) if row else None
+
+
+async def rewrite_profile(
+    tx: Transaction, tenant: str, user: str, draft: Draft | None = None
+) -> str:
+    """Write the user's profile, with edges to what it rests on; what has not changed is left.
+
+    A model's draft counts for the facts it was given and no others. What a model once wrote stays
+    as long as every fact of it does and it was asked about the same.
+    """
     params: dict[str, Any] = {"tenant": tenant, "user": user}
-    facts = await tx.rows(queries["known_facts"], params)
-    profile = write_profile(KnownFact(**fact) for fact in facts)
+    facts = await known_facts(tx, tenant, user)
     stored = await tx.row(queries["stored_profile"], params)
-    if stored == {"content": profile.content, "stale": False, "rests_on": list(profile.rests_on)}:
+    written = _choose(facts, stored, draft)
+    if written is None:
+        return "unchanged"
+    profile, by, asked = written
+    same = {"content": profile.content, "stale": False, "rests_on": list(profile.rests_on)}
+    if stored is not None and all(stored[name] == same[name] for name in same):
+        if asked != _bytes(stored["asked_sha256"]):
+            await tx.execute(queries["note_asked"], {**params, "asked": asked})
         return "unchanged"
     await tx.execute(queries["clear_profile"], params)
     if not profile.rests_on:
         return "empty"
-    more = {"content": profile.content, "facts": list(profile.rests_on)}
+    more = {"content": profile.content, "facts": list(profile.rests_on), "by": by, "asked": asked}
     await tx.execute(queries["store_profile"], {**params, **more})
     return "written"
+
+
+def _choose(
+    facts: Sequence[KnownFact], stored: Row | None, draft: Draft | None
+) -> tuple[Profile, str, bytes | None] | None:
+    """Choose what stands in the profile: (it, by whom, what a model was asked); None: no change."""
+    if draft is not None and draft.asked == fingerprint(facts, draft.by):
+        if draft.profile is not None:
+            return draft.profile, draft.by, draft.asked
+        return write_profile(facts), TEMPLATE, draft.asked
+    if stored is not None and stored["written_by"] != TEMPLATE and not stored["stale"]:
+        asked = _bytes(stored["asked_sha256"])
+        if asked == fingerprint(facts, stored["written_by"]):
+            return None
+    kept = _bytes(stored["asked_sha256"]) if stored is not None else None
+    return write_profile(facts), TEMPLATE, kept
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

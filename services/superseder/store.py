@@ -8,6 +8,7 @@ from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row
 from shared.events import Announcement
 from shared.failures.store import RowRef, keys_of
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.sql import Queries
 
@@ -43,7 +44,7 @@ async def settle(
     return answers
 
 
-def _attributes(claimed: Sequence[Row]) -> set[tuple[ledger.UserKey, ledger.Attribute]]:
+def _attributes(claimed: Sequence[Row]) -> set[tuple[ledger.UserKey, folding.Attribute]]:
     return {
         ((row["tenant_id"], row["user_id"]), (row["subject"], row["slot"]))
         for row in claimed
@@ -59,4 +60,4 @@ def _free_text(claimed: Sequence[Row]) -> list[RowRef]:
 
 def _settled(row: Row) -> ledger.Occurrence:
     user = (row["tenant_id"], row["user_id"])
-    return ledger.Occurrence(user, "fact.settled", row["id"], ledger.trace_of(row))
+    return ledger.Occurrence(user, "fact.settled", row["id"], folding.trace_of(row))

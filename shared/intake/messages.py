@@ -30,6 +30,7 @@ from shared.ids import chat_log_id, time_ordered_id
 DEFAULT_SESSION = "default"
 _YEARS = range(1900, 2200)
 _MAX_DEPTH = 32
+_DIGITS = 16
 
 
 def _identifier(value: str) -> str:
@@ -200,10 +201,15 @@ def accept(
     tenant: str,
     *,
     said_at: datetime | None = None,
-    entry_key: str | None = None,
+    entry_id: str | None = None,
 ) -> Message:
-    """Give a message its identity: by its `message_id`, else by its entry, else a new one."""
-    key, row = _identity(message, tenant, entry_key)
+    """Give a message its identity: by its `message_id`, else by its entry, else a new one.
+
+    An entry without a `message_id` is known by its id and by what it says. By its id alone it
+    would be taken for another once the stream was emptied and ids began anew.
+    """
+    said = fingerprint(message)
+    key, row = _identity(message, tenant, entry_id and f"{entry_id}:{said.hex()[:_DIGITS]}")
     return Message(
         tenant=tenant,
         user=message.user_id,
@@ -216,7 +222,7 @@ def accept(
         agent_id=message.agent_id,
         speaker=message.speaker,
         metadata=message.metadata,
-        content_sha256=fingerprint(message),
+        content_sha256=said,
     )
 
 
@@ -245,9 +251,7 @@ def fingerprint(message: IncomingMessage) -> bytes:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
 
 
-def read_stream_message(
-    fields: Mapping[str, str], limits: Limits, *, entry_id: str, incarnation: str
-) -> Message:
+def read_stream_message(fields: Mapping[str, str], limits: Limits, *, entry_id: str) -> Message:
     """Read a message from a stream entry's fields; raises PoisonError saying what is wrong.
 
     Without a `timestamp` it was said when it was added: the entry id's milliseconds.
@@ -258,12 +262,7 @@ def read_stream_message(
         raise PoisonError(describe(error)) from error
     if problems := exceeds(message, limits):
         raise PoisonError("; ".join(f"{p.field} {p.reason}" for p in problems))
-    return accept(
-        message,
-        message.tenant,
-        said_at=_added_at(entry_id),
-        entry_key=f"{incarnation}:{entry_id}",
-    )
+    return accept(message, message.tenant, said_at=_added_at(entry_id), entry_id=entry_id)
 
 
 def _added_at(entry_id: str) -> datetime | None:

@@ -35,6 +35,8 @@ SELECT i.tenant_id, i.user_id, i.id, i.session_id, i.message_key, i.content_sha2
        i.agent_id, i.speaker, i.metadata, coalesce(i.said_at, i.arrived_at), i.arrived_at,
        CASE WHEN i.place <= room.places THEN now() END
   FROM incoming i JOIN room USING (tenant_id)
+ WHERE NOT EXISTS (SELECT FROM removed_messages r  -- was here, and retention removed it
+                    WHERE r.tenant_id = i.tenant_id AND r.user_id = i.user_id AND r.id = i.id)
  ORDER BY i.tenant_id, i.user_id, i.id, i.ordinal
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
 RETURNING tenant_id, user_id, id, session_id, announced_at;
@@ -44,6 +46,15 @@ RETURNING tenant_id, user_id, id, session_id, announced_at;
 SELECT c.id, c.content_sha256
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN chat_logs c USING (tenant_id, user_id, id);
+
+-- name: known_ids
+-- Finds which messages are there, or were before retention removed them.
+SELECT t.id
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE EXISTS (SELECT FROM chat_logs c
+                WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
+    OR EXISTS (SELECT FROM removed_messages r
+                WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id);
 
 -- name: claim_idempotency_key
 -- Takes the key for this request, or finds nothing if another request has it.

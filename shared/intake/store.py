@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -58,7 +58,8 @@ async def _outcomes(
     first = {message.id: message.content_sha256 for message in reversed(messages)}
     known = [message for message in messages if message.id not in inserted]
     if known:
-        first |= await _digests_of(tx, known)
+        rows = await tx.rows(queries["digests_of"], _ids(known))
+        first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
     for message in messages:
@@ -72,19 +73,17 @@ async def _outcomes(
     return outcomes
 
 
-async def _digests_of(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, bytes]:
-    params = {
+async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+    """Tell which of these have been stored before, whether they are still kept or not."""
+    return {row["id"] for row in await tx.rows(queries["known_ids"], _ids(messages))}
+
+
+def _ids(messages: Sequence[Message]) -> dict[str, list[Any]]:
+    return {
         "tenants": [m.tenant for m in messages],
         "users": [m.user for m in messages],
         "ids": [m.id for m in messages],
     }
-    rows = await tx.rows(queries["digests_of"], params)
-    return {row["id"]: bytes(row["content_sha256"]) for row in rows}
-
-
-async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
-    """Tell which of these are there already."""
-    return set(await _digests_of(tx, messages))
 
 
 async def claim_idempotency_key(

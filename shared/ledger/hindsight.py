@@ -14,14 +14,8 @@ from uuid import UUID
 from shared.beliefs import Standing
 from shared.db import Row, Transaction
 from shared.ledger.acts import Acts
-from shared.ledger.store import (
-    by_attribute,
-    decided_by,
-    fold_attribute,
-    fold_free_text,
-    queries,
-    read_acts,
-)
+from shared.ledger.folding import by_attribute, decided_by, fold_attribute, fold_free_text
+from shared.ledger.store import queries, read_acts
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
 

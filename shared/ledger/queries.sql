@@ -98,11 +98,12 @@ SELECT first_id, second_id, verdict FROM verdicts
    AND verdict IN ('duplicate', 'supersedes');
 
 -- name: write_standings
--- Rewrites the cache of the facts whose standing changed.
+-- Rewrites the cache of the facts whose standing changed; what is said anew does not fade until the
+-- decay job has looked.
 UPDATE memory_facts f
    SET standing = t.standing, canonical_id = t.canonical_id, believed = t.believed::tstzmultirange,
        planned_for = t.planned_for, planned_since = t.planned_since,
-       superseded_by = t.superseded_by, evidence_count = t.evidence_count
+       superseded_by = t.superseded_by, evidence_count = t.evidence_count, fades_at = NULL
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(kinds)s::text[],
               %(canonical)s::uuid[], %(believed)s::text[], %(planned_for)s::timestamptz[],
               %(planned_since)s::timestamptz[], %(superseded_by)s::uuid[], %(evidence)s::int[])

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from psycopg.types.multirange import Multirange
 
-from shared.beliefs import Observation, SlotTimeline, Standing, cluster
+from shared.beliefs import Standing
 from shared.db import Row, Transaction
 from shared.events import Announcement, Settled
 from shared.failures.store import RowRef, keys_of
 from shared.ids import trace_id
 from shared.ledger.acts import Acts, acts_from
-from shared.slot_folds import fold_under
+from shared.ledger.folding import (
+    Attribute,
+    Decided,
+    by_attribute,
+    decided_by,
+    fold_attribute,
+    fold_free_text,
+    standing_of,
+    trace_of,
+)
 from shared.slots import Catalogue, built_in
 from shared.sql import Queries
 from shared.tenant_slots import store as tenant_slots
@@ -32,15 +39,8 @@ queries = Queries("shared.ledger")
 BELIEFS = "beliefs"
 """The lock under which a user's beliefs are rewritten."""
 
-Attribute = tuple[str, str]
-"""A subject and a slot."""
-
-
 UserKey = tuple[str, str]
 """A tenant and a user."""
-
-Decided = Mapping[str, Sequence[tuple[UUID, UUID]]]
-"""Unordered pairs of facts by verdict: `duplicate`, `supersedes`."""
 
 
 @dataclass(slots=True)
@@ -113,6 +113,12 @@ async def _reworded(tx: Transaction, acts: Mapping[UserKey, Acts]) -> list[RowRe
     return [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
 
 
+async def read_clusters(tx: Transaction, refs: Sequence[RowRef]) -> tuple[list[Row], Decided]:
+    """Read all that verdicts connect with these facts of free text, and the verdicts."""
+    rows = await tx.rows(queries["clustered_observations"], keys_of(refs))
+    return rows, await _decided_among(tx, rows)
+
+
 async def read_attributes(
     tx: Transaction,
     tenant: str,
@@ -174,125 +180,12 @@ def _by_user(rows: Iterable[Row]) -> dict[UserKey, list[Row]]:
     return users
 
 
-def by_attribute(
-    rows: Iterable[Row], catalogue: Catalogue | None = None
-) -> dict[Attribute, list[Row]]:
-    """Part rows by subject and slot, the slot under the name the catalogue has for it."""
-    attributes: dict[Attribute, list[Row]] = {}
-    for row in rows:
-        slot = (catalogue or built_in()).name_of(row["slot"])
-        attributes.setdefault((row["subject"], slot), []).append(row)
-    return attributes
-
-
-def fold_attribute(
-    attribute: Attribute,
-    rows: Sequence[Row],
-    acts: Acts,
-    known_at: datetime | None = None,
-    catalogue: Catalogue | None = None,
-) -> SlotTimeline:
-    """Fold one attribute's rows with what the catalogue knows of the slot.
-
-    A correction's own row is no observation; the correction counts as soon as that row is settled.
-    """
-    known = catalogue or built_in()
-    made = {
-        act.id: act
-        for act in acts.corrections
-        if act.slot is not None and (act.subject, known.name_of(act.slot)) == attribute
-    }
-    said = [row for row in rows if row["id"] not in made]
-    corrections = [
-        replace(made[row["id"]], cardinality=row["cardinality"])
-        for row in rows
-        if row["id"] in made
-    ]
-    return fold_under(
-        known,
-        attribute[1],
-        [observation_of(row) for row in said],
-        corrections,
-        acts.tombstones,
-        known_at,
-        acts.undos,
-        acts.other_words,
-    )
-
-
-def fold_free_text(
-    rows: Sequence[Row],
-    decided: Decided,
-    acts: Acts,
-    known_at: datetime | None = None,
-) -> Mapping[UUID, Standing]:
-    """Cluster one user's rows of free text; a correction counts as soon as its row is settled."""
-    settled = {row["id"] for row in rows}
-    return cluster(
-        [observation_of(row) for row in rows],
-        decided["duplicate"],
-        acts.tombstones,
-        known_at,
-        decided["supersedes"],
-        corrections=[act for act in acts.corrections if act.id in settled],
-        undos=acts.undos,
-        other_words=acts.other_words,
-    )
-
-
-def observation_of(row: Row) -> Observation:
-    """Read a row of `memory_facts` as an input of the law."""
-    return Observation(
-        fact_id=row["id"],
-        subject=row["subject"],
-        slot=row["slot"],
-        value=row["value"] if row["slot"] else row["content"],
-        value_key=row["value_key"],
-        cardinality=row["cardinality"] or "many",
-        claim=row["claim"],
-        temporal_state=row["temporal_state"],
-        said_at=row["said_at"],
-        recorded_at=row["recorded_at"],
-        message_key=row["message_key"],
-        ordinal=row["ordinal"],
-        occurred_at=row["occurred_at"],
-        occurred_precision=row["occurred_precision"],
-        ended_at=row["ended_at"],
-        ended_precision=row["ended_precision"],
-        source_message_ids=tuple(row["source_message_ids"]),
-    )
-
-
-def standing_of(row: Row) -> Standing | None:
-    """Read the standing a row's cache holds; None before the first fold."""
-    if row["standing"] is None:
-        return None
-    believed: Multirange[datetime] | None = row["believed"]
-    return Standing(
-        kind=row["standing"],
-        canonical_id=row["canonical_id"],
-        valid=tuple((stretch.lower, stretch.upper) for stretch in believed or ()),
-        planned_for=row["planned_for"],
-        planned_since=row["planned_since"],
-        superseded_by=row["superseded_by"],
-        evidence_count=row["evidence_count"],
-    )
-
-
 async def _decided_among(tx: Transaction, rows: Sequence[Row]) -> Decided:
     """Read the pairs of these facts that verdicts join or part."""
     if len(rows) < 2:
         return decided_by([])
     refs = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
     return decided_by(await tx.rows(queries["verdicts_among"], keys_of(refs)))
-
-
-def decided_by(verdicts: Iterable[Row]) -> Decided:
-    """Sort pairs by what was decided: `duplicate` joins them, `supersedes` parts them."""
-    decided: dict[str, list[tuple[UUID, UUID]]] = {"duplicate": [], "supersedes": []}
-    for verdict in verdicts:
-        decided[verdict["verdict"]].append((verdict["first_id"], verdict["second_id"]))
-    return decided
 
 
 def _changes(
@@ -304,13 +197,6 @@ def _changes(
         if before != after:
             changes.append(Change(user, row["id"], trace_of(row), before, after))
     return changes
-
-
-def trace_of(row: Row) -> UUID:
-    """Name the trace a fact belongs to: its first message's, or its own when stated directly."""
-    sources = row["source_message_ids"]
-    trace: UUID = sources[0] if sources else row["id"]
-    return trace
 
 
 async def _write(tx: Transaction, changes: Sequence[Change]) -> None:

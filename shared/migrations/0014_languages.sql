@@ -8,24 +8,27 @@ CREATE FUNCTION memoire_words(said text) RETURNS TABLE (n bigint, word text, is_
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT t.n, t.word,
-           t.word ~ '^[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30fa\u30fc-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]'
+           ascii(t.word) >= 3584 AND t.word ~ '^[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30fa\u30fc-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]'
       FROM regexp_split_to_table(
-               regexp_replace(
+               CASE WHEN octet_length(said) = char_length(said) THEN lower(said) ELSE  -- ASCII: nothing to fold
                    regexp_replace(
-                       lower(normalize(said, NFKC)),
-                       '[\u00ad\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u200c\u200d\ufe00-\ufe0f]',
-                       '', 'g'),
-                   '([\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30fa\u30fc-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]+)',
-                   ' \1 ', 'g'),
+                       regexp_replace(
+                           lower(normalize(said, NFKC)),
+                           '[\u00ad\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u200c\u200d\ufe00-\ufe0f]',
+                           '', 'g'),
+                       '([\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3040-\u30fa\u30fc-\ua4cf\uac00-\ud7a3\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff]+)',
+                       ' \1 ', 'g')
+               END,
                '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf\u00d7\u00f7\u02c2-\u02df\u037e\u0387\u055a-\u055f\u0589\u058a\u05be\u05c0\u05c3\u05c6\u05f3\u05f4\u060c\u061b-\u061f\u066a-\u066d\u06d4\u0964\u0965\u1362-\u1368\u2000-\u25ff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f\u30fb\ufe10-\ufe6f\ufeff\uff01-\uff0f]+'
            ) WITH ORDINALITY AS t(word, n)
      WHERE t.word <> '';
 END;
 
 -- Tells which of four languages a text is in, by its stop words and letters; in doubt it is English.
-CREATE FUNCTION memoire_language(said text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
+-- (PL/pgSQL, here and below, keeps its plan; planning takes longer than the work.)
+CREATE FUNCTION memoire_language(said text, words text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
+BEGIN RETURN (
     SELECT CASE WHEN es > en AND es >= fr AND es >= de THEN 'spanish'
                 WHEN fr > en AND fr >= de THEN 'french'
                 WHEN de > en THEN 'german'
@@ -37,16 +40,18 @@ BEGIN ATOMIC
                    + (said ~ '[ñÑ¿¡]')::int AS es,
                    count(*) FILTER (WHERE ts_lexize('german_stem'::regdictionary, word) = '{}')
                    + (said ~ '[äöüßÄÖÜ]')::int AS de
-              FROM memoire_words(said) WHERE NOT is_run) AS stop;
-END;
+              FROM unnest(words) AS word) AS stop);
+END $$;
 
--- Stems a word; null for a stop word. German ae, oe, ue are read as umlauts, French -ée as -é.
+-- Stems a word; null for a stop word. German ae, oe, ue are read as umlauts, French -ée as -é. Stable, as
+-- unaccent is, so that it becomes part of the statements below: a call of its own would cost ten times more.
 CREATE FUNCTION memoire_stem(language text, word text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 RETURN left((CASE
-    WHEN word ~ '^[\u0400-\u052f]' THEN ts_lexize('russian_stem'::regdictionary, word)
-    WHEN word ~ '^[\u0600-\u06ff]' THEN ts_lexize('arabic_stem'::regdictionary, word)
-    WHEN word ~ '^[\u0370-\u03ff\u1f00-\u1fff]' THEN ts_lexize('greek_stem'::regdictionary, word)
+    WHEN ascii(word) BETWEEN 1024 AND 1327 THEN ts_lexize('russian_stem'::regdictionary, word)
+    WHEN ascii(word) BETWEEN 1536 AND 1791 THEN ts_lexize('arabic_stem'::regdictionary, word)
+    WHEN ascii(word) BETWEEN 880 AND 1023 OR ascii(word) BETWEEN 7936 AND 8191
+    THEN ts_lexize('greek_stem'::regdictionary, word)
     WHEN language = 'french' THEN ts_lexize('french_stem'::regdictionary,
         regexp_replace(unaccent('unaccent'::regdictionary, word), 'ees?$', 'e'))
     WHEN language = 'spanish' THEN ts_lexize('spanish_stem'::regdictionary,
@@ -56,13 +61,15 @@ RETURN left((CASE
     ELSE ts_lexize('english_stem'::regdictionary, unaccent('unaccent'::regdictionary, word))
 END)[1], 200);
 
--- What a fact is found by. (PL/pgSQL, here and below, keeps its plan; planning takes longer than the work.)
+-- What a fact is found by.
 CREATE FUNCTION memoire_lexemes(said text) RETURNS tsvector
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
 BEGIN RETURN (
     WITH words AS MATERIALIZED (SELECT n, word, is_run FROM memoire_words(said)),
-         spoken AS MATERIALIZED (SELECT memoire_language(said) AS language)
-    SELECT coalesce(string_agg('''' || lexeme || ''':' || least(place, 16383), ' '), '')::tsvector
+         spoken AS MATERIALIZED (
+             SELECT memoire_language(said, array_agg(word)) AS language FROM words WHERE NOT is_run)
+    SELECT coalesce(string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || ''':'
+                               || least(place, 16383), ' '), '')::tsvector
       FROM (SELECT n AS place, memoire_stem(language, word) AS lexeme
               FROM words CROSS JOIN spoken WHERE NOT is_run
             UNION ALL
@@ -80,7 +87,8 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 20 SET search_path FROM CURRENT AS
 #variable_conflict use_column
 BEGIN RETURN QUERY
     WITH words AS MATERIALIZED (SELECT n, word, is_run FROM memoire_words(query)),
-         spoken AS MATERIALIZED (SELECT memoire_language(query) AS language),
+         spoken AS MATERIALIZED (
+             SELECT memoire_language(query, array_agg(word)) AS language FROM words WHERE NOT is_run),
          terms AS MATERIALIZED (
              SELECT n, word, memoire_stem(language, word) AS term
                FROM words CROSS JOIN spoken WHERE NOT is_run)

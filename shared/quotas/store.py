@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg import Rollback
 
 from shared.db import Row, Transaction
 from shared.quotas.shares import shards_of, share_of, spread
@@ -40,13 +43,26 @@ async def take(
     first = at % shards
     share = share_of(limit, first)
     one = {**key, "number": number, "shard": first, "share": share}
-    if number <= share and await tx.row(queries["count_in_one"], one):
+    if number <= share and await _counted_in_one(tx, one):
         return {first: number}
     await tx.execute(queries["open_day"], {**key, "shards": shards})
     used = {row["shard"]: row["used"] for row in await tx.rows(queries["hold_all"], key)}
     taken = spread(number, limit, used, first)
     await add(tx, tenant, quota, taken)
     return taken
+
+
+async def _counted_in_one(tx: Transaction, params: Mapping[str, Any]) -> bool:
+    """Count in one row where it has room; where it has none, hold nothing.
+
+    A row that was waited for and has no room any more stays locked, and its holder would then wait
+    for rows before it, against the order: hence the savepoint, which lets it go.
+    """
+    async with tx.connection.transaction() as savepoint:
+        if await tx.row(queries["count_in_one"], params):
+            return True
+        raise Rollback(savepoint)
+    return False
 
 
 async def add(tx: Transaction, tenant: str, quota: str, numbers: Mapping[int, int]) -> None:

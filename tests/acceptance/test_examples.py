@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.instance import Instance, environment, running, wait_for
+from tests.acceptance.test_embeddings_page import EXAMPLE_URL, embedding_server
 from tests.acceptance.test_replay import model_server
 from tests.fakes.chat_server import ChatServer
+from tests.fakes.embedding_server import EmbeddingServer
 from tests.unit.test_cli_help import ALL, examples
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
@@ -51,6 +53,12 @@ def model() -> Iterator[ChatServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def embeddings() -> Iterator[EmbeddingServer]:
+    with embedding_server() as server:
+        yield server
+
+
 def shell(instance: Instance, line: str, **settings: str) -> subprocess.Popen[str]:
     """Start a line in the folder that holds the instance's data, as a user's shell would."""
     status = instance.status()
@@ -80,6 +88,20 @@ def filled_in(instance: Instance, line: str) -> str:
     return line.replace("postgresql://db/memoire", f"'{instance.status()['database_url']}'")
 
 
+def prepared(instance: Instance, line: str) -> None:
+    """See to what an example about embeddings begins with: a change under way, or one long ago."""
+    states = {"memoire embeddings cancel": "filling", "memoire embeddings prune": "retired"}
+    state = next((states[each] for each in states if line.startswith(each)), None)
+    if state is None:
+        return
+    instance.rows(
+        f"""INSERT INTO embedding_spaces AS s (model, state, remote)
+            VALUES ('bge-m3', '{state}', true)
+                ON CONFLICT (model) DO UPDATE SET state = '{state}', retired_at = NULL
+             WHERE s.state <> 'active' RETURNING 1"""
+    )
+
+
 def _key(instance: Instance) -> str:
     return str(instance.client.post("/v1/keys", json={"name": "example"}).json()["id"])
 
@@ -95,8 +117,12 @@ def _dead_letter(instance: Instance) -> str:
 
 
 @pytest.mark.parametrize("line", ONCE)
-def test_an_example_of_the_help_does_what_it_says(instance: Instance, model: ChatServer, line: str):
+def test_an_example_of_the_help_does_what_it_says(
+    instance: Instance, model: ChatServer, embeddings: EmbeddingServer, line: str
+):
     """It ends with 0, and nothing it prints is an error."""
+    prepared(instance, line)
+    line = line.replace(EXAMPLE_URL, embeddings.url)
     by_model = {"MEMOIRE_LLM_BASE_URL": model.url} if "--prompt" in line else {}
     process = shell(instance, filled_in(instance, line), **by_model)
     printed, _ = process.communicate(timeout=180)

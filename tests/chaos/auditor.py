@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from redis import Redis
 
 from shared.ids import chat_log_id
-from shared.ledger.store import standing_of
+from shared.ledger.folding import standing_of
 from shared.topology import STAGES
 from tests.chaos.accounts import Accounts
 from tests.chaos.oracle import Arrival, Expected, expected_facts, expected_standings

@@ -28,8 +28,10 @@ POINTS = {
     "maintenance": ("commit", "begin", "moved", "written", "saved", "committed"),
     "gateway": ("commit", "committed", "ring", "rung"),
     "sweeper": ("locked", "marked", "announce", "announced"),
+    "retention": ("removed", "kept"),
 }
-"""Each is after one step and before the next. The embedder writes in one statement."""
+"""Each is after one step and before the next. The embedder writes in one statement. Those of retention,
+which runs in the sweeper's process, are tried in tests/integration/test_retention.py."""
 
 SCHEDULER_POINTS = ("scheduled", "schedule_kept")
 """Those of the sweeper's scheduler: before the commit of what it asks for, and behind it."""
@@ -127,18 +129,19 @@ def test_every_point_of_the_product_is_one_to_die_at() -> None:
     services = _ROOT / "services"
     assert _points_in(_ROOT / "shared") == set(_DELIVERY)
     for stage in STAGES:
-        more = SCHEDULER_POINTS if stage == "maintenance" else ()
+        # Those of retention are tried in tests/integration/test_retention.py.
+        more = (*SCHEDULER_POINTS, *POINTS["retention"]) if stage == "maintenance" else ()
         assert _points_in(services / stage) == {*POINTS[stage], *more}, stage
     assert _points_in(services / "gateway") == set(POINTS["gateway"])
     assert _points_in(services / "maintenance", "sweeper.py") == set(POINTS["sweeper"])
 
 
 def _points_in(folder: Path, only: str | None = None) -> set[str]:
-    """The points of a stage's process; a replay is a command's, and dies in its own tests."""
+    """The points of a stage's process; a command dies in its own tests."""
     files = (
         path
         for path in folder.rglob("*.py")
-        if path.parent.name != "replay" and (path.name == (only or path.name))
+        if path.parent.name not in ("replay", "migration") and (path.name == (only or path.name))
         and (only or path.name != "sweeper.py")
     )  # fmt: skip
     found = (re.findall(r'at_point\("(\w+)"\)', path.read_text()) for path in files)

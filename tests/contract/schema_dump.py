@@ -1,4 +1,4 @@
-"""Writes `shared/schema.sql` from a migrated database: tables, columns, constraints, indexes."""
+"""Writes `shared/schema.sql` from a migrated database: tables, constraints, indexes, triggers."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i
  WHERE i.indrelid = %s
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid) ORDER BY 1
 """
+_TRIGGERS = """
+SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal ORDER BY 1
+"""
 
 
 def describe_schema(url: str) -> str:
@@ -47,8 +50,9 @@ def _table(connection: psycopg.Connection, oid: int, name: str) -> str:
         f"CONSTRAINT {name} {text}" for name, text in connection.execute(_CONSTRAINTS, (oid,))
     ]
     indexes = "".join(f"{text};\n" for (text,) in connection.execute(_INDEXES, (oid,)))
+    triggers = "".join(f"{text};\n" for (text,) in connection.execute(_TRIGGERS, (oid,)))
     body = ",\n".join(f"    {line}" for line in lines)
-    return f"\nCREATE TABLE {name} (\n{body}\n);\n{indexes}"
+    return f"\nCREATE TABLE {name} (\n{body}\n);\n{indexes}{triggers}"
 
 
 def _column(

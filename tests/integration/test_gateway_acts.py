@@ -15,6 +15,7 @@ from services.superseder.store import settle
 from shared.broker import connect_redis
 from shared.clock import utc_now
 from shared.failures.store import RowRef
+from shared.spaces.embedders import Embedders
 from tests.fakes.embedder import HashEmbedder
 from tests.integration.test_gateway_app import Api, code, eventually, serve
 
@@ -34,9 +35,10 @@ async def settle_open(api: Api) -> None:
     rows = await api.sql("SELECT * FROM memory_facts WHERE state <> 'settled'")
     for row in rows:
         ref = RowRef(row["tenant_id"], row["user_id"], row["id"])
-        vectors = await HashEmbedder().embed([row["content"]])
+        vectors = {HashEmbedder.model: await HashEmbedder().embed([row["content"]])}
         text = embedder_store.Text(ref, row["content"])
-        await embedder_store.save_vectors(api.db, HashEmbedder.model, [text], vectors)
+        spaces = await Embedders(api.db, HashEmbedder()).read()
+        await embedder_store.save_vectors(api.db, spaces, [text], vectors)
         await api.sql(
             "UPDATE memory_facts SET state = 'compared', compared_at = now() WHERE id = %(id)s",
             id=row["id"],
@@ -329,7 +331,7 @@ async def test_undo_takes_back_the_last_act_and_the_history_keeps_both(api: Api)
     undo = await api.post(f"/v1/facts/{rome}/undo", {"reason": "other person"})
     assert (undo.status_code, undo.json()["status"]) == (200, "current")
     assert await values(api) == ["Rome"]
-    assert (await api.get(f"/v1/facts/{new}")).json()["status"] == "past"
+    assert (await api.get(f"/v1/facts/{new}")).json()["status"] == "forgotten"
     assert await values(api, known_at=between.isoformat()) == ["Porto"]
     assert await current(api, known_at=between.isoformat()) == ["Lives in Porto"]
     assert await recalled(api, "lives", known_at=between.isoformat()) == ["Lives in Porto"]

@@ -33,6 +33,7 @@ from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 from tests.fakes.embedder import HashEmbedder
 
 ADMIN = "the-admin-key"
@@ -110,8 +111,9 @@ class Api:
         if until == "extracted":
             return row
         texts = [embedder_store.Text(RowRef(tenant, user, row), content)]
-        vectors = await HashEmbedder().embed([content])
-        await embedder_store.save_vectors(self.db, HashEmbedder.model, texts, vectors)
+        spaces = await Embedders(self.db, HashEmbedder()).read()
+        vectors = {HashEmbedder.model: await HashEmbedder().embed([content])}
+        await embedder_store.save_vectors(self.db, spaces, texts, vectors)
         if until == "settled":
             await self.sql(
                 "UPDATE memory_facts SET state = 'compared', compared_at = now() WHERE id = %(id)s",
@@ -466,7 +468,13 @@ async def test_health_says_what_is_in_use(api: Api) -> None:
     health = (await api.get("/v1/health")).json()
     assert health["status"] == "degraded"  # without Redis
     assert health["extractor"] == {"mode": "rules", "model": "rules"}
-    assert health["embeddings"] == {"mode": "local", "model": HashEmbedder.model}
+    assert health["embeddings"] == {
+        "mode": "local",
+        "model": HashEmbedder.model,
+        "active_model": HashEmbedder.model,
+        "migrating_to": None,
+        "warning": None,
+    }
     assert health["dead"] == {}
 
 

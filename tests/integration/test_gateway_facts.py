@@ -208,7 +208,7 @@ async def test_a_fact_says_where_it_came_from_and_what_became_of_it(api: Api) ->
     same = await api.fact("Home: Lisbon", slot="home_city", value="Lisbon", said_at=at(2021))
     later = await api.fact("Lives in Rome", slot="home_city", value="Rome", said_at=at(2022))
     came = (await api.get(f"/v1/facts/{row}/source")).json()
-    assert set(came) == {"fact_id", "messages", "quote", "extraction"}
+    assert set(came) == {"fact_id", "messages", "removed", "quote", "extraction"}
     assert [m["message_id"] for m in came["messages"]] == ["m7"]
     history = (await api.get(f"/v1/facts/{row}/history")).json()
     told = {"fact_id", "generation", "counts", "events", "evidence", "verdicts", "acts"}

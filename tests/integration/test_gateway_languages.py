@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -24,6 +27,7 @@ async def found(api: Api, query: str) -> list[str]:
     return [fact["content"] for fact in answer.json()["relevant_facts"]]
 
 
+PLAIN = Path(__file__).parents[1] / "data" / "plain_lexemes.sql"
 BESIDE = "Owns a wooden boat"
 
 SAID = {
@@ -107,13 +111,59 @@ def test_the_language_of_a_text_is_told_by_its_small_words(database_url: str) ->
     }
     with psycopg.connect(database_url) as connection:
         for text, language in texts.items():
-            told = connection.execute("SELECT memoire_language(%s)", [text]).fetchone()
+            told = connection.execute(
+                "SELECT memoire_language(%(text)s, array_agg(word)) FROM memoire_words(%(text)s)"
+                " WHERE NOT is_run",
+                {"text": text},
+            ).fetchone()
             assert told == (language,), text
+
+
+def test_quick_words_are_the_plain_ones(database_url: str) -> None:
+    """Whatever is said, facts and queries are cut and stemmed as the plain definition has it."""
+    chance = random.Random(7)
+    texts = _chat() + list(SAID) + [q for qs in SAID.values() for q in qs]
+    words = [word for text in texts for word in text.split()]
+    texts += [" ".join(chance.choices(words, k=9)) for _ in range(300)]
+    texts += [_any_signs(chance) for _ in range(600)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute(PLAIN.read_text(encoding="utf-8"))
+        apart = connection.execute(
+            "SELECT said FROM unnest(%s::text[]) AS said"
+            " WHERE memoire_lexemes(said) <> plain_lexemes(said)"
+            "    OR ARRAY(SELECT (term, variant)::text FROM memoire_asked(said) ORDER BY 1)"
+            "    <> ARRAY(SELECT (term, variant)::text FROM plain_asked(said) ORDER BY 1)",
+            [texts],
+        ).fetchall()
+    assert apart == []
+
+
+def _chat() -> list[str]:
+    lines = (PLAIN.parent / "chat_messages_more.jsonl").read_text(encoding="utf-8").splitlines()
+    return [str(json.loads(line)) for line in lines]
+
+
+def _any_signs(chance: random.Random) -> str:
+    """Signs of a few scripts, marks and punctuation among them, as nobody would write them."""
+    blocks = [(0x20, 0x7F), (0xA0, 0x250), (0x300, 0x530), (0x590, 0x700), (0x900, 0x980)]
+    blocks += [(0xE00, 0x1100), (0x1E00, 0x2100), (0x3000, 0x3100), (0x4E00, 0x4E80)]
+    blocks += [(0xAC00, 0xAC40), (0xFE00, 0xFF80), (0x1F600, 0x1F640)]
+    drawn = [chance.choice(blocks) for _ in range(3)]
+    return "".join(chr(chance.randrange(*chance.choice(drawn))) for _ in range(40))
 
 
 @pytest.mark.parametrize(
     "content",
-    ["'\"\\:*&|!()<->", "x" * 2_000, "字" * 2_000, "\u0300\u200d", "a' | 'b", "…", "%s \\1 $$"],
+    [
+        "'\"\\:*&|!()<->",
+        "x" * 2_000,
+        "字" * 2_000,
+        "\u0300\u200d",
+        "a' | 'b",
+        "…",
+        "ŉa bo\\o",
+        "%s \\1 $$",
+    ],
 )
 async def test_no_text_is_too_strange(api: Api, content: str) -> None:
     await api.fact(content)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from redis.asyncio import Redis
 
 from services.extractor.intake import Intake
 from shared.db import Database
@@ -14,10 +13,11 @@ from shared.delivery import Entry
 from shared.failures.store import RetryPolicy
 from shared.intake.admission import store_within
 from shared.intake.messages import IncomingMessage, Limits, Message, accept
+from shared.quotas import store
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.topology import MESSAGES
-from tests.integration.test_gateway_app import code, serve
+from tests.integration.test_gateway_app import code, eventually, serve
 
 
 def _message(name: str, tenant: str = "acme", content: str = "x") -> Message:
@@ -56,6 +56,31 @@ async def test_all_together_store_exactly_the_quota(db: Database, limit: int) ->
     assert await _used(db) == limit
 
 
+async def test_who_waited_for_a_row_in_vain_keeps_it_from_nobody(db: Database) -> None:
+    """One waits for a row that is being filled, another holds those before it: both get on."""
+    limit, key = 1_600, ("acme", "messages_per_day")
+
+    async def take(at: int, number: int) -> int:
+        async with db.transaction() as tx:
+            return sum((await store.take(tx, *key, number, limit, at)).values())
+
+    async def waiting(number: int) -> bool:
+        async with db.autocommit() as tx:
+            asked = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+            return bool(await tx.value(asked, {}) == number)
+
+    assert await take(0, 100) == 100  # the first row has no more room
+    async with db.transaction() as tx:
+        await store.take(tx, *key, 100, limit, 5)
+        in_vain = asyncio.create_task(take(5, 1))
+        await eventually(lambda: waiting(1))
+        of_all = asyncio.create_task(take(0, 1))
+        await eventually(lambda: waiting(2))
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(in_vain, of_all) == [1, 1]
+    assert await _used(db) == 202
+
+
 async def test_only_what_is_new_counts_and_others_pay_nothing(db: Database) -> None:
     quotas = Quotas(db, messages_per_day=2)
     assert await _store(db, quotas, [_message("1"), _message("1")]) == ["accepted", "duplicate"]
@@ -67,6 +92,23 @@ async def test_only_what_is_new_counts_and_others_pay_nothing(db: Database) -> N
     free = Quotas(db)
     assert await _store(db, free, [_message("4")]) == ["accepted"]
     assert await _used(db) == 3
+
+
+async def test_what_retention_removed_counts_no_more_when_it_comes_again(db: Database) -> None:
+    """An old export is answered as any retry is, when nothing is left of the quota."""
+    quotas = Quotas(db, messages_per_day=2)
+    old, new = _message("old"), _message("new")
+    assert await _store(db, quotas, [old, new]) == ["accepted", "accepted"]
+    async with db.transaction() as tx:
+        await tx.execute(
+            "WITH gone AS (DELETE FROM chat_logs WHERE id = %(id)s RETURNING *)"
+            " INSERT INTO removed_messages (tenant_id, user_id, id, session_id)"
+            " SELECT tenant_id, user_id, id, session_id FROM gone",
+            {"id": old.id},
+        )
+    assert await _store(db, quotas, [old, new]) == ["duplicate", "duplicate"]
+    assert await _store(db, quotas, [old, _message("more")]) == ["duplicate", "over_quota"]
+    assert await _used(db) == 2
 
 
 async def test_over_http_a_used_up_quota_is_429_until_the_next_day(database_url: str) -> None:
@@ -93,10 +135,9 @@ async def test_over_http_a_used_up_quota_is_429_until_the_next_day(database_url:
         assert len(await api.sql("SELECT 1 FROM memory_facts")) == 1
 
 
-async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database, redis: Redis) -> None:
+async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database) -> None:
     intake = Intake(
         db,
-        redis,
         limits=Limits(),
         window=100,
         policy=RetryPolicy.of(Settings()),

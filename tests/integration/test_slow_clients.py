@@ -78,6 +78,12 @@ async def test_who_sends_a_body_byte_by_byte_is_cut(port: int) -> None:
     assert _code(await _until_closed(port, chunked)) == ("408", "request_timeout")
 
 
+async def test_a_body_that_no_method_asks_for_is_waited_for_no_longer(port: int) -> None:
+    for announced in ("content-length: 50", "transfer-encoding: chunked"):
+        head = f"GET /v1/users HTTP/1.1\r\nhost: x\r\nx-api-key: {ADMIN}\r\n{announced}\r\n\r\n"
+        assert _code(await _until_closed(port, head)) == ("408", "request_timeout")
+
+
 async def test_a_second_request_on_the_connection_is_waited_for_no_longer(port: int) -> None:
     answer = await _until_closed(port, LIVE, "GET /v1/he")
     first, _, second = answer.partition('{"status":"ok"}')

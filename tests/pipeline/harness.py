@@ -35,6 +35,7 @@ from shared.llm import ChatModel
 from shared.process import StageProcess
 from shared.providers import host_of
 from shared.settings import Settings
+from shared.spaces.embedders import Embedders
 from shared.spending.books import Asked
 from tests.fakes.embedder import HashEmbedder
 
@@ -88,6 +89,7 @@ class Pipeline:
         *,
         extractor: Extractor | None = None,
         embedder: Any = None,
+        build_embedder: Any = None,
         judge: Judge | None = None,
         at_point: AtPoint = ignore_point,
         **settings: Any,
@@ -98,6 +100,7 @@ class Pipeline:
         self.settings = Settings(**{**QUICK, **settings})
         self.extractor = extractor or ByRules()
         self.embedder = embedder or HashEmbedder()
+        self.build_embedder = build_embedder
         self.judge = judge
         self.at_point = at_point
         self._messages = 0
@@ -111,7 +114,8 @@ class Pipeline:
             case "extractor":
                 return self._extractor(common)
             case "embedder":
-                return EmbedderStage(db=self.db, durable=self.db, embedder=self.embedder, **common)
+                embedders = Embedders(self.db, self.embedder, self.build_embedder)
+                return EmbedderStage(db=self.db, durable=self.db, embedders=embedders, **common)
             case "deduper":
                 return self._deduper(common)
             case "superseder":
@@ -143,7 +147,6 @@ class Pipeline:
         s = self.settings
         intake = Intake(
             self.db,
-            self.redis,
             limits=Limits(s.max_content_bytes, s.max_metadata_bytes),
             window=s.window,
             policy=common["policy"],

@@ -20,7 +20,7 @@ from shared.db import Database
 from shared.events import RowsBell
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
-from shared.ledger import store as ledger
+from shared.ledger import folding
 from shared.ledger.acts import acts_from
 from shared.settings import Settings
 from shared.topology import EXTRACTED
@@ -82,16 +82,16 @@ async def folded(pipeline: Pipeline) -> int:
         "SELECT * FROM verdicts WHERE verdict IN ('duplicate', 'supersedes')"
     )
     acts = await pipeline.rows("SELECT * FROM belief_acts")
-    decided = ledger.decided_by(verdicts)
+    decided = folding.decided_by(verdicts)
     for user in {row["user_id"] for row in rows}:
         mine = [row for row in rows if row["user_id"] == user]
         done = acts_from([act for act in acts if act["user_id"] == user])
-        standings = dict(ledger.fold_free_text([r for r in mine if not r["slot"]], decided, done))
-        slots = ledger.by_attribute([row for row in mine if row["slot"]])
+        standings = dict(folding.fold_free_text([r for r in mine if not r["slot"]], decided, done))
+        slots = folding.by_attribute([row for row in mine if row["slot"]])
         for attribute, observed in slots.items():
-            standings |= ledger.fold_attribute(attribute, observed, done).standings
+            standings |= folding.fold_attribute(attribute, observed, done).standings
         for row in mine:
-            assert ledger.standing_of(row) == standings[row["id"]], row["content"]
+            assert folding.standing_of(row) == standings[row["id"]], row["content"]
     return len(rows)
 
 
@@ -304,7 +304,7 @@ class Erasing:
     def during(self, work: Any, stage: str) -> None:
         """Within the model call or the judging of a stage; else before anything is read."""
         if stage == "embedder":
-            work._embedder = self._around(work._embedder, "embed")
+            self._around(work._embedders.configured, "embed")
         elif stage == "deduper":
             self._around(work, "_propose")
         else:

@@ -28,6 +28,7 @@ from shared.beliefs import Standing, cluster
 from shared.broker import Announcer, connect_redis, ensure_group
 from shared.db import Database
 from shared.delivery import Delivery
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.llm import ChatModel
 from tests.fakes.chat_server import ChatServer, chat_server
@@ -247,7 +248,7 @@ def story_of(world: World) -> type[RuleBasedStateMachine]:
                 "SELECT * FROM memory_facts WHERE user_id = %(user)s", user=self.user
             )
             assert sorted(row["content"] for row in rows) == sorted(SAID[d] for d in self.said)
-            cached = {row["id"]: ledger.standing_of(row) for row in rows}
+            cached = {row["id"]: folding.standing_of(row) for row in rows}
             assert cached == believed(rows)
             asked = world.server.documents[self.asked_before :]
             pairs = pairs_asked([one for one in asked if one["task"] == "judge"])
@@ -280,11 +281,11 @@ def _times(pair: tuple[str, str], said: set[int]) -> int:
 def believed(rows: list[dict[str, Any]]) -> dict[Any, Standing]:
     """What follows from the observations and a judge that always says the same, by the pure law."""
     standings: dict[Any, Standing] = {}
-    for attribute, observed in ledger.by_attribute(r for r in rows if r["slot"]).items():
-        standings |= ledger.fold_attribute(attribute, observed, ledger.Acts()).standings
+    for attribute, observed in folding.by_attribute(r for r in rows if r["slot"]).items():
+        standings |= folding.fold_attribute(attribute, observed, ledger.Acts()).standings
     free = [row for row in rows if not row["slot"]]
     joined, parted = _decided(free)
-    observations = [ledger.observation_of(row) for row in free]
+    observations = [folding.observation_of(row) for row in free]
     return standings | dict(cluster(observations, joined, supersedes=parted))
 
 

@@ -14,6 +14,7 @@ from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.ids import derived_id
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from tests.pipeline.harness import Pipeline
 
@@ -71,7 +72,7 @@ async def deliver(pipeline: Pipeline, facts: list[NewFact], rng: random.Random) 
 
 async def beliefs(pipeline: Pipeline) -> dict[Any, Any]:
     rows = await pipeline.rows("SELECT * FROM memory_facts")
-    return {row["id"]: ledger.standing_of(row) for row in rows}
+    return {row["id"]: folding.standing_of(row) for row in rows}
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -91,8 +92,8 @@ async def test_any_order_and_any_number_of_deliveries_gives_the_same_beliefs(
     folded = 0
     for user in ("u0", "u1", "u2"):
         mine = [row for row in rows if row["user_id"] == user]
-        for attribute, observations in ledger.by_attribute(mine).items():
-            timeline = ledger.fold_attribute(attribute, observations, ledger.Acts())
+        for attribute, observations in folding.by_attribute(mine).items():
+            timeline = folding.fold_attribute(attribute, observations, ledger.Acts())
             for fact, standing in timeline.standings.items():
                 assert cached[fact] == standing
                 folded += 1

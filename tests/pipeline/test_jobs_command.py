@@ -43,7 +43,7 @@ async def test_a_job_is_run_and_shows_what_it_did(pipeline: Pipeline) -> None:
         assert code == 0, shown
         done = json.loads(shown)
         assert (done["state"], done["error"]) == ("done", None)
-        assert done["result"] == {"changed": 0, "profile": "written"}
+        assert done["result"] == {"merged": 0, "changed": 0, "profile": "written"}
         code, shown = await asyncio.to_thread(memoire, "jobs", "show", "--json")
     [kind] = [job for job in json.loads(shown)["jobs"] if job["kind"] == "consolidate"]
     assert kind["cron"] == "0 4 * * 0"
@@ -72,7 +72,7 @@ async def test_a_job_that_nobody_does_is_not_done(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("jobs", "run", "tidy", "--user", "ana"), "no job; there are consolidate"),
+        (("jobs", "run", "tidy", "--user", "ana"), "no job; there are .*consolidate"),
         (("jobs", "run", "consolidate", "--user", "nobody"), "no such user"),
     ],
 )

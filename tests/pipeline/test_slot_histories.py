@@ -15,7 +15,7 @@ from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.ids import derived_id
-from shared.ledger import store as ledger
+from shared.ledger import folding
 from shared.slots import SlotSpec, built_in
 from shared.tenant_slots import store as tenant_slots
 from tests.pipeline.harness import Pipeline
@@ -71,7 +71,7 @@ def values_at(rows: list[dict[str, Any]], story: Story, at: datetime) -> set[int
     return {
         spelled[row["value_key"]]
         for row in rows
-        for start, end in ledger.standing_of(row).valid  # type: ignore[union-attr]
+        for start, end in folding.standing_of(row).valid  # type: ignore[union-attr]
         if (start is None or start <= at) and (end is None or at < end)
     }
 

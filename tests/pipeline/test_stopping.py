@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from redis.asyncio import Redis
@@ -38,18 +39,26 @@ async def facts_of(pipeline: Pipeline, count: int) -> None:
     assert len(rows) == count
 
 
+def after(over: asyncio.Event) -> Callable[[dict[str, Any]], Awaitable[Any]]:
+    """A model whose first answer waits for an event; the others come at once."""
+    asked_before = False
+
+    async def script(document: dict[str, Any]) -> Any:
+        nonlocal asked_before
+        first, asked_before = not asked_before, True
+        if first:
+            await over.wait()
+        return one_fact_each(document)
+
+    return script
+
+
 async def test_a_call_longer_than_the_stop_is_made_again_at_once(
     db: Database, redis: Redis, redis_url: str
 ) -> None:
     """One call is wasted, no attempt counted; whoever comes next neither waits nor doubles."""
     over = asyncio.Event()
-
-    async def script(document: dict[str, Any]) -> Any:
-        if len(server.documents) == 1:
-            await over.wait()
-        return one_fact_each(document)
-
-    async with chat_server(script) as server:
+    async with chat_server(after(over)) as server:
         first = pipeline_of(server, db, redis, redis_url, stop_grace_seconds=0.2)
         async with first.running("extractor", sweeper=False):
             await first.say("I live in Lisbon")
@@ -88,13 +97,7 @@ async def test_what_came_during_the_last_call_is_somebody_elses(
 ) -> None:
     """Its bell was answered "somebody is at it"; he rings for it when he stops."""
     over = asyncio.Event()
-
-    async def script(document: dict[str, Any]) -> Any:
-        if len(server.documents) == 1:
-            await over.wait()
-        return one_fact_each(document)
-
-    async with chat_server(script) as server:
+    async with chat_server(after(over)) as server:
         pipeline = pipeline_of(server, db, redis, redis_url, stop_grace_seconds=30.0)
         async with pipeline.running("extractor", sweeper=False):
             await pipeline.say("I live in Lisbon")

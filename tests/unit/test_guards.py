@@ -178,3 +178,17 @@ def test_facts_drawn_at_random_stay_apart():
 
     merged = [p for p in drawn if judge(*p, 1.0).verdict == "duplicate" and p[0] != p[1]]
     assert [p for p in merged if frozenset(p) not in together] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Drives a BMW X5", "Drives a BMW X3"),
+        ("Lives in flat B12", "Lives in flat B13"),
+        ("Uses Python3", "Uses Python2"),
+    ],
+)
+def test_a_number_within_a_word_is_a_number(one, other):
+    """Such pairs were once taken for the same words."""
+    verdict = judge(one, other, 0.99)
+    assert (verdict.verdict, verdict.guard) == ("doubtful", "numbers")

@@ -21,6 +21,7 @@ from shared.db import Database, Row, Transaction
 from shared.events import Announcement
 from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.ledger.store import Change, Occurrence
 
@@ -179,7 +180,7 @@ async def _beliefs(tx: Transaction, scope: Scope) -> list[Belief]:
 
 
 def _belief(row: Row, messages: Collection[UUID]) -> Belief:
-    standing = ledger.standing_of(row)
+    standing = folding.standing_of(row)
     assert standing is not None
     return Belief(
         fact_id=row["id"],
@@ -220,7 +221,7 @@ def _occurrences(
 
 def _occurrence(row: Row, event: str, data: dict[str, Any]) -> Occurrence:
     user = (row["tenant_id"], row["user_id"])
-    return Occurrence(user, event, row["id"], ledger.trace_of(row), data)
+    return Occurrence(user, event, row["id"], folding.trace_of(row), data)
 
 
 async def drop(db: Database, scope: Scope, generation: int) -> int:

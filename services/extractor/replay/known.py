@@ -8,7 +8,7 @@ from datetime import datetime
 from services.extractor.turns import KnownFact
 from shared.beliefs import believed_at
 from shared.db import Row
-from shared.ledger import store as ledger
+from shared.ledger import folding
 from shared.ledger.acts import Acts
 
 _KNOWN_LIMIT = 50
@@ -22,7 +22,7 @@ class KnownThen:
     """
 
     def __init__(self, rows: Sequence[Row], acts: Acts) -> None:
-        self._rows = ledger.by_attribute(rows)
+        self._rows = folding.by_attribute(rows)
         self._acts = acts
 
     def at(self, moment: datetime) -> list[KnownFact]:
@@ -35,7 +35,7 @@ class KnownThen:
                 tuple(act for act in self._acts.corrections if act.at < moment),
                 self._acts.tombstones,
             )
-            timeline = ledger.fold_attribute(attribute, said, acts)
+            timeline = folding.fold_attribute(attribute, said, acts)
             known += [
                 KnownFact(slot=attribute[1], value=interval.value)
                 for interval in believed_at(timeline, moment)

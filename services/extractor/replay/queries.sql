@@ -162,12 +162,12 @@ INSERT INTO memory_facts (
        tenant_id, user_id, id, generation, content, category, subject, slot, value, value_key,
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
-       extraction_id, session_id, agent_id, speaker, metadata, essential, announced_at, embedded_at,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, announced_at, embedded_at,
        compared_at, settled_at, state)
 SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subject, slot, value, value_key,
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
-       extraction_id, session_id, agent_id, speaker, metadata, essential, now(), embedded_at,
+       extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, now(), embedded_at,
        CASE WHEN %(settled)s THEN compared_at END, CASE WHEN %(settled)s THEN settled_at END,
        CASE WHEN f.state = 'extracted' THEN 'extracted'
             WHEN %(settled)s AND f.state = 'settled' THEN 'settled' ELSE 'embedded' END
@@ -175,6 +175,14 @@ SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subj
   JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = t.old_id
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
 RETURNING tenant_id, user_id, id, announced_at, state;
+
+-- name: hold_active_space
+-- Keeps the active embedding space from changing until what is carried is committed.
+SELECT model FROM embedding_spaces WHERE state = 'active' FOR SHARE;
+
+-- name: left_out
+-- Tells a space that is being filled that facts came which it may lack.
+UPDATE embedding_spaces SET skipped = skipped + 1 WHERE state = 'filling';
 
 -- name: carry_vectors
 -- Copies the vectors of carried facts.

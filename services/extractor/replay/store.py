@@ -282,11 +282,13 @@ async def carry(
         "old_ids": [row["id"] for row in rows],
         "new_ids": [_copy_id(scope.tenant, generation, row) for row in rows],
     }
+    await tx.rows(queries["hold_active_space"])
     copied = await tx.rows(queries["carry_facts"], copies)
     await tx.execute(queries["carry_vectors"], copies)
     if settled:
         copy_of = dict(zip(copies["old_ids"], copies["new_ids"], strict=True))
         await _carry_verdicts(tx, scope, copy_of)
+    await tx.execute(queries["left_out"])
     streams = {"extracted": EXTRACTED, "embedded": EMBEDDED}
     return [
         (stream, bell)

@@ -38,7 +38,7 @@ from shared.db import Row, Transaction
 from shared.events import Announcement
 from shared.ids import time_ordered_id, trace_id
 from shared.intake.store import claim_idempotency_key
-from shared.ledger import store as ledger
+from shared.ledger import folding
 
 router = APIRouter(prefix="/v1", tags=["acts"])
 
@@ -71,7 +71,7 @@ async def correct_fact(
         old = await _shown_as(tx, fact)
         labels = labels_asked(old, asked)
         made = act if labels is None else old["id"]
-        trace = act if labels is None else ledger.trace_of(old)
+        trace = act if labels is None else folding.trace_of(old)
         body = asked.model_dump(mode="json", exclude_none=True)
         first = await _first_answer(
             tx, caller, idempotency_key, (made, trace), "PATCH", fact["id"], body

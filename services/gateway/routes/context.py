@@ -33,6 +33,8 @@ async def context(
         gateway.recall.answer(caller.tenant, asked.as_recall()),
         gateway.recall.always(caller.tenant, asked),
     )
+    if asked.as_of is None and asked.known_at is None:
+        gateway.uses.count(caller.tenant, asked.user_id, found["relevant_facts"])
     block = compose(always, found["relevant_facts"], asked.format, asked.most_tokens)
     explained = {"explain": found["explain"]} if asked.explain else {}
     return {"context": block.text, "tokens": block.tokens, "facts": block.facts, **explained}

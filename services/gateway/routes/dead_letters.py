@@ -8,6 +8,14 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from services.gateway import cursors
+from services.gateway.dead_letter_schemas import (
+    DeadLetter,
+    DeadLetters,
+    DeadSummary,
+    Dropped,
+    DroppedLetters,
+    Redriven,
+)
 from services.gateway.errors import not_found
 from services.gateway.requests import (
     DeadLettersParams,
@@ -18,14 +26,6 @@ from services.gateway.requests import (
     Redrive,
 )
 from services.gateway.routes.documented import READS, WRITES, WRITES_ONE
-from services.gateway.schemas import (
-    DeadLetter,
-    DeadLetters,
-    DeadSummary,
-    Dropped,
-    DroppedLetters,
-    Redriven,
-)
 from services.gateway.state import Admin, Parts
 from shared.dead_letters import store
 from shared.dead_letters.store import Selection

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.gateway.errors import ApiError, invalid
-from services.gateway.event_store import Position, events_after, position_now
+from services.gateway.event_store import Position, events_after, missed_any, position_now
 from services.gateway.requests import EventsParams
 from services.gateway.routes.documented import READS
 from services.gateway.state import Gateway, Parts, Presented, Reader
@@ -30,6 +30,7 @@ _KEY_SECONDS = 0.8  # with what a keyring remembers, a revoked key's stream ends
 async def _position(
     query: EventsParams,
     gateway: Parts,
+    caller: Reader,
     last_event_id: Annotated[
         str | None, Header(description="Goes on behind this event; browsers send it themselves.")
     ] = None,
@@ -39,10 +40,27 @@ async def _position(
     if said is None:
         async with gateway.db.autocommit() as tx:
             return await position_now(tx)
+    field = "after" if last_event_id is None else "Last-Event-ID"
     try:
-        return Position.parse(said)
+        position = Position.parse(said)
     except ValueError as error:
-        raise invalid("after" if last_event_id is None else "Last-Event-ID", str(error)) from error
+        raise invalid(field, str(error)) from error
+    await _refuse_too_old(gateway, caller.tenant, position, field)
+    return position
+
+
+async def _refuse_too_old(gateway: Gateway, tenant: str, position: Position, field: str) -> None:
+    """Tell a reader that events it has not seen are gone; the beginning is what is kept of it."""
+    if position == Position():
+        return
+    async with gateway.db.autocommit() as tx:
+        missed = await missed_any(tx, tenant, position)
+    if missed:
+        raise invalid(
+            field,
+            "events behind it were removed: read the facts anew, then begin without it, or with 0 "
+            "for all that is kept",
+        )
 
 
 @router.get("/events", response_class=EventSourceResponse, summary="Follow what happens to facts")

@@ -22,6 +22,7 @@ from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
 from shared.ids import trace_id
 from shared.quotas.quotas import Quota
+from shared.retention.store import removed_sources
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
 
@@ -93,15 +94,20 @@ async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     summary="Where a fact came from",
 )
 async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
-    """The messages and words a fact rests on, and the model and prompt that read them."""
+    """The messages and words a fact rests on, and the model and prompt that read them.
+
+    `removed` are messages of its that retention has removed since.
+    """
     async with gateway.db.autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
+        removed = await removed_sources(tx, *key, row["source_message_ids"])
         extraction = await store.extraction_by_id(tx, *key, row["extraction_id"])
     return {
         "fact_id": row["id"],
         "messages": [public_message(message) for message in messages],
+        "removed": removed,
         "quote": row["quote"],
         "extraction": extraction,
     }

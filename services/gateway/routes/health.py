@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Response
 
-from services.gateway.schemas import Health, Live, Ready
+from services.gateway.health_schemas import Health, Live, Ready
 from services.gateway.state import Gateway, Parts
 from shared.db import Row
 from shared.dead_letters.store import count_by_stage
@@ -75,7 +75,8 @@ async def health(gateway: Parts, response: Response) -> Any:
         else {"mode": "rules", "model": "rules"},
         "embeddings": {
             "mode": "openai" if settings.embeds_remotely else "local",
-            "model": gateway.embedder.model,
+            "model": gateway.embedders.configured.model,
+            **_spaces(gateway),
         },
         "paused": paused,
         "over_budget": over_budget,
@@ -83,6 +84,16 @@ async def health(gateway: Parts, response: Response) -> Any:
         "dead_last_hour": None
         if dead is None
         else {row["stage"]: row["last_hour"] for row in dead if row["last_hour"]},
+    }
+
+
+def _spaces(gateway: Gateway) -> dict[str, str | None]:
+    """Which model's vectors count, by this process' last look, and which is being changed to."""
+    spaces = gateway.embedders.spaces
+    return {
+        "active_model": gateway.embedders.current.model,
+        "migrating_to": spaces.filling.model if spaces and spaces.filling else None,
+        "warning": gateway.embedders.warning,
     }
 
 

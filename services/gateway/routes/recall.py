@@ -24,4 +24,7 @@ async def recall(
     asked: Annotated[RecallRequest, Body()], gateway: Parts, caller: Reader
 ) -> dict[str, Any]:
     """The most relevant facts, best first; an unknown user has none."""
-    return await gateway.recall.answer(caller.tenant, asked)
+    answer = await gateway.recall.answer(caller.tenant, asked)
+    if asked.as_of is None and asked.known_at is None:
+        gateway.uses.count(caller.tenant, asked.user_id, answer["relevant_facts"])
+    return answer

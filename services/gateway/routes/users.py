@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 from services.gateway import cursors, store
 from services.gateway.facts import moment_of, public_fact, public_message, slot_name, visible
+from services.gateway.fading import fading_at
 from services.gateway.requests import (
     FactsParams,
     PageParams,
@@ -23,6 +24,7 @@ from services.gateway.schemas import ChatMessages, Facts, Timeline, Users
 from services.gateway.state import Parts, Reader
 from shared.beliefs import Interval, SlotTimeline, Standing, believed_at, recurring_at
 from shared.db import Transaction
+from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.ledger.hindsight import standings_known
 from shared.tenant_slots import store as tenant_slots
@@ -45,10 +47,12 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
     """Facts, last said first: what is believed or planned now, or with `view=all` everything.
 
     `as_of` asks what was true at a moment, `known_at` what was believed at one; both together, what
-    was then believed of that moment.
+    was then believed of that moment. What has faded is shown with a slot, a category or `view=all`.
     """
     before_at, before_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    as_of = moment_of(query.as_of, query.known_at, gateway.clock())
+    now = gateway.clock()
+    as_of = moment_of(query.as_of, query.known_at, now)
+    named = query.slot is not None or query.category is not None
     async with gateway.db.autocommit() as tx:
         catalogue = await tenant_slots.catalogue(tx, caller.tenant)
         slots = catalogue.spellings(query.slot) if query.slot is not None else None
@@ -64,6 +68,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
             before=(before_at, before_id),
             limit=query.limit,
             named=None if known is None else visible(known, query.view, as_of),
+            fading_at=fading_at(as_of, now, view=query.view, named=named),
         )
     if not all(row["counts"] for row in rows):  # a replay was promoted since the page was chosen
         return await list_facts(user_id, query, gateway, caller)
@@ -108,8 +113,8 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
         rows = await ledger.read_attributes(tx, caller.tenant, user_id, attributes, known)
         acts = await ledger.read_acts(tx, caller.tenant, user_id)
     folded = {
-        attribute: ledger.fold_attribute(attribute, observed, acts, query.known_at, known)
-        for attribute, observed in sorted(ledger.by_attribute(rows, known).items())
+        attribute: folding.fold_attribute(attribute, observed, acts, query.known_at, known)
+        for attribute, observed in sorted(folding.by_attribute(rows, known).items())
     }
     whole = query.as_of is None and query.known_at is None
     shown = [_shown(attribute, found, query.as_of) for attribute, found in folded.items()]
@@ -128,7 +133,7 @@ def _is_forgotten(found: SlotTimeline) -> bool:
 
 
 def _shown(
-    attribute: ledger.Attribute, found: SlotTimeline, as_of: datetime | None
+    attribute: folding.Attribute, found: SlotTimeline, as_of: datetime | None
 ) -> dict[str, Any]:
     holding = found.intervals if as_of is None else believed_at(found, as_of)
     recurring = found.recurring if as_of is None else recurring_at(found, as_of)

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from services.maintenance.jobs import store
+from services.maintenance.jobs.means import Means
 from services.maintenance.jobs.store import Held
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Transaction
@@ -103,9 +104,11 @@ class OpenJob:
         cursor: Any = None,
         result: dict[str, Any] | None = None,
         pace: JobPace | None = None,
+        means: Means | None = None,
         at_point: AtPoint = ignore_point,
     ) -> None:
         self.db = db
+        self.means = means or Means()
         self.user: UserKey = (held.ref.tenant, held.ref.user)
         self.cursor = cursor
         self.result: dict[str, Any] = result or {}

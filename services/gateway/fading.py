@@ -1,0 +1,56 @@
+"""What has faded: left out unless it is asked for, by name or by a question that it answers.
+
+A slot, a category or `view=all` asks for it by name. A question is looked up among everything, and
+a faded fact stays among what was found only where it answers strongly by itself; a passing likeness
+is what fading is to spare people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+
+from services.gateway import recall_store
+from services.gateway.ranking import calibrated
+from services.gateway.recall_store import Scope
+from services.gateway.requests import View
+from services.gateway.search import Found
+from shared.db import Database
+
+ANSWERS = 0.5
+"""From this score on a faded fact answers; chosen by what it costs, see docs/fading.md."""
+
+
+def fading_at(as_of: datetime, now: datetime, *, view: View, named: bool) -> datetime | None:
+    """The moment whose fading counts; None where what has faded is asked for.
+
+    `named`: whether a slot or a category is. What fades after `as_of` was there then, and what is
+    to fade after now may still be spoken of.
+    """
+    return None if view == "all" or named else min(as_of, now)
+
+
+async def find_present(
+    db: Database, look: Callable[[Scope], Awaitable[Found]], scope: Scope, wanted: int
+) -> Found:
+    """What may matter and is present, and what has faded and answers all the same.
+
+    Where that would leave less than is `wanted`, what is present is looked up by itself too.
+    """
+    found = await look(replace(scope, fading_at=None))
+    at = scope.fading_at
+    if at is None or scope.named is not None or not found.rows:
+        return found
+    async with db.autocommit() as tx:
+        faded = await recall_store.faded_among(tx, scope, at, [row["id"] for row in found.rows])
+    gone = {str(row) for row in faded}
+    kept = [c for c in found.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
+    if len(kept) == len(found.candidates):
+        return found
+    if len(kept) >= wanted:
+        return replace(found, candidates=kept)
+    present = await look(scope)
+    back = [candidate for candidate in kept if candidate.id in gone]
+    rows = [*present.rows, *(row for row in found.rows if str(row["id"]) in gone)]
+    return replace(present, candidates=[*present.candidates, *back], rows=rows)

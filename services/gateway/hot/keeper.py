@@ -1,0 +1,209 @@
+"""Keeps the facts of users who are asked about often, and lets nobody see them when they are old.
+
+Every look reads the seal of a user's marks in the database. Where it differs from the seal that the
+facts were read with, what the new marks name is read again before anything is answered; where marks
+are gone, everything is. Whoever is not kept yet is answered by SQL, and read in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from psycopg import Error
+
+from services.gateway.hot import store
+from services.gateway.hot.shelf import Shelf
+from services.gateway.hot.store import Pair, Sight, Whose
+from services.gateway.recall_store import TERMS
+from shared.db import Database, Row, Transaction
+
+log = structlog.get_logger()
+
+_IDLE_SECONDS = (
+    600.0  # who is not asked about for so long is let go, and not read on the next question
+)
+_MOST_REMEMBERED = 10_000
+_MOST_READ_AGAIN = 2_000  # facts; beyond, reading everything costs no more
+
+
+@dataclass
+class _Kept:
+    shelf: Shelf
+    seal: bytes
+    tokens: frozenset[UUID]
+    generation: int
+    since: datetime
+    """What is current is right for no moment before this one."""
+    read_at: float
+    used_at: float
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def is_as(self, seen: Sight) -> bool:
+        return self.seal == seen.seal and self.generation == seen.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A user's facts as they are, and the query's terms with what each may be found as."""
+
+    shelf: Shelf
+    asked: list[Pair]
+
+
+class Keeper:
+    """The users kept by one process, at most so many bytes of them; 0 keeps none."""
+
+    def __init__(self, db: Database, most_bytes: int) -> None:
+        self._db = db
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Whose, _Kept] = OrderedDict()
+        self._asked: OrderedDict[Whose, float] = OrderedDict()
+        self._declined: dict[Whose, float] = {}
+        self._loading: asyncio.Task[None] | None = None
+
+    def keeps(self, whose: Whose, now: datetime) -> bool:
+        """Whether a look may be worth while; a second question within minutes gets a user read."""
+        if self._most_bytes and whose.dimensions and whose not in self._kept:
+            self._note(whose, now)
+        return whose in self._kept
+
+    async def look(self, whose: Whose, query: str, now: datetime) -> Held | None:
+        """The user's facts as they are at this moment; None where SQL has to answer."""
+        kept = self._kept.get(whose)
+        if kept is None:
+            return None
+        seen = await store.sight(self._db, whose, query, TERMS)
+        if seen is None or seen.seal is None:
+            self._kept.pop(whose, None)
+            return None
+        looked_at = time.monotonic()
+        async with kept.lock:
+            fresh = kept.is_as(seen) or kept.read_at > looked_at
+            due = kept.shelf.changing_by(now)
+            if (due or not fresh) and not await self._read_again(whose, kept, due, now):
+                return None
+        if kept.since > now or self._kept.get(whose) is not kept:
+            return None
+        kept.used_at = time.monotonic()
+        self._kept.move_to_end(whose)
+        return Held(kept.shelf, seen.asked)
+
+    async def close(self) -> None:
+        """Stop reading, and forget everybody."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
+        self._kept.clear()
+
+    async def loaded(self) -> None:
+        """Wait until nobody is being read."""
+        if self._loading is not None:
+            await asyncio.gather(self._loading, return_exceptions=True)
+
+    def _note(self, whose: Whose, now: datetime) -> None:
+        moment = time.monotonic()
+        if moment < self._declined.get(whose, 0.0):
+            return
+        last = self._asked.pop(whose, None)
+        self._asked[whose] = moment
+        if len(self._asked) > _MOST_REMEMBERED:
+            self._asked.popitem(last=False)
+        busy = self._loading is not None and not self._loading.done()
+        if last is not None and moment - last < _IDLE_SECONDS and not busy:
+            self._loading = asyncio.create_task(self._load(whose, now))
+
+    async def _load(self, whose: Whose, now: datetime) -> None:
+        begun = time.monotonic()
+        try:
+            async with self._db.snapshot(long=True) as tx:
+                marks = await store.marks(tx, whose)
+                shelf = await self._all(tx, whose, marks, now) if marks else None
+        except (Error, OSError, TimeoutError) as error:
+            log.warning("a user's facts could not be read into memory", error=repr(error))
+            return
+        if shelf is None:
+            self._decline(whose)
+            return
+        kept = _Kept(shelf, *_state(marks), since=now, read_at=begun, used_at=begun)
+        self._kept[whose] = kept
+        self._asked.pop(whose, None)
+        self._make_room()
+        asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._let_go)
+
+    def _decline(self, whose: Whose) -> None:
+        """Do not read a user for a while who is too large, or has no marks."""
+        if len(self._declined) >= _MOST_REMEMBERED:
+            self._declined.clear()
+        self._declined[whose] = time.monotonic() + _IDLE_SECONDS
+
+    async def _all(
+        self, tx: Transaction, whose: Whose, marks: Sequence[Row], now: datetime
+    ) -> Shelf | None:
+        """Read everything; None as soon as it is more than may be kept."""
+        shelf = Shelf(whose.dimensions)
+        async for rows in store.fact_rows(tx, whose, marks[0]["generation"], now, None):
+            shelf.add(rows)
+            if shelf.size_bytes > self._most_bytes:
+                return None
+            await asyncio.sleep(0)
+        return shelf
+
+    async def _read_again(
+        self, whose: Whose, kept: _Kept, due: Sequence[UUID], now: datetime
+    ) -> bool:
+        """Read what has changed; where that cannot be told, let go, to be read anew."""
+        begun = time.monotonic()
+        async with self._db.snapshot() as tx:
+            marks = await store.marks(tx, whose)
+            changed = _changed(kept, marks)
+            if changed is None or len(changed) + len(due) > _MOST_READ_AGAIN:
+                self._kept.pop(whose, None)
+                self._asked[whose] = begun
+                return False
+            changed |= set(due)
+            chunks = store.fact_rows(tx, whose, kept.generation, now, sorted(changed))
+            rows = [row async for chunk in chunks for row in chunk]
+        kept.shelf.remove(changed)
+        kept.shelf.add(rows)
+        kept.seal, kept.tokens, kept.generation = _state(marks)
+        kept.since, kept.read_at = max(kept.since, now), begun
+        if kept.shelf.is_littered:
+            self._kept.pop(whose, None)
+            self._asked[whose] = begun
+            return True
+        self._make_room()
+        return True
+
+    def _make_room(self) -> None:
+        while sum(kept.shelf.size_bytes for kept in self._kept.values()) > self._most_bytes:
+            self._kept.popitem(last=False)
+
+    def _let_go(self) -> None:
+        """Forget whom nobody has asked about for a while."""
+        idle = time.monotonic() - _IDLE_SECONDS
+        for whose in [one for one, kept in self._kept.items() if kept.used_at < idle]:
+            del self._kept[whose]
+        if self._kept:
+            asyncio.get_running_loop().call_later(_IDLE_SECONDS / 10, self._let_go)
+
+
+def _changed(kept: _Kept, marks: Sequence[Row]) -> set[UUID] | None:
+    """The facts that the marks since then name; None where some of those seen before are gone."""
+    tokens = {row["token"] for row in marks}
+    if not kept.tokens <= tokens or not marks or marks[0]["generation"] != kept.generation:
+        return None
+    return {row["fact_id"] for row in marks if row["token"] not in kept.tokens}
+
+
+def _state(marks: Sequence[Row]) -> tuple[bytes, frozenset[UUID], int]:
+    """The seal as the database makes it, the tokens under it, the generation that counts."""
+    seal = hashlib.sha256(b"".join(row["token"].bytes for row in marks)).digest()
+    return seal, frozenset(row["token"] for row in marks), marks[0]["generation"]

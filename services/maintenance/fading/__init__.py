@@ -1,0 +1,1 @@
+"""What is known loses weight while nobody mentions or uses it."""

@@ -1,0 +1,53 @@
+-- name: reckon
+-- Works out for some of a user's facts, behind a cursor, from when they are faded, as `weight.fades_at`
+-- has it, and writes what differs. What changed since it was read is left to the next run.
+WITH looked AS MATERIALIZED (
+    SELECT f.id, f.fades_at, f.faded, f.confidence::float8 AS confidence, f.planned_for,
+           least(f.said_at, f.recorded_at) AS said_at, f.pinned OR f.essential AS kept,
+           f.generation IN (0, u.generation)
+           AND coalesce(f.standing = 'plan' OR (f.standing = 'belief' AND f.believed @> now()), false) AS live,
+           CASE WHEN f.slot = ANY(%(slots)s::text[])
+                THEN (%(slot_days)s::float8[])[array_position(%(slots)s::text[], f.slot)]
+                ELSE coalesce((%(category_days)s::float8[])[array_position(%(categories)s::text[], f.category)],
+                              %(other_days)s::float8) END AS half_life_days
+      FROM memory_facts f
+      JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.state = 'settled'
+       AND (%(after)s::uuid IS NULL OR f.id > %(after)s::uuid)
+     ORDER BY f.id
+     LIMIT %(limit)s
+), confirmed AS MATERIALIZED (
+    SELECT o.canonical_id AS id, max(least(o.said_at, o.recorded_at)) AS at
+      FROM memory_facts o
+     WHERE o.tenant_id = %(tenant)s AND o.user_id = %(user)s AND o.state = 'settled'
+       AND o.standing IN ('belief', 'merged', 'plan')
+     GROUP BY o.canonical_id
+), moments AS MATERIALIZED (
+    SELECT l.*, CASE WHEN l.live AND NOT l.kept AND %(faded_below)s::float8 > 0
+                     THEN greatest(coalesce(c.at, l.said_at), s.last_used_at, l.planned_for)
+                          + make_interval(secs => 86400 * l.half_life_days * greatest(
+                                0, ln(greatest(l.confidence, 1e-9) / greatest(%(faded_below)s::float8, 1e-9)) / ln(2::float8)))
+                     END AS then_fades_at
+      FROM looked l
+      LEFT JOIN confirmed c ON c.id = l.id
+      LEFT JOIN fact_uses s ON s.tenant_id = %(tenant)s AND s.user_id = %(user)s AND s.fact_id = l.id
+), changed AS (
+    UPDATE memory_facts f
+       SET fades_at = m.then_fades_at, faded = coalesce(m.then_fades_at <= now(), false)
+      FROM moments m
+     WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = m.id
+       AND f.fades_at IS NOT DISTINCT FROM m.fades_at
+       AND (m.fades_at IS DISTINCT FROM m.then_fades_at
+            OR m.faded <> coalesce(m.then_fades_at <= now(), false))
+    RETURNING f.id, f.faded, m.faded AS was_faded, m.live, f.fades_at, f.source_message_ids
+)
+SELECT (SELECT count(*) FROM looked)::int AS looked,
+       (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last, changed.*
+  FROM (VALUES (1)) AS once
+  LEFT JOIN changed ON true
+ ORDER BY changed.id;
+
+-- name: grow_version
+-- Tells whoever keeps anything of a user that it is another by now.
+UPDATE users SET belief_version = belief_version + 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;

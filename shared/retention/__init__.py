@@ -1,0 +1,1 @@
+"""How long a tenant's messages and superseded facts are kept."""

@@ -1,0 +1,1 @@
+"""Embedding spaces: whose vectors count, and how that changes."""
