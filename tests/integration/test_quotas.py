@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
+import psycopg
 import pytest
 
 from services.extractor.intake import Intake
@@ -133,6 +135,28 @@ async def test_over_http_a_used_up_quota_is_429_until_the_next_day(database_url:
         other = await api.post("/v1/users/ana/facts", {"content": "Likes tea"})
         assert other.json()["error"]["details"][0]["field"] == "facts_per_day"
         assert len(await api.sql("SELECT 1 FROM memory_facts")) == 1
+
+
+@pytest.mark.parametrize("unreadable", ["own_limits", "take"])
+async def test_what_cannot_be_counted_is_not_stored(database_url: str, unreadable: str) -> None:
+    """A quota that nobody can read or count in stops what it limits, until it can be again."""
+
+    async def away(*_: Any) -> None:
+        raise psycopg.OperationalError("away")
+
+    message = {"user_id": "ana", "role": "user", "content": "hi"}
+    asked = (
+        ("/v1/ingest", message),
+        ("/v1/ingest/batch", {"messages": [message]}),
+        ("/v1/users/ana/facts", {"content": "Lives in Lisbon"}),
+    )
+    async with serve(database_url, None, tenant_messages_per_day=9, tenant_facts_per_day=9) as api:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, unreadable, away)
+            for path, body in asked:
+                assert (await api.post(path, body)).status_code == 503, path
+        assert not await api.sql("SELECT id FROM chat_logs UNION SELECT id FROM memory_facts")
+        assert [(await api.post(path, body)).status_code for path, body in asked] == [202] * 3
 
 
 async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database) -> None:
