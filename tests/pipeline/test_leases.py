@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from redis.asyncio import Redis
 
-from services.extractor import session
+from services.extractor import store
 from services.extractor.extractors import ByModel
-from services.extractor.store import Reservation, renew
+from services.extractor.store import Reservation
 from shared.db import Database
 from shared.delivery import Entry, Stage
 from shared.topology import MESSAGES
@@ -50,6 +50,8 @@ async def test_a_session_reserved_while_leases_are_renewed_is_renewed_next_time(
         bell = await bell_of(pipeline, "b")
         work = [first]
 
+        renew = store.renew
+
         async def meanwhile(
             db: Database, held: Collection[Reservation], lease_seconds: float
         ) -> set[UUID]:
@@ -58,7 +60,7 @@ async def test_a_session_reserved_while_leases_are_renewed_is_renewed_next_time(
             await reserved(pipeline, 2)
             return ours
 
-        monkeypatch.setattr(session.store, "renew", meanwhile)
+        monkeypatch.setattr(store, "renew", meanwhile)
         await stage.heartbeat()
         monkeypatch.undo()
         await pipeline.rows("UPDATE extractions SET lease_until = now() RETURNING 1 AS done")
