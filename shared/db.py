@@ -3,6 +3,10 @@
 `durable=False` commits without waiting for the disk (`synchronous_commit = off`): a crash of
 PostgreSQL may forget the last moments, the rows are back in their earlier state, and the sweep
 rings again. What an outsider was told must be durable.
+
+Whose rows are there is the database's to decide (migration 0024): a pool acts under a role, and
+each transaction names its tenants: `db.of(tenant).transaction()`. One that names none finds no rows
+of anybody and writes none. `OperatorDatabase` sees all; only what is built with one can.
 """
 
 from __future__ import annotations
@@ -18,9 +22,12 @@ from typing import Any
 
 import structlog
 from pgvector.psycopg import register_vector_async
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import AsyncConnection, Error, OperationalError, Rollback, sql
+from psycopg.pq import Escaping
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
+
+from shared.roles import APP, GATE, OPERATOR, TENANTS, Role, tenants_array
 
 log = structlog.get_logger()
 
@@ -29,7 +36,9 @@ Row = dict[str, Any]
 
 
 _LONG_SECONDS = 30.0
-_LONG_STATEMENTS = b"SET LOCAL statement_timeout = 30000"
+_LONG_STATEMENTS = b"; SET LOCAL statement_timeout = 30000"
+_SNAPSHOT = b" ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_NOBODY = tenants_array(())
 _WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_mergejoin")
 
 
@@ -49,8 +58,27 @@ class Patience:
         return self.statement_seconds + self.grace_seconds
 
 
+class _Connection(AsyncConnection[TupleRow]):
+    """A connection that remembers whose rows its session sees outside transactions."""
+
+    tenants: str | None = None
+    """None: nobody knows."""
+
+    def naming(self, tenants: str) -> bytes:
+        return Escaping(self.pgconn).escape_literal(tenants.encode())
+
+    async def turn_to(self, tenants: str) -> None:
+        """See these tenants' rows from now on, and nobody else's."""
+        if self.tenants == tenants:
+            return
+        self.tenants = None
+        statement = b"SET %s = %s" % (TENANTS.encode(), self.naming(tenants))
+        await self.execute(statement, prepare=False)
+        self.tenants = tenants
+
+
 class Database:
-    """A pool of connections that all carry the timeouts and the durability asked for."""
+    """A pool of connections that all carry the timeouts, the durability and the role asked for."""
 
     def __init__(
         self,
@@ -61,10 +89,12 @@ class Database:
         by_key: bool = False,
         patience: Patience = Patience(),
         name: str = "memoire",
+        role: Role | None = APP,
     ) -> None:
         """A server that says nothing for longer than any statement may take has gone.
 
         `by_key`: every statement finds its rows by key, so no plan may read a whole table.
+        `role`: whom the connections act as; None: as who logs in, where there are no roles.
 
         Statements are planned while tables are small and kept; without this a stage that starts on
         an empty database reads all of it for every batch until statistics are gathered.
@@ -76,13 +106,18 @@ class Database:
             "statement_timeout": str(int(1_000 * patience.statement_seconds)),
             "idle_in_transaction_session_timeout": "15000",
             "timezone": "UTC",
+            TENANTS: _NOBODY,
         }
+        self.role = role
         self._silence_seconds = patience.in_all_seconds
         self._wait_seconds = patience.wait_seconds
         if by_key:
             self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
-        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+        if role is not None:
+            self._settings["role"] = role
+        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
             url,
+            connection_class=_Connection,
             min_size=1,
             max_size=max_connections,
             open=False,
@@ -103,7 +138,22 @@ class Database:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _configure(self, connection: AsyncConnection[TupleRow]) -> None:
+    def of(self, *tenants: str) -> Reach:
+        """Reach the rows of these tenants, and of nobody where none is named."""
+        return Reach(self, tenants_array(tenants))
+
+    @asynccontextmanager
+    async def gate(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
+        """Run a transaction in which every tenant's keys, limits and counts are there: only those.
+
+        For what must be known before a tenant is.
+        """
+        role = GATE if self.role == APP else None
+        opening = b"BEGIN" if role is None else b"BEGIN; SET LOCAL ROLE " + role.encode()
+        async with self.connected(wait_seconds) as connection, _begun(connection, opening):
+            yield Transaction(connection, role)
+
+    async def _configure(self, connection: _Connection) -> None:
         settings = sql.SQL("; ").join(
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in self._settings.items()
@@ -111,11 +161,10 @@ class Database:
         async with self._watched(connection, self._silence_seconds):
             await connection.execute(settings)
             await register_vector_async(connection)
+        connection.tenants = _NOBODY
 
     @asynccontextmanager
-    async def _watched(
-        self, connection: AsyncConnection[TupleRow], seconds: float
-    ) -> AsyncIterator[None]:
+    async def _watched(self, connection: _Connection, seconds: float) -> AsyncIterator[None]:
         """Hang up when a block takes longer than the server's own timeouts allow.
 
         They end what is slow; only a network that swallows everything, or a server that was
@@ -128,15 +177,40 @@ class Database:
             watch.cancel()
 
     @asynccontextmanager
-    async def _connected(self, wait_seconds: float) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """A connection for a block that is watched; waiting for it is part of its time."""
+    async def connected(self, wait_seconds: float | None = None) -> AsyncIterator[_Connection]:
+        """A connection for a block that is watched; waiting for it is part of its time.
+
+        For this module: it sees whomever it saw last. Raises psycopg.OperationalError (PoolTimeout)
+        when none comes in time.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._silence_seconds
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
         async with (
-            self._pool.connection(wait_seconds) as connection,
+            self._pool.connection(wait) as connection,
             self._watched(connection, max(0.0, deadline - loop.time())),
         ):
             yield connection
+
+    @asynccontextmanager
+    async def long_connected(self) -> AsyncIterator[_Connection]:
+        """The same for what may take half a minute; a server that is silent from the start is not
+        waited for so long.
+        """
+        async with self._pool.connection(self._wait_seconds) as connection:
+            async with self._watched(connection, self._silence_seconds):
+                await connection.execute("SELECT 1")
+            async with self._watched(connection, _LONG_SECONDS + self._wait_seconds):
+                yield connection
+
+
+class Reach:
+    """What of a database may be reached: the rows of some tenants. Where transactions begin."""
+
+    def __init__(self, db: Database, tenants: str | None) -> None:
+        """`tenants`: as `tenants_array` writes them; None: the pool's role sees what it sees."""
+        self._db = db
+        self._tenants = tenants
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -144,23 +218,20 @@ class Database:
 
         Raises psycopg.OperationalError (PoolTimeout) when no connection comes in time.
         """
-        async with self._connected(self._wait_seconds) as connection, connection.transaction():
-            yield Transaction(connection)
+        async with (
+            self._db.connected() as connection,
+            _begun(connection, self._opening(connection)),
+        ):
+            yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def long_transaction(self) -> AsyncIterator[Transaction]:
-        """The same for what may take half a minute; a server that is silent from the start is not
-        waited for so long.
-        """
-        async with self._pool.connection(self._wait_seconds) as connection:
-            async with self._watched(connection, self._silence_seconds):
-                await connection.execute("SELECT 1")
-            async with (
-                self._watched(connection, _LONG_SECONDS + self._wait_seconds),
-                connection.transaction(),
-            ):
-                await connection.execute(_LONG_STATEMENTS)
-                yield Transaction(connection)
+        """The same for what may take half a minute."""
+        async with (
+            self._db.long_connected() as connection,
+            _begun(connection, self._opening(connection) + _LONG_STATEMENTS),
+        ):
+            yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def snapshot(self, *, long: bool = False) -> AsyncIterator[Transaction]:
@@ -168,16 +239,71 @@ class Database:
 
         `long`: it may take half a minute.
         """
-        async with self.long_transaction() if long else self.transaction() as tx:
-            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield tx
+        connected = self._db.long_connected() if long else self._db.connected()
+        async with connected as connection:
+            opening = self._opening(connection, _SNAPSHOT) + (_LONG_STATEMENTS if long else b"")
+            async with _begun(connection, opening):
+                yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def autocommit(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
-        """Run statements that each are a transaction: one round trip instead of three."""
-        wait = self._wait_seconds if wait_seconds is None else wait_seconds
-        async with self._connected(wait) as connection:
-            yield Transaction(connection)
+        """Run statements that each are a transaction: one round trip instead of three.
+
+        Whose rows they reach is set for the session, and only where it was somebody else's: nobody
+        is given a connection of this pool without naming whose.
+        """
+        async with self._db.connected(wait_seconds) as connection:
+            if self._tenants is not None:
+                await connection.turn_to(self._tenants)
+            yield Transaction(connection, self._db.role)
+
+    def _opening(self, connection: _Connection, mode: bytes = b"") -> bytes:
+        """Begin and name the tenants in one message: no round trip more than beginning alone."""
+        if self._tenants is None:
+            return b"BEGIN" + mode
+        named = connection.naming(self._tenants)
+        return b"BEGIN%s; SET LOCAL %s = %s" % (mode, TENANTS.encode(), named)
+
+
+class OperatorDatabase(Database, Reach):
+    """Every tenant's rows, for sweeps, maintenance and commands; no request has one."""
+
+    def __init__(self, url: str, *, role: Role | None = OPERATOR, **options: Any) -> None:
+        Database.__init__(self, url, role=role, **options)
+        Reach.__init__(self, self, None)
+
+    def of(self, *tenants: str) -> Reach:  # noqa: ARG002  they are among all
+        return self
+
+
+@asynccontextmanager
+async def _begun(connection: _Connection, opening: bytes) -> AsyncIterator[None]:
+    """Run a block in the transaction that `opening` begins, as psycopg's own `transaction` does.
+
+    Which sends BEGIN by itself: naming the tenants would be a round trip of its own.
+    """
+    try:
+        await connection.execute(opening, prepare=False)
+        yield
+    except Rollback as asked:
+        await _roll_back(connection)
+        if asked.transaction is not None:
+            raise
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    else:
+        await connection.commit()
+
+
+async def _roll_back(connection: _Connection) -> None:
+    """What broke the block is told; that its connection is broken too, the pool will see."""
+    if connection.closed:
+        return
+    try:
+        await connection.rollback()
+    except Error as error:
+        log.debug("nothing to roll back any more", error=str(error).strip())
 
 
 def _hang_up(connection: AsyncConnection[TupleRow]) -> None:
@@ -205,8 +331,19 @@ async def _still_open(connection: AsyncConnection[TupleRow]) -> None:
 class Transaction:
     """What a store may do while its transaction lives."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+    def __init__(self, connection: AsyncConnection[TupleRow], role: Role | None = None) -> None:
         self.connection = connection
+        self._role = role
+
+    @asynccontextmanager
+    async def at_gate(self) -> AsyncIterator[None]:
+        """Within a transaction, read for a moment what every tenant's limits are."""
+        if self._role != APP:
+            yield
+            return
+        await self.connection.execute(b"SET LOCAL ROLE " + GATE.encode())
+        yield
+        await self.connection.execute(b"SET LOCAL ROLE " + APP.encode())
 
     async def rows(
         self, statement: str, params: Params | None = None, *, binary: bool = False

@@ -83,8 +83,9 @@ class Intake:
     async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
         """Store them all in one commit; its bells are the first one's to ring."""
         pairs = [pair for one in several for pair in one]
-        async with self._db.transaction() as tx:
-            messages = [message for _, message in pairs]
+        messages = [message for _, message in pairs]
+        tenants = {message.tenant for message in messages}
+        async with self._db.of(*tenants).transaction() as tx:
             stored = await store_within(tx, messages, self._window, self._quotas)
         for outcome, reason in _REFUSALS.items():
             refused = [
@@ -98,8 +99,9 @@ class Intake:
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters."""
-        async with self._db.transaction() as tx:
-            subjects = [entry_subject(entry) for entry in entries]
+        subjects = [entry_subject(entry) for entry in entries]
+        tenants = {subject.tenant for subject in subjects}
+        async with self._db.of(*tenants).transaction() as tx:
             await record(tx, self._stage, subjects, error, self._policy)
 
 

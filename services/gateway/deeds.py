@@ -17,7 +17,7 @@ from services.gateway import act_store, store
 from services.gateway.act_store import Deed, Named
 from services.gateway.corrections import labels_now
 from services.gateway.errors import ApiError
-from shared.db import Database, Row, Transaction
+from shared.db import Reach, Row, Transaction
 from shared.events import Announcement
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
@@ -29,15 +29,15 @@ Result = TypeVar("Result")
 _TRIES = 3
 
 
-async def in_transaction(db: Database, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+async def in_transaction(reach: Reach, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
     """Run work in one transaction, again when it and a stage waited for each other."""
     for _ in range(_TRIES - 1):
         try:
-            async with db.long_transaction() as tx:
+            async with reach.long_transaction() as tx:
                 return await work(tx)
         except psycopg.errors.DeadlockDetected:
             continue
-    async with db.long_transaction() as tx:
+    async with reach.long_transaction() as tx:
         return await work(tx)
 
 

@@ -26,7 +26,7 @@ from services.maintenance.scheduler import Scheduler
 from services.maintenance.store import Sweep
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.events import Announcement
 from shared.process import every
 from shared.settings import Settings
@@ -50,7 +50,11 @@ class Sweeper:
     """Any number may run; whoever gets the lock does this sweep."""
 
     def __init__(
-        self, db: Database, redis: Redis, settings: Settings, at_point: AtPoint = ignore_point
+        self,
+        db: OperatorDatabase,
+        redis: Redis,
+        settings: Settings,
+        at_point: AtPoint = ignore_point,
     ) -> None:
         self._db = db
         self._redis: Any = redis  # redis-py types every answer as the union of all it could be

@@ -14,21 +14,21 @@ from services.maintenance.jobs import load_jobs
 from services.maintenance.jobs.kinds import Job
 from services.maintenance.jobs.running import Batch, JobPace, OpenJob
 from shared.broker import Announcer
-from shared.db import Database
 from shared.failures.store import RetryPolicy
 from shared.jobs.store import request_job
 from shared.process import StageProcess
 from shared.topology import JOB_KINDS, JobKind
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 
 @pytest.fixture
-def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     return Pipeline(db, redis, redis_url)
 
 
 async def request(pipeline: Pipeline, kind: JobKind, user: str) -> UUID:
-    async with pipeline.db.transaction() as tx:
+    async with pipeline.db.everyone.transaction() as tx:
         job, bells = await request_job(tx, "default", user, kind)
     await Announcer(pipeline.redis).announce(bells)
     return job
@@ -146,7 +146,7 @@ async def test_a_job_that_hung_is_done_when_it_no_longer_does(pipeline: Pipeline
 
 
 async def test_the_clock_has_a_users_profile_written(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """From a message to a profile, with nobody asking: the schedule, the bell, the job."""
     pipeline = Pipeline(

@@ -81,7 +81,7 @@ async def correct_fact(
         deed = Deed(caller.tenant, old["user_id"], act, caller.actor, asked.reason)
         return _accepted("accepted", made, trace), await _correct(tx, deed, fact, old, asked)
 
-    return await _done(gateway, work)
+    return await _done(gateway, caller.tenant, work)
 
 
 def _accepted(status: Literal["accepted", "duplicate"], fact: UUID, trace: UUID) -> FactAccepted:
@@ -200,7 +200,7 @@ async def _erased(
         messages, facts, announcements = await deeds.erase(tx, deed, session, message)
         return {"messages": messages, "facts": facts}, announcements
 
-    return await _done(gateway, work)
+    return await _done(gateway, deed.tenant, work)
 
 
 def _deed(caller: Caller, user: str, reason: str | None) -> Deed:
@@ -225,16 +225,16 @@ async def _first_answer(
     return first[1]
 
 
-async def _done(gateway: Gateway, work: Work[Answer]) -> Answer:
-    answer, announcements = await deeds.in_transaction(gateway.db, work)
+async def _done(gateway: Gateway, tenant: str, work: Work[Answer]) -> Answer:
+    answer, announcements = await deeds.in_transaction(gateway.db.of(tenant), work)
     gateway.bells.ring(announcements)
     return answer
 
 
 async def _changed(gateway: Gateway, caller: Caller, work: Work[UUID]) -> dict[str, Any]:
     """Do it, and show the fact as it is afterwards."""
-    fact = await _done(gateway, work)
-    async with gateway.db.autocommit() as tx:
+    fact = await _done(gateway, caller.tenant, work)
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await store.fact_by_id(tx, caller.tenant, fact)
     if row is None:
         raise not_found("fact")

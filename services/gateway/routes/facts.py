@@ -39,7 +39,7 @@ async def state_fact(
 ) -> FactAccepted:
     """A fact without a message; it is compared and merged like any other."""
     check_metadata(gateway, stated.metadata)
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         fact = new_fact(stated, caller.tenant, user_id, known)
         await store.upsert_user(tx, caller.tenant, user_id)
@@ -82,7 +82,7 @@ async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> Non
 
 @router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
 async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
     return public_fact(row, gateway.clock())
 
@@ -98,7 +98,7 @@ async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 
     `removed` are messages of its that retention has removed since.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
@@ -124,7 +124,7 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 
     `acts` is what operators did: who, when and why.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
         acts = await act_store.acts_of_fact(tx, row)
