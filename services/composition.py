@@ -8,7 +8,7 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from services.models import Models
+from services.prerequisites import require_isolation, wait_for_schema
 from shared.crash import crash_hook
 from shared.db import Database, OperatorDatabase, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
-from shared.migrate import pending, refuse_unisolated
 from shared.process import StageProcess, consumer_name, stop_signal
-from shared.roles import APP, GATE, OPERATOR, ROLES, Role
+from shared.roles import APP, GATE, OPERATOR, ROLES
 from shared.settings import Settings
 from shared.topology import JOB_KINDS, JobKind
 
@@ -360,7 +360,7 @@ async def run_process(name: str, settings: Settings) -> None:
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
         adapters = Adapters(settings, name, stack)
-        await _wait_for_schema(adapters.database_url, stopping)
+        await wait_for_schema(adapters.database_url, stopping)
         if not stopping.is_set():
             roles = (APP, GATE) if name == "gateway" else ROLES
             await require_isolation(settings, adapters.database_url, roles)
@@ -370,37 +370,3 @@ async def run_process(name: str, settings: Settings) -> None:
             await _run_sweeper(adapters, stopping)
         else:
             await _run_stage(adapters, stopping)
-
-
-async def require_schema(url: str) -> None:
-    if missing := await asyncio.to_thread(pending, url):
-        names = ", ".join(migration.name for migration in missing)
-        raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
-
-
-async def require_isolation(settings: Settings, url: str, roles: Sequence[Role] = ROLES) -> None:
-    """Refuse a database that does not keep tenants apart by itself, unless told to do without."""
-    if settings.row_security:
-        await asyncio.to_thread(refuse_unisolated, url, roles)
-        return
-    log.warning(
-        "row-level security is off: only the statements themselves keep tenants apart",
-        setting="MEMOIRE_ROW_SECURITY",
-    )
-
-
-async def _wait_for_schema(url: str, stopping: asyncio.Event) -> None:
-    """Wait for a PostgreSQL that is away; refuse one that is not migrated."""
-    import psycopg
-
-    while not stopping.is_set():
-        try:
-            missing = await asyncio.to_thread(pending, url)
-        except psycopg.OperationalError as error:
-            log.warning("waiting for PostgreSQL", error=str(error).strip())
-            await asyncio.sleep(1.0)
-            continue
-        if missing:
-            names = ", ".join(migration.name for migration in missing)
-            raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
-        return

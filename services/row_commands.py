@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from services.composition import Adapters, require_isolation, require_schema
+from services.composition import Adapters
 from services.models import Models
+from services.prerequisites import require_isolation, require_schema
 from shared.crash import crash_hook
 from shared.db import OperatorDatabase, Patience
 from shared.roles import OPERATOR

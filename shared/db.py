@@ -12,24 +12,18 @@ of anybody and writes none. `OperatorDatabase` sees all; only what is built with
 from __future__ import annotations
 
 import asyncio
-import os
-import select
-import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from pgvector.psycopg import register_vector_async
-from psycopg import AsyncConnection, Error, OperationalError, Rollback, sql
-from psycopg.pq import Escaping
+from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from shared.connections import Connection, begun, hang_up, still_open
 from shared.roles import APP, GATE, OPERATOR, TENANTS, Role, tenants_array
-
-log = structlog.get_logger()
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -56,25 +50,6 @@ class Patience:
     @property
     def in_all_seconds(self) -> float:
         return self.statement_seconds + self.grace_seconds
-
-
-class _Connection(AsyncConnection[TupleRow]):
-    """A connection that remembers whose rows its session sees outside transactions."""
-
-    tenants: str | None = None
-    """None: nobody knows."""
-
-    def naming(self, tenants: str) -> bytes:
-        return Escaping(self.pgconn).escape_literal(tenants.encode())
-
-    async def turn_to(self, tenants: str) -> None:
-        """See these tenants' rows from now on, and nobody else's."""
-        if self.tenants == tenants:
-            return
-        self.tenants = None
-        statement = b"SET %s = %s" % (TENANTS.encode(), self.naming(tenants))
-        await self.execute(statement, prepare=False)
-        self.tenants = tenants
 
 
 class Database:
@@ -115,9 +90,9 @@ class Database:
             self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
         if role is not None:
             self._settings["role"] = role
-        self._pool: AsyncConnectionPool[_Connection] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            connection_class=_Connection,
+            connection_class=Connection,
             min_size=1,
             max_size=max_connections,
             open=False,
@@ -127,7 +102,7 @@ class Database:
                 "connect_timeout": max(2, round(patience.wait_seconds)),  # libpq takes 1 for 2
                 "tcp_user_timeout": int(1_000 * self._silence_seconds),
             },
-            check=_still_open,
+            check=still_open,
             reconnect_timeout=2,  # then the next request tries: never minutes after an outage
             name=name,
         )
@@ -139,8 +114,11 @@ class Database:
         await self._pool.close()
 
     def of(self, *tenants: str) -> Reach:
-        """Reach the rows of these tenants, and of nobody where none is named."""
-        return Reach(self, tenants_array(tenants))
+        """Reach the rows of these tenants, and of nobody where none is named.
+
+        Under another role than `APP` naming makes no difference: that role sees what it sees.
+        """
+        return Reach(self, tenants_array(tenants) if self.role == APP else None)
 
     @asynccontextmanager
     async def gate(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
@@ -150,10 +128,10 @@ class Database:
         """
         role = GATE if self.role == APP else None
         opening = b"BEGIN" if role is None else b"BEGIN; SET LOCAL ROLE " + role.encode()
-        async with self.connected(wait_seconds) as connection, _begun(connection, opening):
+        async with self.connected(wait_seconds) as connection, begun(connection, opening):
             yield Transaction(connection, role)
 
-    async def _configure(self, connection: _Connection) -> None:
+    async def _configure(self, connection: Connection) -> None:
         settings = sql.SQL("; ").join(
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in self._settings.items()
@@ -164,20 +142,20 @@ class Database:
         connection.tenants = _NOBODY
 
     @asynccontextmanager
-    async def _watched(self, connection: _Connection, seconds: float) -> AsyncIterator[None]:
+    async def _watched(self, connection: Connection, seconds: float) -> AsyncIterator[None]:
         """Hang up when a block takes longer than the server's own timeouts allow.
 
         They end what is slow; only a network that swallows everything, or a server that was
         stopped, outlasts them, and then nothing else would ever wake who waits.
         """
-        watch = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
+        watch = asyncio.get_running_loop().call_later(seconds, hang_up, connection)
         try:
             yield
         finally:
             watch.cancel()
 
     @asynccontextmanager
-    async def connected(self, wait_seconds: float | None = None) -> AsyncIterator[_Connection]:
+    async def connected(self, wait_seconds: float | None = None) -> AsyncIterator[Connection]:
         """A connection for a block that is watched; waiting for it is part of its time.
 
         For this module: it sees whomever it saw last. Raises psycopg.OperationalError (PoolTimeout)
@@ -193,7 +171,7 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def long_connected(self) -> AsyncIterator[_Connection]:
+    async def long_connected(self) -> AsyncIterator[Connection]:
         """The same for what may take half a minute; a server that is silent from the start is not
         waited for so long.
         """
@@ -220,7 +198,7 @@ class Reach:
         """
         async with (
             self._db.connected() as connection,
-            _begun(connection, self._opening(connection)),
+            begun(connection, self._opening(connection)),
         ):
             yield Transaction(connection, self._db.role)
 
@@ -229,7 +207,7 @@ class Reach:
         """The same for what may take half a minute."""
         async with (
             self._db.long_connected() as connection,
-            _begun(connection, self._opening(connection) + _LONG_STATEMENTS),
+            begun(connection, self._opening(connection) + _LONG_STATEMENTS),
         ):
             yield Transaction(connection, self._db.role)
 
@@ -242,7 +220,7 @@ class Reach:
         connected = self._db.long_connected() if long else self._db.connected()
         async with connected as connection:
             opening = self._opening(connection, _SNAPSHOT) + (_LONG_STATEMENTS if long else b"")
-            async with _begun(connection, opening):
+            async with begun(connection, opening):
                 yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
@@ -257,7 +235,7 @@ class Reach:
                 await connection.turn_to(self._tenants)
             yield Transaction(connection, self._db.role)
 
-    def _opening(self, connection: _Connection, mode: bytes = b"") -> bytes:
+    def _opening(self, connection: Connection, mode: bytes = b"") -> bytes:
         """Begin and name the tenants in one message: no round trip more than beginning alone."""
         if self._tenants is None:
             return b"BEGIN" + mode
@@ -271,61 +249,6 @@ class OperatorDatabase(Database, Reach):
     def __init__(self, url: str, *, role: Role | None = OPERATOR, **options: Any) -> None:
         Database.__init__(self, url, role=role, **options)
         Reach.__init__(self, self, None)
-
-    def of(self, *tenants: str) -> Reach:  # noqa: ARG002  they are among all
-        return self
-
-
-@asynccontextmanager
-async def _begun(connection: _Connection, opening: bytes) -> AsyncIterator[None]:
-    """Run a block in the transaction that `opening` begins, as psycopg's own `transaction` does.
-
-    Which sends BEGIN by itself: naming the tenants would be a round trip of its own.
-    """
-    try:
-        await connection.execute(opening, prepare=False)
-        yield
-    except Rollback as asked:
-        await _roll_back(connection)
-        if asked.transaction is not None:
-            raise
-    except BaseException:
-        await _roll_back(connection)
-        raise
-    else:
-        await connection.commit()
-
-
-async def _roll_back(connection: _Connection) -> None:
-    """What broke the block is told; that its connection is broken too, the pool will see."""
-    if connection.closed:
-        return
-    try:
-        await connection.rollback()
-    except Error as error:
-        log.debug("nothing to roll back any more", error=str(error).strip())
-
-
-def _hang_up(connection: AsyncConnection[TupleRow]) -> None:
-    """Shut the socket: who waits for an answer gets an OperationalError at once."""
-    log.warning("PostgreSQL says nothing any more: hanging up")
-    with (
-        suppress(OSError, OperationalError),
-        socket.socket(fileno=os.dup(connection.fileno())) as end,
-    ):
-        end.shutdown(socket.SHUT_RDWR)
-
-
-async def _still_open(connection: AsyncConnection[TupleRow]) -> None:
-    """Refuse a connection whose server has gone: its idle socket has something to read, the end.
-
-    Asking the server instead would cost a round trip at every use.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await connection.close()  # else the pool would keep it
-        raise OperationalError("the server closed the connection")
 
 
 class Transaction:
