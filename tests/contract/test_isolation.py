@@ -12,7 +12,7 @@ from shared.roles import APP, GATE, OPERATOR, ROLES
 UNTENANTED = {"embedding_spaces", "provider_pauses", "schedules", "schema_migrations"}
 """The tables that say nothing of any tenant. A new one needs a reason to be here."""
 
-CLOSED = "(tenant_id = ANY (( SELECT memoire_tenants() AS memoire_tenants)))"
+CLOSED = "(tenant_id = ANY (( SELECT memoire_tenants() AS memoire_tenants)::text[]))"
 
 AT_THE_GATE = {
     "api_keys": {

@@ -5,6 +5,7 @@ On a server of its own: roles belong to all databases of one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,7 +106,7 @@ async def test_an_owner_who_may_not_is_told_and_may_do_without(
     assert "MEMOIRE_ROW_SECURITY=off" in str(refused.value)
     monkeypatch.setenv("MEMOIRE_DATABASE_URL", url)
     monkeypatch.setenv("MEMOIRE_DATA_DIR", str(tmp_path))
-    status = read_status(None)
+    status = await asyncio.to_thread(read_status, None)
     assert any("no role memoire_app" in problem for problem in status.problems)
     assert status.report["isolation"] == {
         "row_security": False,
