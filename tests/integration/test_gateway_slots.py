@@ -37,7 +37,7 @@ async def listed(api: Api, source: str | None = None) -> dict[str, Any]:
 async def follow(api: Api) -> int:
     """What the sweeper and maintenance do after a change; returns how many users were refolded."""
     jobs = 0
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy())
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy())
     while await _open(api):
         async with api.db.everyone.autocommit() as tx:
             bells = await tenant_slots.spread_refolds(tx, 2)

@@ -26,7 +26,7 @@ async def api(database_url: str) -> AsyncIterator[Api]:
 
 def retention(api: Api, *, batch: int = 1_000, at_point: Any = None, **days: int) -> Retention:
     more = {} if at_point is None else {"at_point": at_point}
-    return Retention(api.db, Settings(**days), batch=batch, **more)
+    return Retention(api.db.everyone, Settings(**days), batch=batch, **more)
 
 
 async def said(api: Api, content: str, *, days_ago: int = 0, **more: Any) -> UUID:

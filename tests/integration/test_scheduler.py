@@ -42,7 +42,7 @@ class Clockwork:
         self.jobs = {"consolidate": job or Job(_nothing)}
 
     def scheduler(self, **more: Any) -> Scheduler:
-        return Scheduler(self.db, Announcer(self.redis), self.settings, self.jobs, **more)
+        return Scheduler(self.db.everyone, Announcer(self.redis), self.settings, self.jobs, **more)
 
     async def sql(self, statement: str, **params: Any) -> list[dict[str, Any]]:
         async with self.db.everyone.autocommit() as tx:
@@ -87,7 +87,7 @@ class Clockwork:
 
     async def work(self) -> None:
         """Do what waits."""
-        stage = MaintenanceStage(durable=self.db, policy=RetryPolicy(), jobs=self.jobs)
+        stage = MaintenanceStage(durable=self.db.everyone, policy=RetryPolicy(), jobs=self.jobs)
         for row in await self.open_jobs():
             await stage.process([RowRef(row["tenant_id"], row["user_id"], row["id"])])
 

@@ -48,7 +48,7 @@ class World:
         self.server: EmbeddingServer = server
         self.address = Address(NEW, True, server.url)
         self.pipeline = Pipeline(db, redis, redis_url, build_embedder=self.build)
-        self.migration = Migration(db, url, patience=2)
+        self.migration = Migration(db.everyone, url, patience=2)
 
     async def build(self, address: Address) -> Any:
         if address.model == OLD:

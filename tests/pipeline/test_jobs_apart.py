@@ -58,7 +58,11 @@ async def test_a_consolidation_that_hangs_holds_up_no_other_kind(pipeline: Pipel
     stopping = asyncio.Event()
     stages = [
         MaintenanceStage(
-            durable=pipeline.db, policy=RetryPolicy(), kinds=[kind], jobs=jobs, concurrency=2
+            durable=pipeline.db.everyone,
+            policy=RetryPolicy(),
+            kinds=[kind],
+            jobs=jobs,
+            concurrency=2,
         )
         for kind in JOB_KINDS
     ]
@@ -95,7 +99,7 @@ async def test_one_users_long_job_leaves_room_for_anothers(pipeline: Pipeline) -
         await job.commit(_nothing)
 
     stage = MaintenanceStage(
-        durable=pipeline.db,
+        durable=pipeline.db.everyone,
         policy=RetryPolicy(),
         kinds=["consolidate"],
         jobs={"consolidate": Job(hangs_for_ana)},
@@ -125,7 +129,7 @@ async def test_a_job_that_hung_is_done_when_it_no_longer_does(pipeline: Pipeline
         await job.commit(_nothing)
 
     stage = MaintenanceStage(
-        durable=pipeline.db,
+        durable=pipeline.db.everyone,
         policy=RetryPolicy.of(pipeline.settings),
         kinds=["consolidate"],
         jobs={"consolidate": Job(hangs_once)},

@@ -81,7 +81,7 @@ class World:
         patience_seconds: float = 30.0,
     ) -> Replayer:
         return Replayer(
-            db=self.db,
+            db=self.db.everyone,
             announcer=Announcer(self.pipeline.redis),
             means=Means(
                 extractor_at or self.by_model(model),
