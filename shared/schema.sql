@@ -18,6 +18,7 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
 );
 CREATE INDEX api_keys_of_tenant ON public.api_keys USING btree (tenant_id, created_at);
+ALTER TABLE api_keys FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE belief_acts (
     tenant_id text NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE belief_acts (
     CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'labels'::text, 'other_words'::text, 'tombstone'::text, 'undo'::text])))
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
+ALTER TABLE belief_acts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budget_days (
     tenant_id text NOT NULL,
@@ -52,6 +54,7 @@ CREATE TABLE budget_days (
     refused_at timestamp with time zone,
     CONSTRAINT budget_days_pkey PRIMARY KEY (tenant_id, day)
 );
+ALTER TABLE budget_days FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budgets (
     tenant_id text NOT NULL,
@@ -62,6 +65,7 @@ CREATE TABLE budgets (
     CONSTRAINT budgets_money_per_day_check CHECK ((money_per_day >= (0)::numeric)),
     CONSTRAINT budgets_tokens_per_day_check CHECK ((tokens_per_day >= 0))
 );
+ALTER TABLE budgets FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE chat_logs (
     tenant_id text NOT NULL,
@@ -96,6 +100,7 @@ CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
 CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+ALTER TABLE chat_logs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE embedding_spaces (
     model text NOT NULL,
@@ -126,6 +131,7 @@ CREATE TABLE essential_rankings (
     ranked_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT essential_rankings_pkey PRIMARY KEY (tenant_id, user_id)
 );
+ALTER TABLE essential_rankings FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE event_horizons (
     tenant_id text NOT NULL,
@@ -133,6 +139,7 @@ CREATE TABLE event_horizons (
     seq bigint NOT NULL,
     CONSTRAINT event_horizons_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE event_horizons FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -148,6 +155,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_of_fact ON public.events USING btree (tenant_id, user_id, fact_id);
 CREATE INDEX events_to_follow ON public.events USING btree (tenant_id, xid, seq);
+ALTER TABLE events FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE extractions (
     tenant_id text NOT NULL,
@@ -173,6 +181,7 @@ CREATE TABLE extractions (
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
 );
 CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
+ALTER TABLE extractions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_uses (
     tenant_id text NOT NULL,
@@ -182,6 +191,7 @@ CREATE TABLE fact_uses (
     uses bigint NOT NULL,
     CONSTRAINT fact_uses_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
+ALTER TABLE fact_uses FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_vectors (
     tenant_id text NOT NULL,
@@ -192,6 +202,7 @@ CREATE TABLE fact_vectors (
     CONSTRAINT fact_vectors_pkey PRIMARY KEY (tenant_id, user_id, model, fact_id)
 );
 CREATE TRIGGER recall_mark AFTER INSERT OR DELETE OR UPDATE ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION mark_changed_vector();
+ALTER TABLE fact_vectors FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE failures (
     id uuid NOT NULL,
@@ -214,6 +225,7 @@ CREATE TABLE failures (
 );
 CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE ((dead_at IS NOT NULL) AND (dropped_at IS NULL));
 CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
+ALTER TABLE failures FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE idempotency_keys (
     tenant_id text NOT NULL,
@@ -224,6 +236,7 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
 );
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE job_runs (
     tenant_id text NOT NULL,
@@ -233,6 +246,7 @@ CREATE TABLE job_runs (
     last_run_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT job_runs_pkey PRIMARY KEY (tenant_id, user_id, kind)
 );
+ALTER TABLE job_runs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE jobs (
     tenant_id text NOT NULL,
@@ -261,6 +275,7 @@ CREATE INDEX jobs_open ON public.jobs USING btree (kind, announced_at) WHERE (st
 CREATE INDEX jobs_open_of_user ON public.jobs USING btree (tenant_id, user_id, kind) WHERE (state = 'requested'::text);
 CREATE INDEX jobs_scheduled ON public.jobs USING btree (kind) WHERE ((state = 'requested'::text) AND (due_slot IS NOT NULL) AND (retry_at IS DISTINCT FROM 'infinity'::timestamp with time zone));
 CREATE UNIQUE INDEX jobs_of_slot ON public.jobs USING btree (tenant_id, user_id, kind, due_slot) WHERE (due_slot IS NOT NULL);
+ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE judgements (
     tenant_id text NOT NULL,
@@ -275,6 +290,7 @@ CREATE TABLE judgements (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT judgements_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
+ALTER TABLE judgements FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE memory_facts (
     tenant_id text NOT NULL,
@@ -344,6 +360,7 @@ CREATE INDEX memory_facts_superseded ON public.memory_facts USING btree (tenant_
 CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH ROW WHEN ((old.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
+ALTER TABLE memory_facts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,
@@ -352,6 +369,7 @@ CREATE TABLE profile_edges (
     place integer NOT NULL,
     CONSTRAINT profile_edges_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
+ALTER TABLE profile_edges FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profiles (
     tenant_id text NOT NULL,
@@ -368,6 +386,7 @@ CREATE TABLE profiles (
 );
 CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
 CREATE INDEX profiles_stale ON public.profiles USING btree (stale_since) WHERE (asked_for_at IS NULL);
+ALTER TABLE profiles FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE provider_pauses (
     purpose text NOT NULL,
@@ -391,6 +410,7 @@ CREATE TABLE quota_days (
     CONSTRAINT quota_days_quota_check CHECK ((quota = ANY (ARRAY['messages_per_day'::text, 'facts_per_day'::text]))),
     CONSTRAINT quota_days_used_check CHECK ((used >= 0))
 );
+ALTER TABLE quota_days FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE recall_marks (
     tenant_id text NOT NULL,
@@ -400,6 +420,7 @@ CREATE TABLE recall_marks (
     token uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT recall_marks_pkey PRIMARY KEY (tenant_id, user_id, xid, fact_id)
 );
+ALTER TABLE recall_marks FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE removed_messages (
     tenant_id text NOT NULL,
@@ -410,6 +431,7 @@ CREATE TABLE removed_messages (
     erased_at timestamp with time zone,
     CONSTRAINT removed_messages_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
+ALTER TABLE removed_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replay_messages (
     tenant_id text NOT NULL,
@@ -419,6 +441,7 @@ CREATE TABLE replay_messages (
     extraction_id uuid,
     CONSTRAINT replay_messages_pkey PRIMARY KEY (tenant_id, user_id, generation, chat_log_id)
 );
+ALTER TABLE replay_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replays (
     tenant_id text NOT NULL,
@@ -439,6 +462,7 @@ CREATE TABLE replays (
     CONSTRAINT replays_state_check CHECK ((state = ANY (ARRAY['running'::text, 'ready'::text, 'promoted'::text, 'replaced'::text, 'dropping'::text, 'dropped'::text])))
 );
 CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
+ALTER TABLE replays FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE retention (
     tenant_id text NOT NULL,
@@ -449,6 +473,7 @@ CREATE TABLE retention (
     CONSTRAINT retention_message_days_check CHECK ((message_days >= 0)),
     CONSTRAINT retention_superseded_days_check CHECK ((superseded_days >= 0))
 );
+ALTER TABLE retention FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE schedules (
     kind text NOT NULL,
@@ -472,6 +497,7 @@ CREATE TABLE sessions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, user_id, session_id)
 );
+ALTER TABLE sessions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE slot_refolds (
     tenant_id text NOT NULL,
@@ -481,6 +507,7 @@ CREATE TABLE slot_refolds (
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT slot_refolds_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE slot_refolds FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE slots (
     tenant_id text NOT NULL,
@@ -496,6 +523,7 @@ CREATE TABLE slots (
     CONSTRAINT slots_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT slots_lasts_days_check CHECK ((lasts_days > (0)::double precision))
 );
+ALTER TABLE slots FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE spending (
     tenant_id text NOT NULL,
@@ -510,6 +538,7 @@ CREATE TABLE spending (
     money numeric(20,6) DEFAULT 0 NOT NULL,
     CONSTRAINT spending_pkey PRIMARY KEY (tenant_id, day, purpose, provider, model)
 );
+ALTER TABLE spending FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE tenant_limits (
     tenant_id text NOT NULL,
@@ -524,12 +553,14 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_messages_per_day_check CHECK ((messages_per_day >= 0)),
     CONSTRAINT tenant_limits_requests_per_minute_check CHECK ((requests_per_minute >= 0))
 );
+ALTER TABLE tenant_limits FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE tenants (
     tenant_id text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE users (
     tenant_id text NOT NULL,
@@ -542,6 +573,7 @@ CREATE TABLE users (
     CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
 );
 CREATE INDEX users_by_turn ON public.users USING btree (((hashtextextended(((tenant_id || chr(31)) || user_id), (0)::bigint) & (2147483647)::bigint)));
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE verdicts (
     tenant_id text NOT NULL,
@@ -560,3 +592,4 @@ CREATE TABLE verdicts (
 );
 CREATE INDEX verdicts_by_second ON public.verdicts USING btree (second_id, user_id, tenant_id);
 CREATE INDEX verdicts_undecided ON public.verdicts USING btree (recorded_at) WHERE ((verdict = 'doubtful'::text) AND (judge = 'guards'::text));
+ALTER TABLE verdicts FORCE ROW LEVEL SECURITY;

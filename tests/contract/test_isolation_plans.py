@@ -25,6 +25,9 @@ OPERATORS = {
 }
 """Whose statements are run by operators alone."""
 
+NOT_THE_APPS = {"own_limits", "own_budgets", "overview"}
+"""Statements that are for every tenant: at the gate, and of a command."""
+
 
 def _reached(node: dict[str, Any], initplan: bool = False) -> Iterator[tuple[str, ...]]:
     """Which relations are read how, by which index, under which of its columns."""
@@ -40,10 +43,13 @@ def test_a_statement_takes_the_same_way_under_the_policies(package: str, databas
     queries = Queries(package)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET enable_seqscan = off; SET enable_mergejoin = off")
-        for name in queries:
+        changed = {}
+        for name in set(queries) - NOT_THE_APPS:
             plans = [_plan(connection, role, queries[name]) for role in (OPERATOR, APP)]
             operators, apps = (sorted(_reached(plan)) for plan in plans)
-            assert apps == operators, f"{package}:{name}"
+            if apps != operators:
+                changed[name] = (operators, apps)
+    assert changed == {}
 
 
 def _plan(connection: psycopg.Connection, role: str, statement: str) -> dict[str, Any]:
