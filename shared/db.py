@@ -19,6 +19,7 @@ from typing import Any
 
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection, sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -264,6 +265,8 @@ class Transaction:
         if self._role != APP:
             yield
             return
+        if self.connection.info.transaction_status is TransactionStatus.IDLE:
+            raise RuntimeError("statements that each commit have no way back from the gate")
         await self.connection.execute(b"SET LOCAL ROLE " + GATE.encode())
         yield
         await self.connection.execute(b"SET LOCAL ROLE " + APP.encode())

@@ -409,6 +409,10 @@ async def test_a_transaction_at_the_gate_comes_back_to_its_tenants(db: TestedDat
                 async with tx.connection.transaction():
                     await tx.rows("SELECT * FROM users")
         assert await _seen(tx, "tenant_limits") == ["a"]
+    async with db.of("a").autocommit() as tx:
+        with pytest.raises(RuntimeError, match="no way back"):
+            async with tx.at_gate():
+                pass
 
 
 NAMES = [
