@@ -37,6 +37,7 @@ ANSWERS_A_STRANGER: dict[tuple[str, str], int] = {
     ("POST", "/v1/users/{user_id}/decay"): 202,
     ("POST", "/v1/users/{user_id}/consolidate"): 202,
     ("PUT", "/v1/slots/{name}"): 200,
+    ("DELETE", "/v1/slots/{name}"): 204,
     ("POST", "/v1/keys"): 201,
     # lists, which are empty
     ("POST", "/v1/recall"): 200,
@@ -120,14 +121,11 @@ async def _acmes(api: Api) -> dict[str, str]:
 
 
 class Walk:
-    """Asks as another tenant's admin, and sees which statements that takes."""
+    """Asks as other tenants' admins, and sees which statements that takes."""
 
-    def __init__(
-        self, api: Api, key: str, names: set[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def __init__(self, api: Api, names: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._api = api
         self._names = sorted(names, key=len, reverse=True)
-        self._headers = {"X-API-Key": key}
         self._statements: list[str] = []
         rows, execute = Transaction.rows, Transaction.execute
 
@@ -149,7 +147,7 @@ class Walk:
         monkeypatch.setattr(Transaction, "execute", seen_execute)
 
     async def ask(
-        self, method: str, route: APIRoute, body: Any, ids: Mapping[str, str]
+        self, key: str, method: str, route: APIRoute, body: Any, ids: Mapping[str, str]
     ) -> tuple[int, str, list[str]]:
         """Status, body without what always varies, and the statements it took, in one order."""
         self._statements.clear()
@@ -158,7 +156,7 @@ class Walk:
             route.path_format.format(**ids),
             params=_query(route, ids),
             json=about(body, ids["user_id"]),
-            headers=self._headers,
+            headers={"X-API-Key": key},
         )
         text = answer.text
         for known in self._names:
@@ -199,9 +197,11 @@ async def _tables(api: Api) -> list[str]:
 
 
 async def _walk(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One stranger asks with the tenant's ids, another, of the same history, with nobody's."""
     acmes, nobody = await _acmes(api), nobodys()
     names = {*acmes.values(), *nobody.values()}
-    walk = Walk(api, await api.key("admin", "globex"), names, monkeypatch)
+    strangers = [await api.key("admin", tenant) for tenant in ("globex", "initech")]
+    walk = Walk(api, names, monkeypatch)
     before = await _rows_of(api, "acme")
     asked = set()
     for method, route, body in operations(api):
@@ -209,8 +209,8 @@ async def _walk(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
             continue
         where = (method, route.path)
         asked.add(where)
-        theirs = await walk.ask(method, route, body, acmes)
-        nobodys_ = await walk.ask(method, route, body, nobody)
+        theirs = await walk.ask(strangers[0], method, route, body, acmes)
+        nobodys_ = await walk.ask(strangers[1], method, route, body, nobody)
         assert theirs == nobodys_, where
         assert theirs[0] == ANSWERS_A_STRANGER.get(where, 404), (where, theirs)
         assert SECRET not in theirs[1], where
