@@ -109,9 +109,13 @@ class Ranked:
 
 DEFAULT_WEIGHTS = Weights()
 MINILM = Calibration()
+# E5's was fitted to MiniLM's, so that a score means the same. On a HaluMem user, LoCoMo's turns and
+# its observations .5 is reached by the best hit of 100, 98 and 95 % of 422 questions with an answer
+# (MiniLM 100, 95, 95) and of 2, 55 and 52 % of 180 about somebody else (5, 55, 50). 5 % of all
+# pairs of a question and a fact lie below .74.
 CALIBRATIONS = {
     LOCAL_MODEL: MINILM,
-    MULTILINGUAL_MODEL: Calibration(unrelated=0.75),
+    MULTILINGUAL_MODEL: Calibration(cosine=5.0, unrelated=0.74),
 }
 
 
