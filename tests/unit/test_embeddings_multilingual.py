@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared import e5
@@ -107,6 +107,7 @@ async def test_signs_that_stand_for_many_letters_stay_within_their_room(embedder
 @needs_model
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
+@example(["", "\ud800 half", "\0", "\ufdfa" * 60])
 def test_any_text_has_a_direction(texts: list[str]):
     """Empty ones, controls, half of a surrogate pair, scripts nobody expects."""
     vectors = asyncio.run(loaded().embed(texts))
@@ -133,6 +134,7 @@ def test_runs_cover_every_text_once_and_stay_small(lengths: list[int]):
 
 
 @given(st.text())
+@example("\ud800")
 def test_what_the_engine_reads_is_utf8_without_nul(text: str):
     """Whatever it is given, and no sign of it would take more room than it has."""
     written = e5._written(text)
