@@ -32,4 +32,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--local-model", choices=["yes", "no"], required=True)
     chosen = parser.parse_args().local_model == "yes"
-    print("\n".join(requirements(Path("pyproject.toml"), local_model=chosen)))  # noqa: T201
+    print("\n".join(requirements(Path("pyproject.toml"), local_model=chosen)))
