@@ -15,17 +15,20 @@ from shared.delivery import Entry
 from shared.errors import PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, record
+from shared.intake.admission import QUOTA, store_within
 from shared.intake.messages import Limits, Message, read_stream_message
-from shared.intake.store import store_messages
 from shared.isolation import isolate
+from shared.quotas.quotas import Quotas
 from shared.rows import entry_subject
 from shared.together import Together
 
 _FASTSTREAM_FIELD = b"__data__"
 _MESSAGES_A_COMMIT = 500
 
-Pairs = Sequence[tuple[Entry, Message]]
-"""Entries and what they say, all of one tenant."""
+_REFUSALS = {
+    "conflict": "message_id: was used before for other content",
+    "over_quota": f"{QUOTA}: the tenant's quota was used up; redrive it on another day",
+}
 
 
 class Intake:
@@ -39,8 +42,10 @@ class Intake:
         window: int,
         policy: RetryPolicy,
         stage: str,
+        quotas: Quotas | None = None,
     ) -> None:
         self._db = durable
+        self._quotas = quotas or Quotas(durable)
         self._limits = limits
         self._window = window
         self._policy = policy
@@ -48,44 +53,48 @@ class Intake:
         self._store = Together(
             self._store_many,
             _MESSAGES_A_COMMIT,
-            whose=lambda pairs: pairs[0][1].tenant,
+            whose=lambda entries: entries[0].raw.get(b"tenant"),
             weigh=len,
         )
 
     async def take(self, entries: Sequence[Entry]) -> list[Announcement]:
         """Store a tenant's messages durably, with others' in one commit; returns bells to ring.
 
-        However much one tenant has put on the stream, the next commit has something of everybody's.
+        However much one tenant has put on the stream, the next commit has something of everybody's;
+        until its turn nothing is done about an entry.
         """
-        readable: list[tuple[Entry, Message]] = []
+        return await isolate(entries, self._store, self.bury)
+
+    async def _store_many(self, several: Sequence[Sequence[Entry]]) -> list[list[Announcement]]:
+        """Store them all in one commit; its bells are the first one's to ring."""
+        pairs = await self._readable([entry for entries in several for entry in entries])
+        if not pairs:
+            return [[] for _ in several]
+        async with self._db.transaction() as tx:
+            messages = [message for _, message in pairs]
+            stored = await store_within(tx, messages, self._window, self._quotas)
+        for outcome, reason in _REFUSALS.items():
+            refused = [
+                entry
+                for (entry, _), became in zip(pairs, stored.outcomes, strict=True)
+                if became == outcome
+            ]
+            if refused:
+                await self.bury(refused, PoisonError(reason))
+        return [stored.announcements, *([] for _ in several[1:])]
+
+    async def _readable(self, entries: Sequence[Entry]) -> list[tuple[Entry, Message]]:
+        """Read what can be read; the rest are dead letters at once."""
+        pairs: list[tuple[Entry, Message]] = []
         for entry in entries:
             try:
-                readable.append((entry, self._read(entry)))
+                pairs.append((entry, self._read(entry)))
             except PoisonError as error:
                 await self.bury([entry], error)
-
-        async def refuse(pairs: Pairs, error: Exception) -> None:
-            await self.bury([entry for entry, _ in pairs], error)
-
-        return await isolate(readable, self._store, refuse)
+        return pairs
 
     def _read(self, entry: Entry) -> Message:
         return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
-
-    async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
-        """Store them all in one commit; its bells are the first one's to ring."""
-        pairs = [pair for one in several for pair in one]
-        async with self._db.transaction() as tx:
-            stored = await store_messages(tx, [message for _, message in pairs], self._window)
-        conflicts = [
-            entry
-            for (entry, _), outcome in zip(pairs, stored.outcomes, strict=True)
-            if outcome == "conflict"
-        ]
-        if conflicts:
-            reason = PoisonError("message_id: was used before for other content")
-            await self.bury(conflicts, reason)
-        return [stored.announcements, *([] for _ in several[1:])]
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters."""
