@@ -16,6 +16,7 @@ from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTL
 from tests.pipeline.harness import Pipeline
 
 FILE = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
+SCRIPT = Path(__file__).parents[2] / "services" / "gateway" / "gcra.lua"
 USERS = [line.split()[1:] for line in FILE.read_text("utf-8").splitlines() if line[:5] == "user "]
 NAMES = [words[0] for words in USERS if words[0] != "default"]
 
@@ -46,7 +47,10 @@ async def test_the_whole_pipeline_works_with_its_rights(
         await pipeline.settled()
         await pipeline.sweeper().keep_house()
     assert await pipeline.current(slot="home_city") == ["San Francisco"]
-    await mine.info("memory")
+    await mine.info()
+    assert await mine.register_script(SCRIPT.read_text("utf-8"))(
+        keys=["memoire:limit:{t}:tenant"], args=[1_000_000, 60_000_000]
+    )
     await mine.aclose()
     assert await redis.execute_command("ACL", "LOG") == []
 
