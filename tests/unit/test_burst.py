@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from benchmarks.burst.scaler import SYNC_SECONDS, Policy, Scaler
 from shared.settings import Settings
 from shared.topology import STAGES
 
+PAGE = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")
 POLICY = Policy(
     least=1, most=20, stream_target=100, rows_target=100, up_percent=300, up_seconds=15,
     down_percent=50, down_seconds=60, down_window_seconds=120,
@@ -94,6 +97,25 @@ def test_the_rates_are_of_the_settings_and_stages_there_are():
     assert RATES["extractor"]["calls_at_once"] == defaults.llm_concurrency
     assert RATES["extractor"]["window"] == defaults.window
     assert set(NAMES) == set(STAGES) - {"maintenance"}
+
+
+@pytest.mark.parametrize(
+    ("burst", "call_seconds", "window"),
+    [
+        (Burst(10_000, tenants=20), 0.2, 200),
+        (Burst(10_000, tenants=20), 2.0, 200),
+        (Burst(10_000, tenants=1), 2.0, 200),
+        (Burst(10_000, tenants=1), 2.0, 50),
+        (Burst(10_000, 60, tenants=20), 0.2, 200),
+        (Burst(100_000, tenants=20), 0.2, 200),
+    ],
+)
+def test_the_page_says_what_comes_out(burst: Burst, call_seconds: float, window: float):
+    """docs/scaling.md has the seconds of each burst, scaled and with one copy of each."""
+    found = stages(call_seconds, 1, window)
+    seconds = [run(burst, found, most).drained_seconds for most in (1, None)]
+    one, scaled = (f"{round(each):,}" for each in seconds)
+    assert re.search(rf"\| {one} s \| (\*\*)?{scaled} s(\*\*)? \|", PAGE), (one, scaled)
 
 
 def test_a_burst_of_ten_thousand_is_through_in_minutes():
