@@ -26,9 +26,13 @@ class Burst:
 
     def rate(self, now: float) -> float:
         """Messages that come in this step."""
-        if not self.over_seconds:
-            return self.messages if now == 0 else 0.0
-        return self.messages * STEP_SECONDS / self.over_seconds if now < self.over_seconds else 0.0
+        return self._by(now + STEP_SECONDS) - self._by(now)
+
+    def _by(self, moment: float) -> float:
+        """Messages that have come by then; none before the beginning."""
+        if moment <= 0:
+            return 0.0
+        return self.messages * (min(1.0, moment / self.over_seconds) if self.over_seconds else 1.0)
 
 
 @dataclass(frozen=True, slots=True)

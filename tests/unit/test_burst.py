@@ -62,7 +62,7 @@ def test_what_is_quiet_for_a_moment_loses_no_copy():
 
 
 @given(
-    st.integers(1, 20_000), st.integers(1, 50), st.floats(0, 120), st.floats(0.05, 5),
+    st.integers(1, 2_000), st.integers(1, 50), st.floats(0, 60), st.floats(0.05, 2),
     st.integers(1, 10),
 )  # fmt: skip
 @settings(max_examples=15, deadline=None)
@@ -76,7 +76,7 @@ def test_all_that_comes_is_settled(
     assert all(outcome.most_copies[name] <= policies()[name].most for name in NAMES)
 
 
-@given(st.integers(100, 10_000), st.floats(0.1, 3))
+@given(st.integers(100, 1_000), st.floats(0.1, 2))
 @settings(max_examples=10, deadline=None)
 def test_more_copies_never_take_longer(messages: int, call_seconds: float):
     """Scaled, a burst is through no later than with one copy of each."""
