@@ -54,9 +54,9 @@ DEPLOY_TOOLS := .venv/.deploy-tools
 $(DEPLOY_TOOLS): $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev,deploy]'
-	@command -v promtool > /dev/null || { mkdir -p .venv/prometheus && cd .venv/prometheus \
+	@mkdir -p .venv/prometheus; command -v promtool > /dev/null || (cd .venv/prometheus \
 	  && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } \
-	  && dpkg-deb --extract prometheus_*.deb . ; } > .venv/promtool.log 2>&1 \
+	  && dpkg-deb --extract prometheus_*.deb .) > .venv/promtool.log 2>&1 \
 	  || { cat .venv/promtool.log; echo "promtool is needed: install Prometheus"; exit 1; }
 	@touch $@
 
