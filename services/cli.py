@@ -139,6 +139,18 @@ def run(process: Process) -> None:
     running.run(process)
 
 
+@command(app, "MEMOIRE_HEARTBEAT_FILE=/run/memoire/alive memoire alive", panel=SERVERS)
+def alive() -> None:
+    """Ask whether the process beside it still turns, by the age of MEMOIRE_HEARTBEAT_FILE.
+
+    Exit code 0: it does. 1: it has not for half a minute. 2: no file is named. Probes ask the
+    same with `python -m shared.heartbeat`, which starts faster.
+    """
+    from shared import heartbeat
+
+    raise typer.Exit(heartbeat.main())
+
+
 @command(
     app,
     "memoire migrate",

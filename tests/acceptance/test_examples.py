@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 ENDLESS = ("memoire up", "memoire run", "memoire tail")
 """They run until Ctrl-C."""
-ELSEWHERE = ("memoire demo", "memoire bench", "memoire eval")
+ELSEWHERE = ("memoire demo", "memoire bench", "memoire eval", "memoire alive")
 """They have tests of their own, or take minutes; the names they are given are checked below."""
 
 LINES = [line for command in ALL.values() for line in examples(command)]
