@@ -22,6 +22,7 @@ from shared.db import Database, OperatorDatabase, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
+from shared.heartbeat import beating
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.roles import APP, GATE, OPERATOR, ROLES
 from shared.settings import Settings
@@ -359,6 +360,7 @@ async def run_process(name: str, settings: Settings) -> None:
     """
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(beating(settings.heartbeat_file))
         adapters = Adapters(settings, name, stack)
         await wait_for_schema(adapters.database_url, stopping)
         if not stopping.is_set():
