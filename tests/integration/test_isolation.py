@@ -67,7 +67,10 @@ BY_THE_CLOCK = (
 )
 """What is read again when some seconds are over, whatever is asked."""
 
-FOR_EVERYBODY = {"/v1/health", "/v1/health/live", "/v1/health/ready", "/docs", "/openapi.json"}
+FOR_EVERYBODY = {
+    *("/v1/health", "/v1/health/live", "/v1/health/ready", "/health", "/health/live"),
+    *("/health/ready", "/docs", "/openapi.json"),
+}
 
 VARYING = (
     (re.compile(r"mem_[0-9a-f]{32}_[\w-]+"), "<key>"),
