@@ -60,6 +60,8 @@ DemoData = Annotated[
 File = Annotated[
     str, typer.Argument(help="One message a line, as for POST /v1/ingest; - is standard input.")
 ]
+Out = Annotated[str, typer.Option("--file", help="Where to; - is standard output.")]
+Exported = Annotated[str, typer.Argument(help="What was exported; - is standard input.")]
 OfUser = Annotated[str | None, typer.Option("--user", help="Of this user only.")]
 After = Annotated[str | None, typer.Option(help="Begin behind this event's id. Default: now.")]
 Follow = Annotated[bool, typer.Option(help="Go on with what happens, until Ctrl-C.")]
@@ -308,6 +310,42 @@ def recall(
         screen.print_json(answer)
     else:
         screen.print_recall(answer, explain=explain)
+
+
+@command(
+    app,
+    "memoire export ana --file ana.jsonl",
+    "memoire export ana | gzip > ana.jsonl.gz",
+    panel=MEMORY,
+)
+def export(user: User, file: Out = "-", data: Data = None) -> None:
+    """Write everything that is held about a user: messages, facts with history, profile.
+
+    A line of JSON each; the last one has the type "end". docs/erasure-and-export.md says what is
+    in them.
+    """
+    from services.console import portable
+
+    portable.export(data, user, file)
+
+
+@command(
+    app,
+    "memoire import ana.jsonl",
+    "zcat ana.jsonl.gz | memoire import -",
+    panel=MEMORY,
+    name="import",
+)
+def import_(file: Exported, data: Data = None) -> None:
+    """Take in what `memoire export` wrote, on this server or another; needs an admin key.
+
+    Running it again adds nothing. Facts are embedded and settle as they did before, with the same
+    ids; it is over when they have. What was erased since comes back this way, and only this way.
+    """
+    from services.console import portable
+
+    imported = portable.import_(data, file)
+    typer.echo(", ".join(f"{n} {kind}" for kind, n in imported.items()) or "nothing was new")
 
 
 @command(

@@ -5,24 +5,25 @@ What makes no sense becomes a dead letter with its reason and payload; its neigh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from faststream.redis.parser import BinaryMessageFormatV1
-
-from shared.db import Database
+from shared.db import Database, Transaction
 from shared.delivery import Entry
-from shared.errors import PoisonError
+from shared.erasure.law import Position
+from shared.erasure.store import hold_off
+from shared.erasure.streams import session_of, whose
+from shared.errors import NotNowError, PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, record
+from shared.intake.entries import flat_fields
 from shared.intake.messages import Limits, Message, read_stream_message
 from shared.intake.store import store_messages
 from shared.isolation import isolate
 from shared.rows import entry_subject
 from shared.together import Together
 
-_FASTSTREAM_FIELD = b"__data__"
 _MESSAGES_A_COMMIT = 500
+_ERASING_SECONDS = 0.2
 
 Pairs = Sequence[tuple[Entry, Message]]
 """Entries and what they say, all of one tenant."""
@@ -70,13 +71,19 @@ class Intake:
         return await isolate(readable, self._store, refuse)
 
     def _read(self, entry: Entry) -> Message:
-        return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
+        return read_stream_message(flat_fields(entry.raw), self._limits, entry_id=entry.id)
 
     async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
-        """Store them all in one commit; its bells are the first one's to ring."""
-        pairs = [pair for one in several for pair in one]
+        """Store them all in one commit; its bells are the first one's to ring.
+
+        What was added before its user or session was erased is passed over. Raises NotNowError
+        when somebody is being erased at this moment: the others are stored, and come again.
+        """
         async with self._db.transaction() as tx:
+            pairs = await self._standing(tx, [pair for one in several for pair in one])
             stored = await store_messages(tx, [message for _, message in pairs], self._window)
+        if "erasing" in stored.outcomes:
+            raise NotNowError("their user is being erased", _ERASING_SECONDS)
         conflicts = [
             entry
             for (entry, _), outcome in zip(pairs, stored.outcomes, strict=True)
@@ -87,25 +94,28 @@ class Intake:
             await self.bury(conflicts, reason)
         return [stored.announcements, *([] for _ in several[1:])]
 
+    async def _standing(self, tx: Transaction, pairs: Pairs) -> Pairs:
+        """Leave out what was added before its user, or its session, was erased."""
+        if not pairs:
+            return pairs
+        stones = await hold_off(tx, [(message.tenant, message.user) for _, message in pairs])
+        return [
+            (entry, message)
+            for entry, message in pairs
+            if not stones.cover(
+                message.tenant, message.user, message.session, Position.of(entry.id)
+            )
+        ]
+
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Keep what cannot be stored as dead letters."""
+        """Keep what cannot be stored as dead letters, unless its user was erased since."""
+        named = [(entry, *whose(entry.raw)) for entry in entries]
         async with self._db.transaction() as tx:
-            subjects = [entry_subject(entry) for entry in entries]
+            stones = await hold_off(tx, [(tenant, user) for _, tenant, user in named if user])
+            subjects = [
+                entry_subject(entry)
+                for entry, tenant, user in named
+                if not user
+                or not stones.cover(tenant, user, session_of(entry.raw), Position.of(entry.id))
+            ]
             await record(tx, self._stage, subjects, error, self._policy)
-
-
-def _flat_fields(entry: Entry) -> dict[str, str]:
-    """Read flat fields, or the one field in which FastStream's own publisher puts JSON."""
-    if _FASTSTREAM_FIELD not in entry.raw:
-        return entry.fields()
-    try:
-        body, _ = BinaryMessageFormatV1.parse(entry.raw[_FASTSTREAM_FIELD])
-        fields = json.loads(body)
-    except (ValueError, IndexError) as error:
-        raise PoisonError(f"its __data__ is not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise PoisonError("its __data__ is not a JSON object")
-    given = {key: value for key, value in fields.items() if value is not None}
-    if b"message_id" in entry.raw:  # given to a dead letter that is sent again
-        given.setdefault("message_id", entry.raw[b"message_id"].decode())
-    return given

@@ -13,6 +13,7 @@ from services.gateway import errors
 from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
+from services.gateway.forgetting import follow_erasures
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
 from services.gateway.recall import Recall
@@ -21,12 +22,14 @@ from services.gateway.routes import (
     conscious,
     context,
     dead_letters,
+    erasure,
     events,
     facts,
     health,
     ingest,
     jobs,
     keys,
+    portable,
     recall,
     slots,
     traces,
@@ -40,6 +43,7 @@ from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
+from shared.erasure.work import Eraser
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
 from shared.topology import JobKind
@@ -60,6 +64,8 @@ _ROUTERS = (
     conscious,
     facts,
     acts,
+    erasure,
+    portable,
     slots,
     keys,
     dead_letters,
@@ -129,6 +135,7 @@ def _parts(
         recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
         conscious=ConsciousCache(redis),
         uses=UseCounter(db),
+        eraser=Eraser(db, redis, at_point=at_point),
         store_single=build_single_intake(db, settings.window, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
@@ -142,9 +149,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Warmed at once: else the first recall loads the model.
     warming = asyncio.create_task(gateway.embedders.current.warm())
     following = asyncio.create_task(gateway.embedders.follow())
+    forgetting = asyncio.create_task(follow_erasures(gateway.db, gateway.recall))
     yield
-    warming.cancel()
-    following.cancel()
+    for task in (warming, following, forgetting):
+        task.cancel()
     await gateway.recall.hot.keeper.close()
     await gateway.watch.stop()
     await gateway.uses.stop()

@@ -72,6 +72,12 @@ def not_found(what: str) -> ApiError:
     return ApiError("not_found", f"There is no such {what}.")
 
 
+def being_erased() -> ApiError:
+    """Nothing can be taken in about a user whose rows are being erased at this moment."""
+    message = "The user is being erased at this moment; try again."
+    return ApiError("unavailable", message, headers={"Retry-After": "1"})
+
+
 def response(
     code: str,
     message: str,

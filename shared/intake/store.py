@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -17,7 +17,8 @@ from shared.topology import MESSAGES
 
 queries = Queries("shared.intake")
 
-Outcome = Literal["accepted", "duplicate", "conflict"]
+Outcome = Literal["accepted", "duplicate", "conflict", "erasing"]
+"""`erasing`: its user is being erased at this moment; a little later it may begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +58,17 @@ async def _outcomes(
 ) -> list[Outcome]:
     first = {message.id: message.content_sha256 for message in reversed(messages)}
     known = [message for message in messages if message.id not in inserted]
+    nowhere: set[UUID] = set()
     if known:
-        rows = await tx.rows(
-            queries["digests_of"],
-            {
-                "tenants": [m.tenant for m in known],
-                "users": [m.user for m in known],
-                "ids": [m.id for m in known],
-            },
-        )
-        first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
+        digests = await _digests_of(tx, known)
+        first |= digests
+        nowhere = await _nowhere(tx, [m for m in known if m.id not in digests])
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
     for message in messages:
-        if message.content_sha256 != first[message.id]:
+        if message.id in nowhere:
+            outcomes.append("erasing")
+        elif message.content_sha256 != first[message.id]:
             outcomes.append("conflict")
         elif message.id in inserted and message.id not in accepted:
             accepted.add(message.id)
@@ -78,6 +76,27 @@ async def _outcomes(
         else:
             outcomes.append("duplicate")
     return outcomes
+
+
+async def _digests_of(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, bytes]:
+    rows = await tx.rows(queries["digests_of"], _keys(messages))
+    return {row["id"]: bytes(row["content_sha256"]) for row in rows}
+
+
+async def _nowhere(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+    """Of messages that were not let in, name those never here: their user is being erased."""
+    if not messages:
+        return set()
+    rows = await tx.rows(queries["remembered_ids"], _keys(messages))
+    return {message.id for message in messages} - {row["id"] for row in rows}
+
+
+def _keys(messages: Sequence[Message]) -> dict[str, list[Any]]:
+    return {
+        "tenants": [m.tenant for m in messages],
+        "users": [m.user for m in messages],
+        "ids": [m.id for m in messages],
+    }
 
 
 async def claim_idempotency_key(

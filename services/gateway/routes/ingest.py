@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from services.gateway.auth import Caller
-from services.gateway.errors import ApiError, detail, invalid
+from services.gateway.errors import ApiError, being_erased, detail, invalid
 from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
@@ -83,8 +83,7 @@ async def _store_single(gateway: Gateway, message: Message) -> Taken:
     """
     async with asyncio.timeout(gateway.settings.request_seconds):  # others may be before it
         outcome, announcements = await gateway.store_single(message)
-    if outcome == "conflict":
-        raise _conflict([outcome], batch=False)
+    _refuse([outcome], batch=False)
     return [_accepted(outcome, message.id)], announcements
 
 
@@ -92,8 +91,7 @@ async def _store(gateway: Gateway, messages: Sequence[Message]) -> Taken:
     """Store messages all or none."""
     async with gateway.db.transaction() as tx:
         stored = await store_messages(tx, messages, gateway.settings.window)
-        if "conflict" in stored.outcomes:
-            raise _conflict(stored.outcomes, batch=True)
+        _refuse(stored.outcomes, batch=True)
         gateway.at_point("commit")
     gateway.at_point("committed")
     answers = [
@@ -117,8 +115,7 @@ async def _store_once(
         first = await claim_idempotency_key(tx, messages[0].tenant, key, digest, ids)
         if first is None:
             stored = await store_messages(tx, messages, gateway.settings.window)
-            if "conflict" in stored.outcomes:
-                raise _conflict(stored.outcomes, batch=batch)
+            _refuse(stored.outcomes, batch=batch)
         gateway.at_point("commit")
     gateway.at_point("committed")
     if first is None:
@@ -150,6 +147,14 @@ def _digest(incoming: Sequence[IncomingMessage], *, batch: bool) -> bytes:
     """Digest the body in one spelling: order of keys and defaults make no difference."""
     said: list[Any] = [m.model_dump(mode="json", exclude_none=True) for m in incoming]
     return hashlib.sha256(json.dumps([batch, said], sort_keys=True).encode()).digest()
+
+
+def _refuse(outcomes: Sequence[str], *, batch: bool) -> None:
+    """Raise ApiError where one of the messages could not be stored."""
+    if "conflict" in outcomes:
+        raise _conflict(outcomes, batch=batch)
+    if "erasing" in outcomes:
+        raise being_erased()
 
 
 def _conflict(outcomes: Sequence[str], *, batch: bool) -> ApiError:
