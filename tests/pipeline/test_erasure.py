@@ -78,17 +78,19 @@ async def quiet(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("emptied", [False, True], ids=["", "redis-emptied"])
+@pytest.mark.parametrize("messages", [150, pytest.param(1_000, marks=pytest.mark.nightly)])
 async def test_a_user_with_messages_in_flight_is_erased(
-    pipeline: Pipeline, redis: Redis, emptied: bool
+    pipeline: Pipeline, redis: Redis, messages: int, emptied: bool
 ) -> None:
-    """Half of them on the stream, half stored and at every stage, beside a user who stays."""
+    """On the stream, stored, and at every stage, while the sweep runs, beside a user who stays."""
+    third = messages // 3
     async with pipeline.running():
-        for number in range(100):
+        for number in range(third):
             await redis.xadd(MESSAGES, entry(number))
             await pipeline.say(f"{TOLD[number % 5]}, {number}", user_id="ana", session_id="http")
             if number % 10 == 0:
                 await redis.xadd(MESSAGES, entry(number, user="ben", content="I live in Oslo"))
-        for number in range(100, 200):
+        for number in range(third, 2 * third):
             await redis.xadd(MESSAGES, entry(number))
         if emptied:
             await redis.flushall()
