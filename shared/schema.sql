@@ -247,8 +247,7 @@ CREATE TABLE failures (
 CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE ((dead_at IS NOT NULL) AND (dropped_at IS NULL));
 CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 CREATE INDEX failures_of_user ON public.failures USING btree (user_id, tenant_id) WHERE (user_id IS NOT NULL);
-CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.failures FOR EACH ROW WHEN (((new.user_id IS NOT NULL) AND (new.payload IS NULL))) EXECUTE FUNCTION keep_out_erased('derived');
-CREATE TRIGGER keep_out_erased_entry BEFORE INSERT ON public.failures FOR EACH ROW WHEN (((new.user_id IS NOT NULL) AND (new.payload IS NOT NULL))) EXECUTE FUNCTION keep_out_erased('first');
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.failures FOR EACH ROW WHEN ((new.user_id IS NOT NULL)) EXECUTE FUNCTION keep_out_failure();
 
 CREATE TABLE idempotency_keys (
     tenant_id text NOT NULL,

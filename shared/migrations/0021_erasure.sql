@@ -73,6 +73,29 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- An entry's failure is its first row, a row's failure comes of it: where somebody was ever erased, only if
+-- that row is there. (What a stage says of a failure may quote what it worked on.)
+CREATE FUNCTION keep_out_failure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT memoire_admits(NEW.tenant_id, NEW.user_id, NEW.payload IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
+    IF NEW.payload IS NULL
+       AND EXISTS (SELECT FROM erasures WHERE tenant_id = NEW.tenant_id AND scope = 'user'
+                      AND user_sha256 = memoire_user_sha256(NEW.tenant_id, NEW.user_id))
+       AND NOT EXISTS (SELECT FROM chat_logs WHERE tenant_id = NEW.tenant_id AND user_id = NEW.user_id
+                          AND id::text = NEW.subject_id
+                       UNION ALL
+                       SELECT FROM memory_facts WHERE tenant_id = NEW.tenant_id AND user_id = NEW.user_id
+                          AND id::text = NEW.subject_id
+                       UNION ALL
+                       SELECT FROM jobs WHERE tenant_id = NEW.tenant_id AND user_id = NEW.user_id
+                          AND id::text = NEW.subject_id) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+
 -- Who begins anew has a version that no stage has seen: what was decided about the old facts never fits.
 CREATE FUNCTION begin_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -92,12 +115,8 @@ CREATE TRIGGER keep_out_erased BEFORE INSERT ON sessions
     FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON chat_logs
     FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
-CREATE TRIGGER keep_out_erased_entry BEFORE INSERT ON failures
-    FOR EACH ROW WHEN (NEW.user_id IS NOT NULL AND NEW.payload IS NOT NULL)
-    EXECUTE FUNCTION keep_out_erased('first');
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON failures
-    FOR EACH ROW WHEN (NEW.user_id IS NOT NULL AND NEW.payload IS NULL)
-    EXECUTE FUNCTION keep_out_erased('derived');
+    FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION keep_out_failure();
 
 DO $$
 DECLARE

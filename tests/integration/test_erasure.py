@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,6 +13,8 @@ from redis.asyncio import Redis
 
 from shared.erasure.tables import BY_BATCH, LAST, OWN
 from shared.erasure.work import Eraser
+from shared.errors import PoisonError
+from shared.failures.store import RetryPolicy, RowRef, fail_rows
 from tests.chaos.test_crash_points import POINTS
 from tests.integration.test_gateway_app import Api, code, serve
 from tests.integration.test_jobs import Died
@@ -210,6 +213,18 @@ async def test_what_a_stage_adds_too_late_is_not_there(api: Api, table: str) -> 
     if table != "failures":
         await api.sql(again)
     assert table not in await left_of(api)
+
+
+async def test_a_failure_of_an_old_row_is_not_the_new_users(api: Api) -> None:
+    """Its text may quote what was worked on; one of a row that is there is recorded."""
+    old = RowRef("default", "ana", UUID((await api.ingest(content="Hi")).json()["chat_log_id"]))
+    await erased(api)
+    new = RowRef("default", "ana", UUID((await api.ingest(content="Ho")).json()["chat_log_id"]))
+    async with api.db.transaction() as tx:
+        error = PoisonError(CANARY)
+        await fail_rows(tx, "extractor", "chat_logs", [old, new], error, RetryPolicy())
+    failures = await api.sql("SELECT subject_id FROM failures")
+    assert [row["subject_id"] for row in failures] == [str(new.id)]
 
 
 @pytest.mark.parametrize("point", POINTS["erasure"])
