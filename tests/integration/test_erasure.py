@@ -16,7 +16,7 @@ from shared.erasure.work import Eraser
 from shared.errors import PoisonError
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
 from tests.chaos.test_crash_points import POINTS
-from tests.integration.test_gateway_app import Api, code, serve
+from tests.integration.test_gateway_app import Api, code, eventually, serve
 from tests.integration.test_jobs import Died
 
 CANARY = "Zanzibar-7719"
@@ -278,3 +278,104 @@ async def test_without_redis_the_rows_go_and_the_rest_waits(
         path = f"/v1/users/ana/erasures/{shown['erasure_id']}"
         assert (await api.get(path)).json()["redis"] == {"memoire:facts:settled": 1}
         assert set(await left_of(api)) == {"chat_logs", "users", "sessions"}
+
+
+# ---- elsewhere than in rows
+
+
+async def test_memory_and_caches_forget_too(api: Api, redis: Redis) -> None:
+    """The gateway's hot users, its remembered queries, and the cached answer in Redis."""
+    await told(api)
+    keeper = api.gateway.recall.hot.keeper
+    for _ in range(3):
+        await api.post("/v1/recall", {"user_id": "ana", "query": CANARY})
+        await keeper.loaded()
+    assert [whose.user for whose in keeper._kept] == ["ana"]
+    await api.get("/v1/users/ana/conscious")
+    assert await redis.keys("memoire:conscious:*")
+    await erased(api)
+    assert not keeper._kept
+    assert not api.gateway.recall._vectors._known
+    assert await redis.keys("memoire:conscious:*") == []
+
+
+async def test_another_gateway_hears_of_it(
+    api: Api, database_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.forgetting._LOOK_SECONDS", 0.05)
+    await told(api)
+    async with serve(database_url, redis) as other:
+        keeper = other.gateway.recall.hot.keeper
+        for _ in range(3):
+            await other.post("/v1/recall", {"user_id": "ana", "query": CANARY})
+            await keeper.loaded()
+        assert keeper._kept
+        await erased(api)
+
+        async def forgotten() -> bool:
+            return not keeper._kept
+
+        assert await eventually(forgotten)
+
+
+async def test_nobody_else_is_erased(api: Api) -> None:
+    """A user of the same name in another tenant, and one whose name begins alike, stay whole."""
+    await told(api)
+    await told(api, "ana2")
+    theirs = {"X-API-Key": await api.key("write", tenant="acme")}
+    for content in ("I live in Rome", "I like tea"):
+        body = {"user_id": "ana", "role": "user", "content": content}
+        await api.client.post("/v1/ingest", json=body, headers=theirs)
+    before = await left_of(api, "ana2")
+    await erased(api)
+    assert await left_of(api, "ana2") == before
+    shown = await api.client.get("/v1/users/ana/sessions/default/messages", headers=theirs)
+    assert len(shown.json()["messages"]) == 2
+    listed = await api.client.get("/v1/users/ana/erasures", headers=theirs)
+    assert listed.json() == {"erasures": [], "next_cursor": None}
+
+
+# ---- a session, a message
+
+
+async def test_a_session_is_erased_with_a_certificate(api: Api) -> None:
+    """Its messages, what rests on them and its letters; a new message begins it anew."""
+    await told(api)
+    await api.sql(
+        'UPDATE failures SET payload = payload || \'{"session_id": "s"}\''
+        " WHERE payload IS NOT NULL RETURNING 1"
+    )
+    answer = await api.client.delete("/v1/users/ana/sessions/s")
+    certificate = answer.json()
+    assert (answer.status_code, certificate["scope"]) == (200, "session")
+    assert certificate["status"] == "erased"
+    assert certificate["erased"] == {"chat_logs": 5, "failures": 1}
+    assert (await api.get("/v1/users/ana/sessions/s/messages")).json()["messages"] == []
+    assert await api.sql("SELECT 1 FROM failures WHERE payload IS NOT NULL") == []
+    retry = await api.ingest(content=f"{CANARY} 1", message_id="m1", session_id="s")
+    assert retry.json()["status"] == "duplicate"
+    new = await api.ingest(content="I like tea", message_id="n1", session_id="s")
+    assert new.json()["status"] == "accepted"
+    path = f"/v1/users/ana/erasures/{certificate['erasure_id']}"
+    assert (await api.get(path)).json() == certificate
+    [row] = await api.sql("SELECT user_id FROM erasures")
+    assert row["user_id"] is None
+
+
+async def test_a_session_nobody_has_heard_of_can_be_erased(api: Api) -> None:
+    """What is on its way from Redis for it is then never taken in."""
+    answer = await api.client.delete("/v1/users/ana/sessions/new")
+    assert (answer.status_code, answer.json()["erased"]) == (200, {})
+
+
+async def test_erasing_a_message_leaves_a_certificate(api: Api) -> None:
+    first = (await api.ingest(content="Hi", session_id="s")).json()["chat_log_id"]
+    await api.ingest(content="Ho", session_id="s")
+    answer = await api.client.delete(f"/v1/users/ana/sessions/s/messages/{first}")
+    assert answer.json() == {"messages": 1, "facts": 0}
+    await api.client.delete("/v1/users/ana/sessions/s/messages")
+    listed = (await api.get("/v1/users/ana/erasures")).json()["erasures"]
+    assert [(one["scope"], one["erased"]) for one in listed] == [
+        ("session", {"chat_logs": 1}),
+        ("message", {"chat_logs": 1}),
+    ]
