@@ -23,6 +23,7 @@ from services.console.commands import (
     group,
     jobs,
     keys,
+    limits,
     replay,
     retention,
     slots,
@@ -315,7 +316,7 @@ def recall(
 @command(
     app,
     "memoire export ana --file ana.jsonl",
-    "memoire export ana | gzip > ana.jsonl.gz",
+    "memoire export ana",
     panel=MEMORY,
 )
 def export(user: User, file: Out = "-", data: Data = None) -> None:
@@ -370,6 +371,7 @@ def usage(
 app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
+app.add_typer(limits.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 replay.add_to(app, panel=MEMORY)

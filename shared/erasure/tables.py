@@ -6,6 +6,9 @@ that is not named here fails it.
 
 from __future__ import annotations
 
+AT_ONCE = ("api_keys",)
+"""Erased with the tombstone: with a key of the user alone no device begins anew."""
+
 BY_BATCH = (
     "chat_logs",
     "extractions",

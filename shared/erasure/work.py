@@ -19,7 +19,7 @@ from shared.db import Database, Row, Transaction
 from shared.erasure import store, streams
 from shared.erasure.law import Position, user_sha256
 from shared.erasure.store import Erasure
-from shared.erasure.tables import BY_BATCH, LAST
+from shared.erasure.tables import AT_ONCE, BY_BATCH, LAST
 from shared.isolation import is_conflict
 
 log = structlog.get_logger()
@@ -60,8 +60,12 @@ class Eraser:
             # Read under the lock: what a sweep sends again, it sends before it or not at all.
             place = await streams.last_place(self._redis)
             row = await store.set_tombstone(tx, tenant, user, actor, place)
+            erasure = Erasure(tenant, user_sha256(tenant, user), row)
+            for table in AT_ONCE:
+                if erased := await store.erase(tx, table, (tenant, user), None):
+                    await store.count(tx, erasure, {table: erased})
             self._at_point("tombstone")
-            return Erasure(tenant, user_sha256(tenant, user), row)
+            return erasure
 
         erasure = await self._patiently(work)
         self._at_point("begun")
@@ -134,7 +138,7 @@ class Eraser:
             return False
         if not taken["gone"]:
             counts = dict(taken["counts"])
-            for table in (*BY_BATCH, *LAST):
+            for table in (*AT_ONCE, *BY_BATCH, *LAST):
                 erased = await store.erase(tx, table, _whose(taken), None)
                 counts[table] = counts.get(table, 0) + erased
             await store.gone(tx, erasure, taken["user_id"], counts)

@@ -49,10 +49,13 @@ SELECT c.id, c.content_sha256
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN chat_logs c USING (tenant_id, user_id, id);
 
--- name: remembered_ids
--- Lists which of these messages were here once, and were removed or erased.
-SELECT t.id FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
- WHERE EXISTS (SELECT FROM removed_messages r
+-- name: known_ids
+-- Finds which messages are there, or were before they were removed or erased.
+SELECT t.id
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE EXISTS (SELECT FROM chat_logs c
+                WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
+    OR EXISTS (SELECT FROM removed_messages r
                 WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id)
     OR EXISTS (SELECT FROM erased_ids x WHERE x.tenant_id = t.tenant_id AND x.id = t.id);
 

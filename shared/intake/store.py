@@ -17,7 +17,7 @@ from shared.topology import MESSAGES
 
 queries = Queries("shared.intake")
 
-Outcome = Literal["accepted", "duplicate", "conflict", "erasing"]
+Outcome = Literal["accepted", "duplicate", "conflict", "over_quota", "erasing"]
 """`erasing`: its user is being erased at this moment; a little later it may begin anew."""
 
 
@@ -60,9 +60,9 @@ async def _outcomes(
     known = [message for message in messages if message.id not in inserted]
     nowhere: set[UUID] = set()
     if known:
-        digests = await _digests_of(tx, known)
-        first |= digests
-        nowhere = await _nowhere(tx, [m for m in known if m.id not in digests])
+        rows = await tx.rows(queries["digests_of"], _ids(known))
+        first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
+        nowhere = await _nowhere(tx, known, {row["id"] for row in rows})
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
     for message in messages:
@@ -78,20 +78,20 @@ async def _outcomes(
     return outcomes
 
 
-async def _digests_of(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, bytes]:
-    rows = await tx.rows(queries["digests_of"], _keys(messages))
-    return {row["id"]: bytes(row["content_sha256"]) for row in rows}
-
-
-async def _nowhere(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+async def _nowhere(tx: Transaction, messages: Sequence[Message], there: set[UUID]) -> set[UUID]:
     """Of messages that were not let in, name those never here: their user is being erased."""
-    if not messages:
+    missing = [message for message in messages if message.id not in there]
+    if not missing:
         return set()
-    rows = await tx.rows(queries["remembered_ids"], _keys(messages))
-    return {message.id for message in messages} - {row["id"] for row in rows}
+    return {message.id for message in missing} - await known_ids(tx, missing)
 
 
-def _keys(messages: Sequence[Message]) -> dict[str, list[Any]]:
+async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+    """Tell which of these have been stored before, whether they are still kept or not."""
+    return {row["id"] for row in await tx.rows(queries["known_ids"], _ids(messages))}
+
+
+def _ids(messages: Sequence[Message]) -> dict[str, list[Any]]:
     return {
         "tenants": [m.tenant for m in messages],
         "users": [m.user for m in messages],

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from redis.asyncio import Redis
 
-from shared.erasure.tables import BY_BATCH, LAST, OWN
+from shared.erasure.tables import AT_ONCE, BY_BATCH, LAST, OWN
 from shared.erasure.work import Eraser
 from shared.errors import PoisonError
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
@@ -52,7 +52,7 @@ async def told(api: Api, user: str = "ana") -> None:
 async def left_of(api: Api, user: str = "ana") -> dict[str, int]:
     """Rows that name a user, by table."""
     left = {}
-    for table in (*BY_BATCH, *LAST, *OWN):
+    for table in (*AT_ONCE, *BY_BATCH, *LAST, *OWN):
         [found] = await api.sql(
             f"SELECT count(*) AS n FROM {table} WHERE user_id = %(u)s",
             u=user,
@@ -92,11 +92,11 @@ def test_every_table_about_users_is_erased(database_url: str) -> None:
             " WHERE a.attname = 'user_id' AND NOT a.attisdropped AND c.relkind = 'r'"
             " AND c.relnamespace = 'public'::regnamespace"
         ).fetchall()
-    assert {name for (name,) in rows} == {*BY_BATCH, *LAST, *OWN}
+    assert {name for (name,) in rows} == {*AT_ONCE, *BY_BATCH, *LAST, *OWN}
 
 
 def test_every_table_about_users_keeps_the_erased_out(database_url: str) -> None:
-    """Each asks before a row is added; marks are only ever left by facts."""
+    """Each asks before a row is added; marks are only ever left by facts, keys made by an admin."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger"
@@ -278,6 +278,18 @@ async def test_without_redis_the_rows_go_and_the_rest_waits(
         path = f"/v1/users/ana/erasures/{shown['erasure_id']}"
         assert (await api.get(path)).json()["redis"] == {"memoire:facts:settled": 1}
         assert set(await left_of(api)) == {"chat_logs", "users", "sessions"}
+
+
+async def test_keys_of_the_user_open_nothing_any_more(api: Api) -> None:
+    """Whoever holds one cannot begin the user anew; an app's own key, or a new one, can."""
+    theirs = (await api.post("/v1/keys", {"name": "phone", "user_id": "ana"})).json()
+    others = (await api.post("/v1/keys", {"name": "phone", "user_id": "ben"})).json()
+    await told(api)
+    assert (await erased(api))["erased"]["api_keys"] == 1
+    assert [row["id"] for row in await api.sql("SELECT id FROM api_keys")] == [UUID(others["id"])]
+    body = {"user_id": "ana", "role": "user", "content": "I am back"}
+    answer = await api.post("/v1/ingest", body, headers={"X-API-Key": theirs["key"]})
+    assert answer.status_code == 401
 
 
 # ---- elsewhere than in rows

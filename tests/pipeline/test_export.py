@@ -93,7 +93,8 @@ async def imported(api: Api, pipeline: Pipeline, lines: list[dict[str, Any]]) ->
     counts: dict[str, int] = {}
     rest = [line for line in lines if line["type"] != "profile"]
     chunks = [rest[start : start + 7] for start in range(0, len(rest), 7)]
-    for chunk in [*chunks, [line for line in lines if line["type"] == "profile"]]:
+    profile = [line for line in lines if line["type"] == "profile"]
+    for chunk in [*chunks, *([profile] if profile else [])]:
         await pipeline.settled()
         answer = await api.post("/v1/users/ana/import", {"lines": chunk})
         assert answer.status_code == 202, answer.text
