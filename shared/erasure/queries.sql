@@ -68,6 +68,11 @@ UPDATE slot_refolds r
                                WHERE u.tenant_id = r.tenant_id AND u.user_id < r.after_user), '')
  WHERE r.tenant_id = %(tenant)s AND r.after_user = %(user)s;
 
+-- name: erase_idempotency_keys
+-- Deletes the Idempotency-Keys of clients that had a key of this user alone: those name the user.
+DELETE FROM idempotency_keys
+ WHERE tenant_id = %(tenant)s AND key ^@ (%(user)s::text || chr(31));
+
 -- name: gone
 -- Notes that nothing is left of a user in the database; the user may begin anew.
 UPDATE erasures SET counts = counts || %(counts)s::jsonb, gone_at = clock_timestamp()

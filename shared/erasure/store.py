@@ -145,6 +145,12 @@ async def erase(tx: Transaction, table: str, whose: Whose, limit: int | None) ->
     return int(await tx.value(queries["erase"], params))
 
 
+async def erase_idempotency_keys(tx: Transaction, whose: Whose) -> int:
+    """Delete those of clients with a key of this user alone; how many."""
+    params = {"tenant": whose[0], "user": whose[1]}
+    return await tx.execute(queries["erase_idempotency_keys"], params)
+
+
 async def count(tx: Transaction, erasure: Erasure, counts: Mapping[str, int]) -> None:
     await tx.execute(queries["count"], {**erasure.params, "counts": Jsonb(_told(counts))})
 

@@ -141,6 +141,7 @@ class Eraser:
             for table in (*AT_ONCE, *BY_BATCH, *LAST):
                 erased = await store.erase(tx, table, _whose(taken), None)
                 counts[table] = counts.get(table, 0) + erased
+            counts["idempotency_keys"] = await store.erase_idempotency_keys(tx, _whose(taken))
             await store.gone(tx, erasure, taken["user_id"], counts)
         if cleared is not None or self._redis is None:
             await store.finish(tx, erasure, cleared)

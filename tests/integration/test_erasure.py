@@ -285,7 +285,14 @@ async def test_keys_of_the_user_open_nothing_any_more(api: Api) -> None:
     theirs = (await api.post("/v1/keys", {"name": "phone", "user_id": "ana"})).json()
     others = (await api.post("/v1/keys", {"name": "phone", "user_id": "ben"})).json()
     await told(api)
-    assert (await erased(api))["erased"]["api_keys"] == 1
+    keyed = {"X-API-Key": theirs["key"], "Idempotency-Key": "k"}
+    body = {"user_id": "ana", "role": "user", "content": CANARY}
+    assert (await api.post("/v1/ingest", body, headers=keyed)).status_code == 202
+    assert "ana" in str(await api.sql("SELECT key FROM idempotency_keys"))
+    certificate = await erased(api)
+    assert certificate["erased"]["api_keys"] == 1
+    assert certificate["erased"]["idempotency_keys"] == 1
+    assert await api.sql("SELECT key FROM idempotency_keys") == []
     assert [row["id"] for row in await api.sql("SELECT id FROM api_keys")] == [UUID(others["id"])]
     body = {"user_id": "ana", "role": "user", "content": "I am back"}
     answer = await api.post("/v1/ingest", body, headers={"X-API-Key": theirs["key"]})
