@@ -45,6 +45,7 @@ async def erase_user(
     from Redis is then never taken in.
     """
     erasure = await gateway.eraser.begin(caller.tenant, user_id, caller.actor)
+    gateway.keyring.forget_user(caller.tenant, user_id)
     gateway.recall.forget({(erasure.tenant, erasure.user_sha256)})
     try:
         async with asyncio.timeout(gateway.settings.request_seconds):
