@@ -21,6 +21,7 @@ from shared.intake.messages import DEFAULT_SESSION
 from shared.topology import MESSAGES, SETTLED, STAGES, conscious_key
 
 _PAGE = 500
+_LONGEST_NAME = 128
 _GROUPS = {stream: stage for stage, streams in STAGES.items() for stream in streams}
 
 
@@ -86,15 +87,24 @@ async def _remove(redis: Any, stream: str, ids: Sequence[bytes]) -> int:
 
 
 def whose(raw: Mapping[bytes, bytes]) -> tuple[str, str | None]:
-    """Tell tenant and user of an entry, a bell or a message; no user where it names none."""
+    """Tell tenant and user of an entry, a bell or a message; no user where it names none.
+
+    Whatever stands there can be stored afterwards: a failure is recorded under these names.
+    """
     fields = _readable(raw)
-    user = fields.get("user_id") or fields.get("user")
-    return str(fields.get("tenant") or "default"), None if user is None else str(user)
+    user = _name(fields.get("user_id") or fields.get("user"))
+    return _name(fields.get("tenant")) or "default", user or None
 
 
 def session_of(raw: Mapping[bytes, bytes]) -> str:
     """Tell the session that a message names, or belongs to without naming one."""
-    return str(_readable(raw).get("session_id") or DEFAULT_SESSION)
+    return _name(_readable(raw).get("session_id")) or DEFAULT_SESSION
+
+
+def _name(text: object) -> str:
+    """As an entry's failure has it: what PostgreSQL can hold, and not longer than names are."""
+    named = "" if text is None else str(text)
+    return named.encode("utf-8", "replace").decode().replace("\x00", "")[:_LONGEST_NAME]
 
 
 def _readable(raw: Mapping[bytes, bytes]) -> dict[str, str]:

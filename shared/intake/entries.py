@@ -22,11 +22,12 @@ def flat_fields(raw: Mapping[bytes, bytes]) -> dict[str, str]:
     try:
         body, _ = BinaryMessageFormatV1.parse(raw[_FASTSTREAM_FIELD])
         fields = json.loads(body)
-    except (ValueError, IndexError) as error:
+        given_id = raw.get(b"message_id", b"").decode()
+    except (ValueError, IndexError, RecursionError) as error:
         raise PoisonError(f"its __data__ is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise PoisonError("its __data__ is not a JSON object")
     given = {key: value for key, value in fields.items() if value is not None}
-    if b"message_id" in raw:  # given to a dead letter that is sent again
-        given.setdefault("message_id", raw[b"message_id"].decode())
+    if given_id:  # given to a dead letter that is sent again
+        given.setdefault("message_id", given_id)
     return given
