@@ -27,6 +27,7 @@ QUEUE = {"announced_at", "rings", "retry_at"}
 WORKED_OUT = {
     "message": {*QUEUE, "postponed_until", "lexemes"},
     "extraction": {"attempts"},
+    "profile": {"asked_for_at"},
     "fact": {
         *(QUEUE - {"announced_at"}),
         *("state", "embedded_at", "compared_at", "settled_at", "lexemes"),
