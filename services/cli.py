@@ -62,8 +62,6 @@ DemoData = Annotated[
 File = Annotated[
     str, typer.Argument(help="One message a line, as for POST /v1/ingest; - is standard input.")
 ]
-Out = Annotated[str, typer.Option("--file", help="Where to; - is standard output.")]
-Exported = Annotated[str, typer.Argument(help="What was exported; - is standard input.")]
 OfUser = Annotated[str | None, typer.Option("--user", help="Of this user only.")]
 After = Annotated[str | None, typer.Option(help="Begin behind this event's id. Default: now.")]
 Follow = Annotated[bool, typer.Option(help="Go on with what happens, until Ctrl-C.")]
@@ -336,42 +334,6 @@ def recall(
 
 @command(
     app,
-    "memoire export ana --file ana.jsonl",
-    "memoire export ana",
-    panel=MEMORY,
-)
-def export(user: User, file: Out = "-", data: Data = None) -> None:
-    """Write everything that is held about a user: messages, facts with history, profile.
-
-    A line of JSON each; the last one has the type "end". docs/erasure-and-export.md says what is
-    in them.
-    """
-    from services.console import portable
-
-    portable.export(data, user, file)
-
-
-@command(
-    app,
-    "memoire import ana.jsonl",
-    "zcat ana.jsonl.gz | memoire import -",
-    panel=MEMORY,
-    name="import",
-)
-def import_(file: Exported, data: Data = None) -> None:
-    """Take in what `memoire export` wrote, on this server or another; needs an admin key.
-
-    Running it again adds nothing. Facts are embedded and settle as they did before, with the same
-    ids; it is over when they have. What was erased since comes back this way, and only this way.
-    """
-    from services.console import portable
-
-    imported = portable.import_(data, file)
-    typer.echo(", ".join(f"{n} {kind}" for kind, n in imported.items()) or "nothing was new")
-
-
-@command(
-    app,
     "memoire usage",
     "memoire usage --from 2026-11-01 --to 2026-11-30 --json",
     panel=MEMORY,
@@ -395,6 +357,7 @@ app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(limits.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
+portable.add_to(app, panel=MEMORY)
 replay.add_to(app, panel=MEMORY)
 
 
