@@ -24,6 +24,7 @@ from services.console.commands import (
     jobs,
     keys,
     limits,
+    portable,
     replay,
     retention,
     slots,

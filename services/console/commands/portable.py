@@ -1,4 +1,4 @@
-"""`memoire export` and `memoire import`: the commands; the work is in `services.console.portable`."""
+"""`memoire export`, `memoire import`: the commands; the work is in `services.console.portable`."""
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
