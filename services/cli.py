@@ -24,6 +24,7 @@ from services.console.commands import (
     jobs,
     keys,
     limits,
+    portable,
     replay,
     retention,
     slots,
@@ -357,6 +358,7 @@ app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(limits.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
+portable.add_to(app, panel=MEMORY)
 replay.add_to(app, panel=MEMORY)
 
 

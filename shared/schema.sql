@@ -44,6 +44,7 @@ CREATE TABLE belief_acts (
     CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'labels'::text, 'other_words'::text, 'tombstone'::text, 'undo'::text])))
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.belief_acts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE belief_acts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budget_days (
@@ -100,6 +101,7 @@ CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
 CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.chat_logs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
 ALTER TABLE chat_logs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE embedding_spaces (
@@ -119,6 +121,36 @@ CREATE TABLE embedding_spaces (
 );
 CREATE UNIQUE INDEX embedding_spaces_one_each ON public.embedding_spaces USING btree (state) WHERE (state = ANY (ARRAY['active'::text, 'filling'::text]));
 
+CREATE TABLE erased_ids (
+    tenant_id text NOT NULL,
+    id uuid NOT NULL,
+    CONSTRAINT erased_ids_pkey PRIMARY KEY (tenant_id, id)
+);
+ALTER TABLE erased_ids FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE erasures (
+    tenant_id text NOT NULL,
+    user_sha256 bytea NOT NULL,
+    id uuid NOT NULL,
+    scope text NOT NULL,
+    session_sha256 bytea,
+    user_id text,
+    requested_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    requested_by text NOT NULL,
+    stream_ms numeric(20,0) NOT NULL,
+    stream_seq numeric(20,0) NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    streams jsonb,
+    gone_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT erasures_pkey PRIMARY KEY (tenant_id, user_sha256, id),
+    CONSTRAINT erasures_scope_check CHECK ((scope = ANY (ARRAY['user'::text, 'session'::text, 'message'::text])))
+);
+CREATE INDEX erasures_by_time ON public.erasures USING btree (requested_at);
+CREATE INDEX erasures_unfinished ON public.erasures USING btree (requested_at) WHERE (finished_at IS NULL);
+CREATE UNIQUE INDEX erasures_one_at_a_time ON public.erasures USING btree (tenant_id, user_sha256) WHERE ((scope = 'user'::text) AND (gone_at IS NULL));
+ALTER TABLE erasures FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE essential_rankings (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -131,6 +163,7 @@ CREATE TABLE essential_rankings (
     ranked_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT essential_rankings_pkey PRIMARY KEY (tenant_id, user_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.essential_rankings FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE essential_rankings FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE event_horizons (
@@ -155,6 +188,7 @@ CREATE TABLE events (
 );
 CREATE INDEX events_of_fact ON public.events USING btree (tenant_id, user_id, fact_id);
 CREATE INDEX events_to_follow ON public.events USING btree (tenant_id, xid, seq);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.events FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE events FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE extractions (
@@ -181,6 +215,7 @@ CREATE TABLE extractions (
     CONSTRAINT extractions_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text])))
 );
 CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.extractions FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE extractions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_uses (
@@ -191,6 +226,7 @@ CREATE TABLE fact_uses (
     uses bigint NOT NULL,
     CONSTRAINT fact_uses_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.fact_uses FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE fact_uses FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_vectors (
@@ -201,6 +237,7 @@ CREATE TABLE fact_vectors (
     embedding halfvec NOT NULL,
     CONSTRAINT fact_vectors_pkey PRIMARY KEY (tenant_id, user_id, model, fact_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 CREATE TRIGGER recall_mark AFTER INSERT OR DELETE OR UPDATE ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION mark_changed_vector();
 ALTER TABLE fact_vectors FORCE ROW LEVEL SECURITY;
 
@@ -225,6 +262,8 @@ CREATE TABLE failures (
 );
 CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, id) WHERE ((dead_at IS NOT NULL) AND (dropped_at IS NULL));
 CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
+CREATE INDEX failures_of_user ON public.failures USING btree (user_id, tenant_id) WHERE (user_id IS NOT NULL);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.failures FOR EACH ROW WHEN ((new.user_id IS NOT NULL)) EXECUTE FUNCTION keep_out_failure();
 ALTER TABLE failures FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE idempotency_keys (
@@ -246,6 +285,7 @@ CREATE TABLE job_runs (
     last_run_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT job_runs_pkey PRIMARY KEY (tenant_id, user_id, kind)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.job_runs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE job_runs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE jobs (
@@ -275,6 +315,7 @@ CREATE INDEX jobs_open ON public.jobs USING btree (kind, announced_at) WHERE (st
 CREATE INDEX jobs_open_of_user ON public.jobs USING btree (tenant_id, user_id, kind) WHERE (state = 'requested'::text);
 CREATE INDEX jobs_scheduled ON public.jobs USING btree (kind) WHERE ((state = 'requested'::text) AND (due_slot IS NOT NULL) AND (retry_at IS DISTINCT FROM 'infinity'::timestamp with time zone));
 CREATE UNIQUE INDEX jobs_of_slot ON public.jobs USING btree (tenant_id, user_id, kind, due_slot) WHERE (due_slot IS NOT NULL);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE judgements (
@@ -290,6 +331,7 @@ CREATE TABLE judgements (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT judgements_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.judgements FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE judgements FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE memory_facts (
@@ -357,6 +399,7 @@ CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announ
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_stated ON public.memory_facts USING btree (user_id, tenant_id, said_at, recorded_at) WHERE (session_id IS NULL);
 CREATE INDEX memory_facts_superseded ON public.memory_facts USING btree (tenant_id, recorded_at) WHERE (superseded_by IS NOT NULL);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.memory_facts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH ROW WHEN ((old.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
@@ -369,6 +412,7 @@ CREATE TABLE profile_edges (
     place integer NOT NULL,
     CONSTRAINT profile_edges_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.profile_edges FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE profile_edges FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profiles (
@@ -386,6 +430,7 @@ CREATE TABLE profiles (
 );
 CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
 CREATE INDEX profiles_stale ON public.profiles USING btree (stale_since) WHERE (asked_for_at IS NULL);
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.profiles FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE profiles FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE provider_pauses (
@@ -431,6 +476,7 @@ CREATE TABLE removed_messages (
     erased_at timestamp with time zone,
     CONSTRAINT removed_messages_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.removed_messages FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE removed_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replay_messages (
@@ -441,6 +487,7 @@ CREATE TABLE replay_messages (
     extraction_id uuid,
     CONSTRAINT replay_messages_pkey PRIMARY KEY (tenant_id, user_id, generation, chat_log_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.replay_messages FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE replay_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replays (
@@ -462,6 +509,7 @@ CREATE TABLE replays (
     CONSTRAINT replays_state_check CHECK ((state = ANY (ARRAY['running'::text, 'ready'::text, 'promoted'::text, 'replaced'::text, 'dropping'::text, 'dropped'::text])))
 );
 CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.replays FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE replays FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE retention (
@@ -497,6 +545,7 @@ CREATE TABLE sessions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, user_id, session_id)
 );
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.sessions FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
 ALTER TABLE sessions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE slot_refolds (
@@ -573,6 +622,7 @@ CREATE TABLE users (
     CONSTRAINT users_pkey PRIMARY KEY (tenant_id, user_id)
 );
 CREATE INDEX users_by_turn ON public.users USING btree (((hashtextextended(((tenant_id || chr(31)) || user_id), (0)::bigint) & (2147483647)::bigint)));
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION begin_anew();
 ALTER TABLE users FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE verdicts (
@@ -592,4 +642,5 @@ CREATE TABLE verdicts (
 );
 CREATE INDEX verdicts_by_second ON public.verdicts USING btree (second_id, user_id, tenant_id);
 CREATE INDEX verdicts_undecided ON public.verdicts USING btree (recorded_at) WHERE ((verdict = 'doubtful'::text) AND (judge = 'guards'::text));
+CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.verdicts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 ALTER TABLE verdicts FORCE ROW LEVEL SECURITY;

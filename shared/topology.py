@@ -27,5 +27,11 @@ STAGES: dict[str, tuple[str, ...]] = {
 }
 """Each stage and the streams its consumer group reads."""
 
+
+def conscious_key(tenant: str, user: str) -> str:
+    """Name the key under which what is always known of a user is kept for a minute."""
+    return f"memoire:conscious:{len(tenant)}:{tenant}:{user}"
+
+
 PROCESSES = ("gateway", *STAGES, "sweeper")
 """Everything `memoire run` can start."""

@@ -91,6 +91,20 @@ class Client:
                 f"nothing answers at {self.url}: {error or type(error).__name__}", NOT_RUNNING
             ) from error
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """Yield an answer's lines as they come, never all of it at once."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refused(response)
+                for line in response.iter_lines():
+                    yield line.encode()
+        except httpx.ConnectError as error:
+            raise CommandError(f"nothing answers at {self.url}: {error}", NOT_RUNNING) from error
+        except httpx.HTTPError as error:
+            raise CommandError(f"{self.url}{path}: {error or type(error).__name__}") from error
+
     def _call(self, method: str, path: str, **rest: Any) -> Any:
         try:
             response = self._http.request(method, path, **rest)

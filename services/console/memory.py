@@ -25,7 +25,7 @@ def ingest(data_dir: Path | None, file: str, defaults: dict[str, str], *, wait: 
     def complain(number: int, reason: str) -> None:
         console.print(Text(f"line {number}: {reason}", "red"))
 
-    with connect(data_dir) as client, _opened(file) as (source, size):
+    with connect(data_dir) as client, opened(file) as (source, size):
         with Progress(
             TextColumn("sending"), BarColumn(), DownloadColumn(), console=console, transient=True
         ) as bar:
@@ -61,7 +61,7 @@ def _sent(sending: Ingest, source: IO[bytes]) -> Outcome:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
+def opened(file: str) -> Iterator[tuple[IO[bytes], int | None]]:
     """The file and its size in bytes; `-` is standard input, whose size nobody knows."""
     if file == "-":
         yield sys.stdin.buffer, None

@@ -5,25 +5,26 @@ What makes no sense becomes a dead letter with its reason and payload; its neigh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
-from faststream.redis.parser import BinaryMessageFormatV1
-
-from shared.db import Database
+from shared.db import Database, Transaction
 from shared.delivery import Entry
-from shared.errors import PoisonError
+from shared.erasure.law import Position
+from shared.erasure.store import hold_off
+from shared.erasure.streams import session_of, whose
+from shared.errors import NotNowError, PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, record
 from shared.intake.admission import QUOTA, store_within
+from shared.intake.entries import flat_fields
 from shared.intake.messages import Limits, Message, read_stream_message
 from shared.isolation import isolate
 from shared.quotas.quotas import Quotas
 from shared.rows import entry_subject
 from shared.together import Together
 
-_FASTSTREAM_FIELD = b"__data__"
 _MESSAGES_A_COMMIT = 500
+_ERASING_SECONDS = 0.2
 
 _REFUSALS = {
     "conflict": "message_id: was used before for other content",
@@ -66,14 +67,21 @@ class Intake:
         return await isolate(entries, self._store, self.bury)
 
     async def _store_many(self, several: Sequence[Sequence[Entry]]) -> list[list[Announcement]]:
-        """Store them all in one commit; its bells are the first one's to ring."""
-        pairs = await self._readable([entry for entries in several for entry in entries])
-        if not pairs:
+        """Store them all in one commit; its bells are the first one's to ring.
+
+        What was added before its user or session was erased is passed over. Raises NotNowError,
+        and stores nothing, when one of their users is being erased at this moment.
+        """
+        readable = await self._readable([entry for entries in several for entry in entries])
+        if not readable:
             return [[] for _ in several]
-        messages = [message for _, message in pairs]
-        tenants = {message.tenant for message in messages}
+        tenants = {message.tenant for _, message in readable}
         async with self._db.of(*tenants).transaction() as tx:
+            pairs = await self._standing(tx, readable)
+            messages = [message for _, message in pairs]
             stored = await store_within(tx, messages, self._window, self._quotas)
+            if "erasing" in stored.outcomes:
+                raise NotNowError("a user is being erased", _ERASING_SECONDS)
         for outcome, reason in _REFUSALS.items():
             refused = [
                 entry
@@ -95,28 +103,33 @@ class Intake:
         return pairs
 
     def _read(self, entry: Entry) -> Message:
-        return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
+        return read_stream_message(flat_fields(entry.raw), self._limits, entry_id=entry.id)
+
+    async def _standing(
+        self, tx: Transaction, pairs: Sequence[tuple[Entry, Message]]
+    ) -> list[tuple[Entry, Message]]:
+        """Leave out what was added before its user, or its session, was erased."""
+        stones = await hold_off(tx, [(message.tenant, message.user) for _, message in pairs])
+        return [
+            (entry, message)
+            for entry, message in pairs
+            if not stones.cover(
+                message.tenant, message.user, message.session, Position.of(entry.id)
+            )
+        ]
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Keep what cannot be stored as dead letters."""
-        subjects = [entry_subject(entry) for entry in entries]
-        tenants = {subject.tenant for subject in subjects}
+        """Keep what cannot be stored as dead letters, unless its user was erased since."""
+        named = [(entry, *whose(entry.raw)) for entry in entries]
+        tenants = {tenant for _, tenant, _ in named} | {
+            entry_subject(entry).tenant for entry in entries
+        }
         async with self._db.of(*tenants).transaction() as tx:
+            stones = await hold_off(tx, [(tenant, user) for _, tenant, user in named if user])
+            subjects = [
+                entry_subject(entry)
+                for entry, tenant, user in named
+                if not user
+                or not stones.cover(tenant, user, session_of(entry.raw), Position.of(entry.id))
+            ]
             await record(tx, self._stage, subjects, error, self._policy)
-
-
-def _flat_fields(entry: Entry) -> dict[str, str]:
-    """Read flat fields, or the one field in which FastStream's own publisher puts JSON."""
-    if _FASTSTREAM_FIELD not in entry.raw:
-        return entry.fields()
-    try:
-        body, _ = BinaryMessageFormatV1.parse(entry.raw[_FASTSTREAM_FIELD])
-        fields = json.loads(body)
-    except (ValueError, IndexError) as error:
-        raise PoisonError(f"its __data__ is not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise PoisonError("its __data__ is not a JSON object")
-    given = {key: value for key, value in fields.items() if value is not None}
-    if b"message_id" in entry.raw:  # given to a dead letter that is sent again
-        given.setdefault("message_id", entry.raw[b"message_id"].decode())
-    return given

@@ -237,6 +237,11 @@ async def _scrub(
     await tx.execute(queries["scrub_answers"], params)
 
 
+async def erase_letters(tx: Transaction, deed: Deed, session: str) -> int:
+    """Delete entries of a session that never became messages; how many."""
+    return await tx.execute(queries["erase_letters"], deed.params(session=session))
+
+
 async def facts_resting_on(tx: Transaction, deed: Deed, messages: Sequence[UUID]) -> list[Row]:
     """List, in every generation, the facts all of whose messages are erased by now."""
     return await tx.rows(queries["facts_resting_on"], deed.params(messages=list(messages)))

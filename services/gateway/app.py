@@ -13,6 +13,7 @@ from services.gateway import errors
 from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
+from services.gateway.forgetting import follow_erasures
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RequestGuard
 from services.gateway.rates import RateLimiter, Rates
@@ -22,12 +23,14 @@ from services.gateway.routes import (
     conscious,
     context,
     dead_letters,
+    erasure,
     events,
     facts,
     health,
     ingest,
     jobs,
     keys,
+    portable,
     recall,
     slots,
     traces,
@@ -41,6 +44,7 @@ from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
+from shared.erasure.work import Eraser
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
@@ -62,6 +66,8 @@ _ROUTERS = (
     conscious,
     facts,
     acts,
+    erasure,
+    portable,
     slots,
     keys,
     dead_letters,
@@ -137,6 +143,7 @@ def _parts(
         recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
         conscious=ConsciousCache(redis),
         uses=UseCounter(db),
+        eraser=Eraser(db, redis, at_point=at_point),
         store_single=build_single_intake(db, settings.window, quotas, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
@@ -154,9 +161,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Warmed at once: else the first recall loads the model.
     warming = asyncio.create_task(gateway.embedders.current.warm())
     following = asyncio.create_task(gateway.embedders.follow())
+    forgetting = asyncio.create_task(follow_erasures(gateway.db, gateway.recall))
     noting = asyncio.create_task(gateway.keyring.keep_noting())
     yield
-    for task in (warming, following, noting):
+    for task in (warming, following, forgetting, noting):
         task.cancel()
     await gateway.keyring.note_uses()
     await gateway.recall.hot.keeper.close()

@@ -126,6 +126,12 @@ class Keyring:
             if caller.key_id == key_id.hex:
                 del self._remembered[digest]
 
+    def forget_user(self, tenant: str, user: str) -> None:
+        """Stop believing the keys of a user who was just erased."""
+        for digest, (caller, _) in list(self._remembered.items()):
+            if (caller.tenant, caller.user) == (tenant, user):
+                del self._remembered[digest]
+
     def _recall(self, digest: bytes) -> Caller | None:
         caller, until = self._remembered.get(digest, (None, 0.0))
         return caller if time.monotonic() < until else None

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.gateway.circuit import Circuit
+from shared.topology import conscious_key
 
 _REDIS_SECONDS = 0.1
 KEPT_SECONDS = 60
@@ -31,7 +32,7 @@ class ConsciousCache:
         self, tenant: str, user: str, version: str, make: Callable[[], Awaitable[bytes]]
     ) -> bytes:
         """The answer of this version, kept or made; `make` may be of a later one, never earlier."""
-        key = f"memoire:conscious:{len(tenant)}:{tenant}:{user}"
+        key = conscious_key(tenant, user)
         kept = await self._get(key)
         if kept is not None and kept.startswith(version.encode()):
             return kept[len(version) :]

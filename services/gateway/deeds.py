@@ -8,7 +8,7 @@ believed: the law does.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import psycopg.errors
@@ -18,6 +18,8 @@ from services.gateway.act_store import Deed, Named
 from services.gateway.corrections import labels_now
 from services.gateway.errors import ApiError
 from shared.db import Reach, Row, Transaction
+from shared.erasure import store as erasures
+from shared.erasure.law import Position
 from shared.events import Announcement
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
@@ -138,6 +140,7 @@ async def erase(
 ) -> tuple[int, int, list[Announcement]]:
     """Erase messages and what rests on them alone; returns how many of each, and what to ring."""
     await _take(tx, deed)
+    await erasures.lock_user(tx, deed.tenant, deed.user)  # for messages that are coming in
     messages, bells = await act_store.erase_messages(tx, deed, session, message)
     if not messages:
         return 0, 0, []
@@ -148,6 +151,26 @@ async def erase(
     announcements = await _refolded(tx, deed, facts, "fact.forgotten", gone)
     await act_store.erase_facts(tx, deed, [row["id"] for row in facts])
     return len(messages), len(gone), bells + announcements
+
+
+async def erase_certified(
+    tx: Transaction, deed: Deed, session: str, message: UUID | None, place: Position | None
+) -> tuple[UUID, dict[str, int], list[Announcement]]:
+    """Erase a session or a message, and set its tombstone; returns the certificate's id too.
+
+    `place` is where the stream ended before: what was added by then for the session never comes.
+    """
+    messages, facts, bells = await erase(tx, deed, session, message)
+    letters = 0
+    if message is None:
+        letters = await act_store.erase_letters(tx, deed, session)
+    scope: Literal["session", "message"] = "session" if message is None else "message"
+    counts = {"chat_logs": messages, "memory_facts": facts, "failures": letters}
+    whose = (deed.tenant, deed.user)
+    row = await erasures.set_finished_tombstone(
+        tx, whose, (scope, session), deed.actor, place, counts
+    )
+    return row, {"messages": messages, "facts": facts}, bells
 
 
 async def _take(tx: Transaction, deed: Deed) -> None:

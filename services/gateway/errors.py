@@ -75,6 +75,12 @@ def not_found(what: str) -> ApiError:
     return ApiError("not_found", f"There is no such {what}.")
 
 
+def being_erased() -> ApiError:
+    """Nothing can be taken in about a user whose rows are being erased at this moment."""
+    message = "The user is being erased at this moment; try again."
+    return ApiError("unavailable", message, headers={"Retry-After": "1"})
+
+
 def over_quota(quota: str, now: datetime) -> ApiError:
     """Refuse what a day's quota has no room for, until the next day (UTC)."""
     passed = now.astimezone(UTC).replace(tzinfo=None) - datetime.combine(

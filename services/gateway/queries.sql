@@ -285,6 +285,12 @@ WITH answers AS (
 )
 DELETE FROM failures WHERE tenant_id = %(tenant)s AND subject_id = ANY(%(texts)s);
 
+-- name: erase_letters
+-- Deletes entries of a session that never became messages.
+DELETE FROM failures
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND payload IS NOT NULL
+   AND coalesce(payload ->> 'session_id', 'default') = %(session)s;
+
 -- name: facts_resting_on
 -- Lists, in every generation, the facts all of whose messages are erased, some of them just now.
 SELECT f.id, f.subject, f.slot, f.state, f.standing, f.source_message_ids FROM memory_facts f

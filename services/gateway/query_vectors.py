@@ -29,6 +29,10 @@ class QueryVectors:
         """The active model: a question is asked of one from its beginning to its end."""
         return self._embedders.current
 
+    def forget(self) -> None:
+        """Forget every query: nobody can tell whose it was."""
+        self._known.clear()
+
     async def vector(self, tenant: str, query: str, embedder: Embedder) -> list[float] | None:
         """The query as this model has it; None when it is away or slower than two seconds."""
         key = (embedder.model, query)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,12 @@ class Recall:
         self.hot = HotArms(db, memory_bytes)
         self._search = Search(db, self._vectors, self._hinting, self.hot)
         self._clock = clock
+
+    def forget(self, erased: Collection[tuple[str, bytes]]) -> None:
+        """Drop erased users (tenants and digests) from memory, and all remembered queries."""
+        if erased:
+            self._vectors.forget()
+            self.hot.keeper.forget(erased)
 
     async def answer(
         self, tenant: str, asked: RecallRequest, heard: Heard | None = None

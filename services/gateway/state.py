@@ -26,6 +26,7 @@ from services.gateway.watch import RowWatch
 from shared.clock import Clock
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
+from shared.erasure.work import Eraser
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
@@ -48,6 +49,7 @@ class Gateway:
     recall: Recall
     conscious: ConsciousCache
     uses: UseCounter
+    eraser: Eraser
     store_single: SingleIntake
     stopping: asyncio.Event
     """Set when the process is told to stop: what never ends by itself ends then."""

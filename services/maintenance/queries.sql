@@ -109,7 +109,7 @@ RETURNING j.tenant_id, j.user_id, j.id, j.announced_at;
 
 -- name: due_entries
 -- Reads redriven entries that never became rows: their payload is their only copy.
-SELECT id, stage, subject_id, payload FROM failures
+SELECT id, stage, subject_id, tenant_id, user_id, payload FROM failures
  WHERE next_attempt_at <= %(now)s::timestamptz AND dead_at IS NULL AND payload IS NOT NULL
  ORDER BY next_attempt_at
  LIMIT %(limit)s

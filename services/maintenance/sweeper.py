@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -27,6 +28,8 @@ from services.maintenance.store import Sweep
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import OperatorDatabase, Transaction
+from shared.erasure.store import being_erased, hold_off
+from shared.erasure.work import Eraser
 from shared.events import Announcement
 from shared.process import every
 from shared.settings import Settings
@@ -61,6 +64,7 @@ class Sweeper:
         self._settings = settings
         self._announcer = Announcer(redis, settings.settled_max_length)
         self._at_point = at_point
+        self._eraser = Eraser(db, redis, at_point=at_point)
         self.scheduler = Scheduler(db, self._announcer, settings, load_jobs(), at_point)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -74,6 +78,13 @@ class Sweeper:
                 every(settings.sweep_seconds, self._calmly(self.spread_refolds), stopping)
             )
             loops.create_task(every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping))
+            loops.create_task(
+                every(
+                    settings.sweep_seconds,
+                    self._calmly(partial(self._eraser.resume, self._db)),
+                    stopping,
+                )
+            )
             turn, forget = self._calmly(self.scheduler.turn), self._calmly(self.scheduler.forget)
             loops.create_task(every(settings.sweep_seconds, turn, stopping))
             loops.create_task(every(_HOUSEKEEPING_SECONDS, forget, stopping))
@@ -154,14 +165,20 @@ class Sweeper:
     async def _resend_entries(self, tx: Transaction, sweep: Sweep) -> None:
         """Put redriven entries on their stream again; their first entry's id keeps them unique."""
         due = await store.due_entries(tx, sweep)
+        if not due:
+            return
+        users = {(failure["tenant_id"], failure["user_id"] or "") for failure in due}
+        await hold_off(tx, sorted(users))  # from here on no tombstone comes between
+        erased = await being_erased(tx, sorted(users))
         for failure in due:
+            if (failure["tenant_id"], failure["user_id"]) in erased:
+                continue
             stream, _, _ = failure["subject_id"].rsplit(":", 2)
             fields = dict(failure["payload"])
             if stream == MESSAGES and "at" not in fields:
                 fields.setdefault("message_id", failure["subject_id"])
             await self._redis.xadd(stream, fields)
-        if due:
-            await store.forget_entries(tx, [failure["id"] for failure in due])
+        await store.forget_entries(tx, [failure["id"] for failure in due])
 
     # ---- fairness
 

@@ -37,6 +37,8 @@ SELECT i.tenant_id, i.user_id, i.id, i.session_id, i.message_key, i.content_sha2
   FROM incoming i JOIN room USING (tenant_id)
  WHERE NOT EXISTS (SELECT FROM removed_messages r  -- was here, and retention removed it
                     WHERE r.tenant_id = i.tenant_id AND r.user_id = i.user_id AND r.id = i.id)
+   AND NOT EXISTS (SELECT FROM erased_ids x  -- was here, and was erased with its user
+                    WHERE x.tenant_id = i.tenant_id AND x.id = i.id)
  ORDER BY i.tenant_id, i.user_id, i.id, i.ordinal
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
 RETURNING tenant_id, user_id, id, session_id, announced_at;
@@ -48,13 +50,14 @@ SELECT c.id, c.content_sha256
   JOIN chat_logs c USING (tenant_id, user_id, id);
 
 -- name: known_ids
--- Finds which messages are there, or were before retention removed them.
+-- Finds which messages are there, or were before they were removed or erased.
 SELECT t.id
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
  WHERE EXISTS (SELECT FROM chat_logs c
                 WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
     OR EXISTS (SELECT FROM removed_messages r
-                WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id);
+                WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id)
+    OR EXISTS (SELECT FROM erased_ids x WHERE x.tenant_id = t.tenant_id AND x.id = t.id);
 
 -- name: claim_idempotency_key
 -- Takes the key for this request, or finds nothing if another request has it.

@@ -17,7 +17,8 @@ from shared.topology import MESSAGES
 
 queries = Queries("shared.intake")
 
-Outcome = Literal["accepted", "duplicate", "conflict", "over_quota"]
+Outcome = Literal["accepted", "duplicate", "conflict", "over_quota", "erasing"]
+"""`erasing`: its user is being erased at this moment; a little later it may begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,17 @@ async def _outcomes(
 ) -> list[Outcome]:
     first = {message.id: message.content_sha256 for message in reversed(messages)}
     known = [message for message in messages if message.id not in inserted]
+    nowhere: set[UUID] = set()
     if known:
         rows = await tx.rows(queries["digests_of"], _ids(known))
         first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
+        nowhere = await _nowhere(tx, known, {row["id"] for row in rows})
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
     for message in messages:
-        if message.content_sha256 != first[message.id]:
+        if message.id in nowhere:
+            outcomes.append("erasing")
+        elif message.content_sha256 != first[message.id]:
             outcomes.append("conflict")
         elif message.id in inserted and message.id not in accepted:
             accepted.add(message.id)
@@ -71,6 +76,14 @@ async def _outcomes(
         else:
             outcomes.append("duplicate")
     return outcomes
+
+
+async def _nowhere(tx: Transaction, messages: Sequence[Message], there: set[UUID]) -> set[UUID]:
+    """Of messages that were not let in, name those never here: their user is being erased."""
+    missing = [message for message in messages if message.id not in there]
+    if not missing:
+        return set()
+    return {message.id for message in missing} - await known_ids(tx, missing)
 
 
 async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:

@@ -2,7 +2,8 @@
 -- nothing. Processes act under one of three roles, none of which owns a table or may log in:
 --   memoire_app       the rows of the tenants that a transaction names in `memoire.tenants`, no others
 --   memoire_operator  every row: sweeps, maintenance, commands
---   memoire_gate      what must be known before a tenant is: keys, limits, counts; nobody's words
+--   memoire_gate      what must be known before a tenant is: keys, limits, counts, digests of who was
+--                     erased; nobody's words
 
 -- Names whose rows a transaction may touch. No setting, and what a transaction leaves of one behind it:
 -- nobody's.
@@ -101,8 +102,9 @@ BEGIN
     GRANT SELECT (tenant_id, tokens_per_day, money_per_day) ON budgets TO memoire_gate;
     GRANT SELECT (tenant_id, day, refused_at) ON budget_days TO memoire_gate;
     GRANT SELECT (stage, dead_at, dropped_at) ON failures TO memoire_gate;
+    GRANT SELECT (tenant_id, user_sha256, scope, requested_at) ON erasures TO memoire_gate;
     GRANT SELECT ON provider_pauses TO memoire_gate;
-    FOREACH opened IN ARRAY ARRAY['api_keys', 'tenant_limits', 'budgets', 'budget_days', 'failures'] LOOP
+    FOREACH opened IN ARRAY ARRAY['api_keys', 'tenant_limits', 'budgets', 'budget_days', 'failures', 'erasures'] LOOP
         IF NOT EXISTS (SELECT FROM pg_policy
                         WHERE polrelid = opened::regclass AND polname = 'of_gate') THEN
             EXECUTE format('CREATE POLICY of_gate ON %I FOR SELECT TO memoire_gate USING (true)', opened);

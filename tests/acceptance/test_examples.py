@@ -43,6 +43,10 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     message = json.dumps({"user_id": "ana", "content": "I live in Lisbon and I have a dog"})
     (folder / "chats.jsonl").write_text(message + "\n")
     (folder / "old.jsonl.gz").write_bytes(gzip.compress(message.encode()))
+    user = {"type": "user", "version": 1, "user_id": "ana", "generation": 1}
+    export = f"{json.dumps(user)}\n{json.dumps({'type': 'end', 'counts': {}})}\n"
+    (folder / "ana.jsonl.gz").write_bytes(gzip.compress(export.encode()))
+    (folder / "ana.jsonl").write_text(export)
     with running(folder / ".memoire", MEMOIRE_EXTRACTOR="rules") as instance:
         instance.say("I live in Lisbon")
         yield instance

@@ -29,9 +29,11 @@ POINTS = {
     "gateway": ("commit", "committed", "ring", "rung"),
     "sweeper": ("locked", "marked", "announce", "announced"),
     "retention": ("removed", "kept"),
+    "erasure": ("tombstone", "begun", "batch", "erased", "cleared", "end", "ended"),
 }
 """Each is after one step and before the next. The embedder writes in one statement. Those of retention,
-which runs in the sweeper's process, are tried in tests/integration/test_retention.py."""
+which runs in the sweeper's process, are tried in tests/integration/test_retention.py; those of erasures,
+which begin in the gateway and are resumed by the sweeper, in tests/integration/test_erasure.py."""
 
 SCHEDULER_POINTS = ("scheduled", "schedule_kept")
 """Those of the sweeper's scheduler: before the commit of what it asks for, and behind it."""
@@ -127,7 +129,8 @@ async def test_a_scheduler_that_dies_there_asks_once(bench: Workbench, point: st
 def test_every_point_of_the_product_is_one_to_die_at() -> None:
     """A point that is added to the product and not to the list above would not be tried."""
     services = _ROOT / "services"
-    assert _points_in(_ROOT / "shared") == set(_DELIVERY)
+    assert _points_in(_ROOT / "shared") == {*_DELIVERY, *POINTS["erasure"]}
+    assert _points_in(_ROOT / "shared" / "erasure") == set(POINTS["erasure"])
     for stage in STAGES:
         # Those of retention are tried in tests/integration/test_retention.py.
         more = (*SCHEDULER_POINTS, *POINTS["retention"]) if stage == "maintenance" else ()

@@ -34,6 +34,7 @@ AT_THE_GATE = {
     "budgets": {"SELECT": {"tenant_id", "tokens_per_day", "money_per_day"}},
     "budget_days": {"SELECT": {"tenant_id", "day", "refused_at"}},
     "failures": {"SELECT": {"stage", "dead_at", "dropped_at"}},
+    "erasures": {"SELECT": {"tenant_id", "user_sha256", "scope", "requested_at"}},
 }
 """What may be known before a tenant is: nobody's words, and nobody's users."""
 

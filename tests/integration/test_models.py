@@ -58,7 +58,7 @@ async def test_bundled_embeddings_need_neither_a_price_nor_the_database(db: Test
         assert (await models.embedder("recall")).model == LOCAL_MODEL
 
 
-async def test_a_model_that_runs_here_is_one_setting_away(db: Database) -> None:
+async def test_a_model_that_runs_here_is_one_setting_away(db: TestedDatabase) -> None:
     """By its short name or its whole one; another's name is an error where none else may answer."""
     async with AsyncExitStack() as stack:
         for name in ("multilingual-e5-small", MULTILINGUAL_MODEL):

@@ -38,6 +38,7 @@ async def _bobs(api: Api) -> dict[str, str]:
         " payload, dead_at) VALUES (gen_random_uuid(), 'extractor', '1', 'default', 5, 'poison',"
         f' \'bad\', \'{{"user_id": "bob", "content": "{SECRET}"}}\', now()) RETURNING id'
     )
+    erased = await api.client.delete("/v1/users/bob/sessions/old")
     return {
         "user_id": "bob",
         "session_id": "chat",
@@ -46,13 +47,15 @@ async def _bobs(api: Api) -> dict[str, str]:
         "fact_id": str(fact),
         "key_id": key["id"],
         "letter_id": str(letter["id"]),
+        "erasure_id": erased.json()["erasure_id"],
         "name": "own_spot",
     }
 
 
 def nobodys() -> dict[str, str]:
     others = {"user_id": "nobody", "session_id": "none", "trace": UUID(NOBODY).hex, "name": "none"}
-    return dict.fromkeys(("chat_log_id", "fact_id", "key_id", "letter_id"), NOBODY) | others
+    rows = ("chat_log_id", "fact_id", "key_id", "letter_id", "erasure_id")
+    return dict.fromkeys(rows, NOBODY) | others
 
 
 def operations(api: Api) -> Iterator[tuple[str, APIRoute, dict[str, Any]]]:

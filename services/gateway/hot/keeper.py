@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -24,6 +24,7 @@ from services.gateway.hot.shelf import Shelf
 from services.gateway.hot.store import Pair, Sight, Whose
 from services.gateway.recall_store import TERMS
 from shared.db import Database, Row, Transaction
+from shared.erasure.law import user_sha256
 
 log = structlog.get_logger()
 
@@ -95,6 +96,12 @@ class Keeper:
         kept.used_at = time.monotonic()
         self._kept.move_to_end(whose)
         return Held(kept.shelf, seen.asked)
+
+    def forget(self, erased: Collection[tuple[str, bytes]]) -> None:
+        """Drop erased users, given by tenant and digest."""
+        for known in (self._kept, self._asked, self._declined):
+            for whose in [w for w in known if (w.tenant, user_sha256(w.tenant, w.user)) in erased]:
+                del known[whose]
 
     async def close(self) -> None:
         """Stop reading, and forget everybody."""

@@ -35,6 +35,7 @@ from services.gateway.schemas import Fact, FactAccepted, Forgotten
 from services.gateway.state import Gateway, Parts, Writer
 from services.gateway.statements import row_id
 from shared.db import Row, Transaction
+from shared.erasure import streams
 from shared.events import Announcement
 from shared.ids import time_ordered_id, trace_id
 from shared.intake.store import claim_idempotency_key
@@ -192,13 +193,15 @@ async def delete_message(
 async def _erased(
     gateway: Gateway, deed: Deed, session: str, message: UUID | None
 ) -> dict[str, int]:
+    place = await streams.last_place(gateway.redis)
+
     async def work(tx: Transaction) -> tuple[dict[str, int], list[Announcement]]:
         if not await act_store.session_exists(tx, deed.tenant, deed.user, session):
             raise not_found("session")
         if message and not await act_store.message_exists(tx, deed, session, message):
             raise not_found("message")
-        messages, facts, announcements = await deeds.erase(tx, deed, session, message)
-        return {"messages": messages, "facts": facts}, announcements
+        _, counts, announcements = await deeds.erase_certified(tx, deed, session, message, place)
+        return counts, announcements
 
     return await _done(gateway, deed.tenant, work)
 

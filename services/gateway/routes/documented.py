@@ -15,7 +15,7 @@ _REASONS = {
     413: "The body is too large.",
     422: "A field is not valid; `details` says which and why.",
     429: "Too many requests, or a quota is used up; `details` says which, Retry-After until when.",
-    503: "PostgreSQL is away; try again.",
+    503: "PostgreSQL is away, or the user is being erased at this moment; try again.",
 }
 
 

@@ -10,7 +10,14 @@ from fastapi import APIRouter, Body
 from services.gateway import act_store, store
 from services.gateway.auth import Caller
 from services.gateway.corrections import public_acts
-from services.gateway.errors import ApiError, detail, invalid, not_found, over_quota
+from services.gateway.errors import (
+    ApiError,
+    being_erased,
+    detail,
+    invalid,
+    not_found,
+    over_quota,
+)
 from services.gateway.facts import public_fact, public_message
 from services.gateway.requests import FactId, StatedFact, UserId
 from services.gateway.routes.documented import READS_ONE, STORES
@@ -18,6 +25,7 @@ from services.gateway.schemas import Fact, FactAccepted, History, Source
 from services.gateway.state import Gateway, Parts, Reader, Writer
 from services.gateway.statements import new_fact, row_id, says_the_same
 from shared.db import Row, Transaction
+from shared.erasure.store import remembered
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
 from shared.ids import trace_id
@@ -43,10 +51,11 @@ async def state_fact(
         known = await tenant_slots.catalogue(tx, caller.tenant)
         fact = new_fact(stated, caller.tenant, user_id, known)
         await store.upsert_user(tx, caller.tenant, user_id)
-        announcements = await insert_facts(tx, [fact])
+        gone = await remembered(tx, caller.tenant, [fact.id])
+        announcements = [] if gone else await insert_facts(tx, [fact])
         if announcements:
             await _count(tx, gateway, caller.tenant)
-        else:
+        elif not gone:
             await _refuse_other(tx, fact, known)
     gateway.bells.ring(announcements)
     return FactAccepted(
@@ -71,7 +80,10 @@ def check_metadata(gateway: Gateway, metadata: dict[str, Any] | None) -> None:
 
 
 async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> None:
-    [stored] = await store.facts_by_ids(tx, fact.tenant, fact.user, [fact.id])
+    found = await store.facts_by_ids(tx, fact.tenant, fact.user, [fact.id])
+    if not found:
+        raise being_erased()
+    [stored] = found
     if not says_the_same(fact, stored, known):
         raise ApiError(
             "conflict",

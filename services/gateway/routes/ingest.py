@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from services.gateway.auth import Caller
-from services.gateway.errors import ApiError, detail, invalid, over_quota
+from services.gateway.errors import ApiError, being_erased, detail, invalid, over_quota
 from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
@@ -157,6 +157,8 @@ def _refuse(gateway: Gateway, outcomes: Sequence[str], *, batch: bool) -> None:
         raise _conflict(outcomes, batch=batch)
     if "over_quota" in outcomes:
         raise over_quota(QUOTA, gateway.clock())
+    if "erasing" in outcomes:
+        raise being_erased()
 
 
 def _conflict(outcomes: Sequence[str], *, batch: bool) -> ApiError:

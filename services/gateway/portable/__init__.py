@@ -1,0 +1,1 @@
+"""Everything about a user as lines of JSON, and back."""
