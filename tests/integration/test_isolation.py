@@ -37,6 +37,8 @@ ANSWERS_A_STRANGER: dict[tuple[str, str], int] = {
     ("POST", "/v1/users/{user_id}/decay"): 202,
     ("POST", "/v1/users/{user_id}/consolidate"): 202,
     ("DELETE", "/v1/users/{user_id}"): 200,
+    ("DELETE", "/v1/users/{user_id}/sessions/{session_id}"): 200,
+    ("POST", "/v1/users/{user_id}/import"): 202,
     ("PUT", "/v1/slots/{name}"): 200,
     ("DELETE", "/v1/slots/{name}"): 204,
     ("POST", "/v1/keys"): 201,
@@ -113,6 +115,9 @@ async def _acmes(api: Api) -> dict[str, str]:
         f' \'bad\', \'{{"user_id": "{ANA}", "content": "{SECRET}"}}\', now()) RETURNING id'
     )
     await api.post(f"/v1/users/{ANA}/optimize", headers=headers)
+    gone = {"user_id": ANA, "role": "user", "content": SECRET, "session_id": "gone"}
+    await api.post("/v1/ingest", gone, headers=headers)
+    erased = await api.client.delete(f"/v1/users/{ANA}/sessions/gone", headers=headers)
     return {
         "user_id": ANA,
         "session_id": CHAT,
@@ -121,6 +126,7 @@ async def _acmes(api: Api) -> dict[str, str]:
         "fact_id": str(fact),
         "key_id": key["id"],
         "letter_id": str(letter["id"]),
+        "erasure_id": erased.json()["erasure_id"],
         "name": "own_spot",
     }
 
