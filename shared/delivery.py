@@ -8,7 +8,7 @@ after five it is refused. Nothing here knows what a fact is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,8 @@ from shared.crash import AtPoint, ignore_point
 from shared.errors import ConfigurationError, CrashLoopError, NotNowError, PoisonError
 from shared.events import Announcement
 from shared.isolation import is_conflict, is_outage
+from shared.metrics.catalogue import BATCH_ENTRIES, ENTRIES, STAGE_PAUSES
+from shared.observability import Worked, working
 from shared.together import Together
 
 log = structlog.get_logger()
@@ -46,6 +48,8 @@ class Entry:
     stream: str
     id: str
     raw: dict[bytes, bytes]
+    attempt: int = 1
+    """Which delivery this is, those that a worker died over included."""
 
     def fields(self) -> dict[str, str]:
         """Decode the flat UTF-8 fields; raises PoisonError for other bytes."""
@@ -133,6 +137,14 @@ class Delivery:
         After a small batch it returns a little later: more will have come to be read together.
         """
         batch = [Entry(stream, entry_id, fields) for entry_id, fields in entries]
+        BATCH_ENTRIES.observe(len(batch), stage=self._stage.name)
+        await self._begin_all(batch, "read")
+        if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
+            await self._pause(self._batch_pause_seconds)
+
+    async def _begin_all(self, batch: Sequence[Entry], delivery: str) -> None:
+        """Start work on all of a batch, unless the process stops first."""
+        ENTRIES.add(len(batch), stage=self._stage.name, delivery=delivery)
         with self._holding(batch):
             for group in self._stage.groups(batch):
                 await self._slots.acquire()
@@ -140,8 +152,6 @@ class Delivery:
                     self._slots.release()
                     return
                 await self._begin(group)
-        if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
-            await self._pause(self._batch_pause_seconds)
 
     async def _begin(self, group: Sequence[Entry]) -> None:
         """Start work on a group; returns when there is room for another."""
@@ -163,18 +173,21 @@ class Delivery:
             log.error("entries left pending", error=repr(error))
 
     async def _deliver_group(self, entries: Sequence[Entry]) -> None:
-        with self._holding(entries):
+        with self._holding(entries), working(self._stage.name, entries) as worked:
             self._at_point("read")
-            announcements = await self._work(entries)
+            announcements = await self._work(entries, worked)
             if announcements is None:
                 return
             self._at_point("announce")
             await self._announce(announcements)
             self._at_point("acknowledge")
             await self._acknowledge(entries)
+            worked.ended()
             self._at_point("acknowledged")
 
-    async def _work(self, entries: Sequence[Entry]) -> Sequence[Announcement] | None:
+    async def _work(
+        self, entries: Sequence[Entry], worked: Worked
+    ) -> Sequence[Announcement] | None:
         """Work until it is done, through outages; None when the process stops first."""
         failures = 0
         while not self._stopping.is_set():
@@ -182,15 +195,19 @@ class Delivery:
                 return await self._stage.work(entries)
             except ConfigurationError as error:
                 log.error("stage paused: an operator must act", error=str(error))
+                STAGE_PAUSES.add(stage=self._stage.name, reason="configuration")
                 await self._pause(self._pause_seconds)
             except NotNowError as error:  # nothing more is read meanwhile: the backlog stays
+                STAGE_PAUSES.add(stage=self._stage.name, reason="not_now")
                 await self._pause(min(error.wait_seconds, _LONGEST_WAIT_SECONDS))
             except Exception as error:
                 if not (is_outage(error) or is_conflict(error)):
                     log.exception("entries refused", entries=len(entries))
                     await self._refuse_all(entries, error)
+                    worked.refused()
                     return []
                 log.warning("waiting for a server", error=str(error).strip())
+                STAGE_PAUSES.add(stage=self._stage.name, reason="outage")
                 last = len(_OUTAGE_BACKOFF_SECONDS) - 1
                 await self._pause(_OUTAGE_BACKOFF_SECONDS[min(failures, last)])
                 failures += 1
@@ -275,20 +292,25 @@ class Delivery:
         )
         mine = self._held[stream]
         abandoned = [p for p in pending if p["message_id"].decode() not in mine]
-        together = [p["message_id"] for p in abandoned if p["times_delivered"] < ALONE_AFTER]
+        together = {
+            p["message_id"]: p["times_delivered"] + 1
+            for p in abandoned
+            if p["times_delivered"] < ALONE_AFTER
+        }
         claimed = await self._claim(stream, together) if together else 0
         for entry in abandoned:
             if entry["times_delivered"] >= ALONE_AFTER:
                 claimed += await self._claim_alone(stream, entry)
         return claimed, claimed > 0 and len(pending) == _CLAIM_BATCH
 
-    async def _claim(self, stream: str, ids: Sequence[bytes]) -> int:
+    async def _claim(self, stream: str, attempts: Mapping[bytes, int]) -> int:
         entries = await self._redis.xclaim(
-            stream, self._stage.name, self._consumer, self._claim_idle_ms, list(ids)
+            stream, self._stage.name, self._consumer, self._claim_idle_ms, list(attempts)
         )
         if entries:
             log.info("claimed from a dead worker", stream=stream, entries=len(entries))
-            await self.deliver(stream, [(entry_id.decode(), raw) for entry_id, raw in entries])
+            batch = [Entry(stream, row.decode(), raw, attempts[row]) for row, raw in entries]
+            await self._begin_all(batch, "claimed")
         return len(entries)
 
     async def _claim_alone(self, stream: str, pending: dict[str, Any]) -> int:
@@ -299,11 +321,13 @@ class Delivery:
                 stream, self._stage.name, self._consumer, self._claim_idle_ms, ids
             )
             for entry_id, raw in entries:
-                await self._try_alone(Entry(stream, entry_id.decode(), raw), pending)
+                attempt = pending["times_delivered"] + 1
+                await self._try_alone(Entry(stream, entry_id.decode(), raw, attempt), pending)
         return len(entries)
 
     async def _try_alone(self, entry: Entry, pending: dict[str, Any]) -> None:
         if pending["times_delivered"] < DEAD_AFTER:
+            ENTRIES.add(stage=self._stage.name, delivery="alone")
             task = asyncio.create_task(self._deliver_group([entry]))
             await asyncio.wait({task})
             if not task.cancelled() and (failure := task.exception()) is not None:

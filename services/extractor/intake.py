@@ -18,6 +18,7 @@ from shared.failures.store import RetryPolicy, record
 from shared.intake.messages import Limits, Message, read_stream_message
 from shared.intake.store import store_messages
 from shared.isolation import isolate
+from shared.metrics.commits import ingested
 from shared.rows import entry_subject
 from shared.together import Together
 
@@ -63,6 +64,7 @@ class Intake:
                 readable.append((entry, self._read(entry)))
             except PoisonError as error:
                 await self.bury([entry], error)
+                ingested("redis", ["refused"])
 
         async def refuse(pairs: Pairs, error: Exception) -> None:
             await self.bury([entry for entry, _ in pairs], error)
@@ -77,6 +79,7 @@ class Intake:
         pairs = [pair for one in several for pair in one]
         async with self._db.transaction() as tx:
             stored = await store_messages(tx, [message for _, message in pairs], self._window)
+        ingested("redis", stored.outcomes)
         conflicts = [
             entry
             for (entry, _), outcome in zip(pairs, stored.outcomes, strict=True)

@@ -15,6 +15,7 @@ from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RateLimiter, RequestGuard
+from services.gateway.observed import NoteRoute, Observed
 from services.gateway.recall import Recall
 from services.gateway.routes import (
     acts,
@@ -101,7 +102,9 @@ def build_app(
         app.include_router(module.router)
     app.include_router(jobs.router_for(job_kinds))
     errors.install(app)
+    app.add_middleware(NoteRoute)
     app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed)  # the last one stands outermost
     return app
 
 

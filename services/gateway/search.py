@@ -20,6 +20,7 @@ from services.gateway.hinting import Heard, Hinting
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Candidate
+from services.gateway.recall_figures import told
 from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
 from shared.beliefs import Standing
@@ -46,6 +47,8 @@ class Found:
     lexical: Sequence[Row]
     messages: Sequence[Row]
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
+    in_memory: bool = False
+    """Whether the user's facts were kept in memory."""
 
 
 class Search:
@@ -71,8 +74,8 @@ class Search:
         live = as_of is None and known_at is None
         (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
             self._arms(scope, query, live=live),
-            self._messages(scope, query, as_of, known_at),
-            self._hinting.arm(scope, heard),
+            told("messages", self._messages(scope, query, as_of, known_at)),
+            told("hints", self._hinting.arm(scope, heard)),
         )
         found = _of_arms(near or (), lexical, hinted)
         rests = message_scores(messages)
@@ -82,7 +85,8 @@ class Search:
         shares = _shares(lexical, named)
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
-        return Found(candidates, rows, heard, named, near, lexical, messages, rests)
+        kept = not isinstance(arms, SqlArms)
+        return Found(candidates, rows, heard, named, near, lexical, messages, rests, kept)
 
     async def _arms(
         self, scope: Scope, query: str, *, live: bool
@@ -94,7 +98,9 @@ class Search:
         if live and self._hot.may_answer(scope, embedder):
             arms = await self._hot.look(scope, query, embedder)
         arms = arms or SqlArms(self._db, embedder.model, scope, query)
-        (vector, near), lexical = await asyncio.gather(_near(arms, embedding), arms.lexical())
+        (vector, near), lexical = await asyncio.gather(
+            _near(arms, embedding), told("lexical", arms.lexical(), _matches)
+        )
         return arms, vector, near, lexical
 
     async def _messages(
@@ -109,7 +115,12 @@ async def _near(
 ) -> tuple[list[float] | None, list[Row] | None]:
     """The query's vector and the facts nearest to it; None where there is no vector."""
     vector = await embedding
-    return vector, None if vector is None else await arms.near(vector)
+    return vector, None if vector is None else await told("vector", arms.near(vector))
+
+
+def _matches(lexical: Sequence[Row]) -> int:
+    """How many facts: without any there is one row, which has the query's terms alone."""
+    return sum(row["id"] is not None for row in lexical)
 
 
 async def _around(
@@ -208,7 +219,7 @@ def explained(found: Found) -> dict[str, Any]:
     return {
         "candidates": {
             "vector": len(found.near or ()),
-            "lexical": sum(row["id"] is not None for row in lexical),
+            "lexical": _matches(lexical),
             "messages": len(found.messages),
             "ranked": len(found.candidates),
         },

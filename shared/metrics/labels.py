@@ -52,7 +52,7 @@ EVENT = Label.of(
 DROPPED = Label.of(
     "reason",
     "duplicate", "too_many", "not_an_object", "no_source", "unknown_source", "not_said_by_user",
-    "quote_not_found", "secret", "invalid", "junk", "other",
+    "quote_not_found", "secret", "invalid", "cut_off", "junk", "other",
 )  # fmt: skip
 
 PURPOSE = Label.of(

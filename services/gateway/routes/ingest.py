@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body
 
 from services.gateway.auth import Caller
 from services.gateway.errors import ApiError, detail, invalid
+from services.gateway.observed import traceparent
 from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
@@ -21,6 +22,7 @@ from shared.events import Announcement
 from shared.ids import trace_id
 from shared.intake.messages import IncomingMessage, Limits, Message, accept, exceeds
 from shared.intake.store import claim_idempotency_key, store_messages
+from shared.metrics.commits import ingested
 
 router = APIRouter(prefix="/v1", tags=["ingest"], responses=STORES)
 
@@ -61,7 +63,7 @@ async def _take_in(
 ) -> list[Accepted]:
     check_key(idempotency_key)
     _check_sizes(gateway, incoming, batch=batch)
-    messages = [accept(message, caller.tenant) for message in incoming]
+    messages = [accept(each, caller.tenant, traceparent=traceparent()) for each in incoming]
     if idempotency_key is None and not batch:
         answers, bells = await _store_single(gateway, messages[0])
     elif idempotency_key is None:
@@ -69,6 +71,7 @@ async def _take_in(
     else:
         answers, bells = await _store_once(gateway, messages, incoming, idempotency_key, batch)
     gateway.bells.ring(bells)
+    ingested("http", (answer.status for answer in answers))
     return answers
 
 

@@ -1,0 +1,123 @@
+"""Tells of each request: counted and timed by its route's template, in its trace, in its logs.
+
+`Observed` stands outside everything, so that what the guard refuses is counted too; `NoteRoute`
+stands inside, where the router says which route it was. A path is never told, only its template.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from shared.metrics.catalogue import HTTP_IN_PROGRESS, HTTP_REQUESTS, HTTP_SECONDS
+from shared.tracing import spans
+from shared.tracing.context import valid
+
+UNMATCHED = "unmatched"
+_NOTED = "memoire.noted"
+_GIVEN: ContextVar[str | None] = ContextVar("given_traceparent", default=None)
+
+
+def traceparent() -> str | None:
+    """The trace that what this request brings belongs to: our span's, else the caller's own."""
+    return spans.current_traceparent() or _GIVEN.get()
+
+
+class Noted:
+    """What is found out about a request on its way."""
+
+    route = UNMATCHED
+    status = 500  # nothing was answered
+
+
+class Observed:
+    """Counts, times and traces requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        noted, begun = Noted(), time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                noted.status = message["status"]
+                HTTP_SECONDS.observe(
+                    time.perf_counter() - begun, method=scope["method"], route=noted.route
+                )
+            await send(message)
+
+        with _counted(scope["method"], noted), _traced(scope, noted):
+            await self._app({**scope, _NOTED: noted}, receive, noting)
+
+
+class NoteRoute:
+    """Notes which route answers, behind whatever has copied the scope."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        noted: Noted | None = scope.get(_NOTED)
+        if noted is None:
+            await self._app(scope, receive, send)
+            return
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                noted.route = getattr(scope.get("route"), "path", UNMATCHED)
+            await send(message)
+
+        await self._app(scope, receive, noting)
+
+
+@contextmanager
+def _counted(method: str, noted: Noted) -> Iterator[None]:
+    HTTP_IN_PROGRESS.add(1)
+    try:
+        yield
+    finally:
+        HTTP_IN_PROGRESS.add(-1)
+        HTTP_REQUESTS.add(method=method, route=noted.route, status=str(noted.status))
+
+
+@contextmanager
+def _traced(scope: Scope, noted: Noted) -> Iterator[None]:
+    """A span below the caller's, if there is one; its name is known at the end."""
+    given = valid(dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1"))
+    token = _GIVEN.set(given)
+    try:
+        if spans.is_on():
+            with spans.span(scope["method"], kind="server", parent=given) as made:
+                with _in_logs():
+                    yield
+                _named(made, scope["method"], noted)
+        else:
+            yield
+    finally:
+        _GIVEN.reset(token)
+
+
+@contextmanager
+def _in_logs() -> Iterator[None]:
+    if (current := spans.current_traceparent()) is None:
+        yield
+        return
+    with bound_contextvars(otel_trace=current[3:35]):
+        yield
+
+
+def _named(made: Any, method: str, noted: Noted) -> None:
+    made.update_name(f"{method} {noted.route}")
+    made.set_attribute("http.request.method", method)
+    made.set_attribute("http.route", noted.route)
+    made.set_attribute("http.response.status_code", noted.status)
