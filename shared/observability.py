@@ -34,17 +34,8 @@ def configure_logging(level: str, *, as_json: bool | None, process: str) -> None
     """Set up the process' logging once, at its start."""
     if as_json is None:
         as_json = not sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    )
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            without_texts,
-            renderer,
-        ],
+        processors=processors(as_json=as_json),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
@@ -52,6 +43,17 @@ def configure_logging(level: str, *, as_json: bool | None, process: str) -> None
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     bind_contextvars(process=process)
+
+
+def processors(*, as_json: bool) -> list[structlog.typing.Processor]:
+    """What every line goes through before it is written."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        without_texts,
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
+    ]
 
 
 # ---- what is bound while something is worked on

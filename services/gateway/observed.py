@@ -33,7 +33,8 @@ class Noted:
     """What is found out about a request on its way."""
 
     route = UNMATCHED
-    status = 500  # nothing was answered
+    status = 500  # nothing was answered, or by whoever stands outside us
+    answered_at: float | None = None
 
 
 class Observed:
@@ -46,14 +47,11 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        noted, begun = Noted(), time.perf_counter()
+        noted = Noted()
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                noted.status = message["status"]
-                HTTP_SECONDS.observe(
-                    time.perf_counter() - begun, method=scope["method"], route=noted.route
-                )
+                noted.status, noted.answered_at = message["status"], time.perf_counter()
             await send(message)
 
         with _counted(scope["method"], noted), _traced(scope, noted):
@@ -72,21 +70,22 @@ class NoteRoute:
             await self._app(scope, receive, send)
             return
 
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                noted.route = getattr(scope.get("route"), "path", UNMATCHED)
-            await send(message)
-
-        await self._app(scope, receive, noting)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            noted.route = getattr(scope.get("route"), "path", UNMATCHED)
 
 
 @contextmanager
 def _counted(method: str, noted: Noted) -> Iterator[None]:
+    begun = time.perf_counter()
     HTTP_IN_PROGRESS.add(1)
     try:
         yield
     finally:
         HTTP_IN_PROGRESS.add(-1)
+        took = (noted.answered_at or time.perf_counter()) - begun
+        HTTP_SECONDS.observe(took, method=method, route=noted.route)
         HTTP_REQUESTS.add(method=method, route=noted.route, status=str(noted.status))
 
 

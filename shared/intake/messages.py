@@ -143,7 +143,7 @@ class IncomingMessage(Lenient):
     metadata: Metadata | None = Field(None, description="Your own labels, filterable in recall.")
 
 
-class _StreamMessage(IncomingMessage):
+class StreamMessage(IncomingMessage):
     """The same as flat strings; what no field of ours names is somebody else's business."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -264,7 +264,7 @@ def read_stream_message(fields: Mapping[str, str], limits: Limits, *, entry_id: 
     Without a `timestamp` it was said when it was added: the entry id's milliseconds.
     """
     try:
-        message = _StreamMessage.model_validate(dict(fields))
+        message = StreamMessage.model_validate(dict(fields))
     except ValidationError as error:
         raise PoisonError(describe(error)) from error
     if problems := exceeds(message, limits):

@@ -31,7 +31,7 @@ class Streams:
     consumers: dict[str, tuple[int, int]]
     """By stage: those that asked lately, and those that did not."""
     server: Mapping[str, Any]
-    """What INFO says."""
+    """What INFO says; empty where it may not be asked."""
 
 
 async def look(redis: Redis) -> Streams:
@@ -49,8 +49,14 @@ async def look(redis: Redis) -> Streams:
                 names[each["name"]] = min(each["idle"], names.get(each["name"], each["idle"]))
         idle = sum(ms > _IDLE_AFTER_MS for ms in names.values())
         consumers[stage] = (len(names) - idle, idle)
-    server = {**await client.info("memory"), **await client.info("stats")}
-    return Streams(lengths, backlogs, consumers, server)
+    return Streams(lengths, backlogs, consumers, await _server(client))
+
+
+async def _server(client: Any) -> Mapping[str, Any]:
+    try:
+        return {**await client.info("memory"), **await client.info("stats")}
+    except ResponseError:  # an ACL without INFO
+        return {}
 
 
 async def _backlog(client: Any, stream: str, group: str, now_ms: float) -> Backlog:

@@ -81,9 +81,10 @@ class Watch:
             return
         metrics.SERVER_UP.set(1, server="redis")
         _tell_streams(seen)
-        metrics.REDIS_MEMORY.set(seen.server["used_memory"])
-        metrics.REDIS_MEMORY_LIMIT.set(seen.server["maxmemory"])
-        metrics.REDIS_EVICTED.add(self._newly_evicted(int(seen.server["evicted_keys"])))
+        if seen.server:
+            metrics.REDIS_MEMORY.set(seen.server["used_memory"])
+            metrics.REDIS_MEMORY_LIMIT.set(seen.server["maxmemory"])
+            metrics.REDIS_EVICTED.add(self._newly_evicted(int(seen.server["evicted_keys"])))
 
     def _newly_evicted(self, total: int) -> int:
         """Evictions since the last look; Redis counts from its own start, and we from ours."""
