@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 from structlog.contextvars import bind_contextvars, bound_contextvars
+from structlog.typing import EventDict
 
 from shared.metrics.catalogue import STAGE_SECONDS
 
@@ -125,7 +126,7 @@ def user_hash(tenant: str, user: str) -> str:
 # ---- what is never written
 
 
-def without_texts(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def without_texts(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Leave out what an error quotes: a server's answer, a row, an input may be what a user said.
 
     The whole error stands in `failures`, where its tenant alone can read it.

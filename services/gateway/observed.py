@@ -6,6 +6,7 @@ stands inside, where the router says which route it was. A path is never told, o
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from shared.tracing import spans
 from shared.tracing.context import valid
 
 UNMATCHED = "unmatched"
+_GONE = 499  # nobody waits for the answer any more: no error of ours
 _NOTED = "memoire.noted"
 _GIVEN: ContextVar[str | None] = ContextVar("given_traceparent", default=None)
 
@@ -82,6 +84,10 @@ def _counted(method: str, noted: Noted) -> Iterator[None]:
     HTTP_IN_PROGRESS.add(1)
     try:
         yield
+    except asyncio.CancelledError:
+        if noted.answered_at is None:
+            noted.status = _GONE
+        raise
     finally:
         HTTP_IN_PROGRESS.add(-1)
         took = (noted.answered_at or time.perf_counter()) - begun
@@ -97,9 +103,11 @@ def _traced(scope: Scope, noted: Noted) -> Iterator[None]:
     try:
         if spans.is_on():
             with spans.span(scope["method"], kind="server", parent=given) as made:
-                with _in_logs():
-                    yield
-                _named(made, scope["method"], noted)
+                try:
+                    with _in_logs():
+                        yield
+                finally:
+                    _named(made, scope["method"], noted)
         else:
             yield
     finally:
