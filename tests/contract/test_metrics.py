@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
+from services.console.instance import programs
 from shared.metrics.catalogue import CATALOGUE
 from shared.metrics.kinds import Counter, Gauge, Histogram, Metric
+from shared.settings import Settings
 from shared.topology import PROCESSES
 from tests.contract.metrics_page import PAGE, describe_metrics
 
@@ -69,3 +73,29 @@ def test_a_histogram_has_few_rising_bounds(metric: Metric) -> None:
         assert len(metric.bounds) <= 16
     else:
         assert isinstance(metric, Counter | Gauge)
+
+
+_LOADED = """
+import sys
+import services.composition, services.gateway.app, services.extractor.consumer
+import services.maintenance.sweeper, shared.process, shared.tracing.otlp
+for name in ("prometheus_client", "opentelemetry.exporter", "google.protobuf"):
+    assert name not in sys.modules, name
+"""
+
+
+def test_what_is_off_is_not_even_imported() -> None:
+    """Neither metrics nor what sends traces (redis-py looks at the SDK itself, where that is)."""
+    subprocess.run([sys.executable, "-c", _LOADED], check=True, timeout=120)
+
+
+def test_each_process_of_one_machine_has_a_port_of_its_own() -> None:
+    made = programs(Settings(metrics_port=9464), "key", {"extractor": 2})
+    ports = [program.env["MEMOIRE_METRICS_PORT"] for program in made]
+    assert ports == [str(9464 + place) for place in range(len(PROCESSES) + 1)]
+    assert {
+        program.env["MEMOIRE_METRICS_PORT"]
+        for program in programs(Settings(metrics_port=0), "key", {})
+    } == {"0"}
+    highest = programs(Settings(metrics_port=65_535), "key", {})
+    assert [program.env["MEMOIRE_METRICS_PORT"] for program in highest][:2] == ["65535", "0"]
