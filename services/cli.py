@@ -23,6 +23,7 @@ from services.console.commands import (
     group,
     jobs,
     keys,
+    limits,
     replay,
     retention,
     slots,
@@ -332,6 +333,7 @@ def usage(
 app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
+app.add_typer(limits.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 replay.add_to(app, panel=MEMORY)

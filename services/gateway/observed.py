@@ -14,9 +14,15 @@ from contextvars import ContextVar
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import (
+    bind_contextvars,
+    bound_contextvars,
+    clear_contextvars,
+    get_contextvars,
+)
 
 from shared.metrics.catalogue import HTTP_IN_PROGRESS, HTTP_REQUESTS, HTTP_SECONDS
+from shared.observability import whose
 from shared.tracing import spans
 from shared.tracing.context import valid
 
@@ -29,6 +35,11 @@ _GIVEN: ContextVar[str | None] = ContextVar("given_traceparent", default=None)
 def traceparent() -> str | None:
     """The trace that what this request brings belongs to: our span's, else the caller's own."""
     return spans.current_traceparent() or _GIVEN.get()
+
+
+def told_of(tenant: str, user: str | None) -> None:
+    """Have the rest of this request's log lines say whose it is."""
+    bind_contextvars(**({"tenant": tenant} if user is None else whose(tenant, user)))
 
 
 class Noted:
@@ -56,7 +67,7 @@ class Observed:
                 noted.status, noted.answered_at = message["status"], time.perf_counter()
             await send(message)
 
-        with _counted(scope["method"], noted), _traced(scope, noted):
+        with _own_logs(), _counted(scope["method"], noted), _traced(scope, noted):
             await self._app({**scope, _NOTED: noted}, receive, noting)
 
 
@@ -76,6 +87,17 @@ class NoteRoute:
             await self._app(scope, receive, send)
         finally:
             noted.route = getattr(scope.get("route"), "path", UNMATCHED)
+
+
+@contextmanager
+def _own_logs() -> Iterator[None]:
+    """Forget at the end what was bound on the way."""
+    before = get_contextvars()
+    try:
+        yield
+    finally:
+        clear_contextvars()
+        bind_contextvars(**before)
 
 
 @contextmanager

@@ -130,9 +130,10 @@ class Sweeper:
 
     async def _ring_again(self, announcements: Sequence[Announcement]) -> None:
         if announcements:
-            log.info("bells rung again", bells=len(announcements))
-        for stream, bells in Counter(stream for stream, _ in announcements).items():
-            RUNG_AGAIN.add(bells, stream=stream)
+            streams = Counter(stream for stream, _ in announcements)
+            log.info("bells rung again", bells=len(announcements), streams=dict(streams))
+            for stream, bells in streams.items():
+                RUNG_AGAIN.add(bells, stream=stream)
         await self._announce(announcements)
 
     async def _announce(self, announcements: Sequence[Announcement]) -> None:

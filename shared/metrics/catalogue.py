@@ -402,9 +402,9 @@ HTTP_IN_PROGRESS = Gauge(
 INGESTED = Counter(
     "memoire_ingested_messages_total",
     "messages",
-    "Messages that came in. `conflict`: the same key with other content, `refused`: what made no "
-    "sense; both are dead letters of the stream (over HTTP they are answered 4xx, and counted as "
-    "requests only).",
+    "Messages that came in. `conflict`: the same key with other content, `over_quota`: beyond the "
+    "tenant's quota, `refused`: what made no sense; all three are dead letters of the stream (over "
+    "HTTP they are answered 4xx, and counted as requests only).",
     by.WAY,
     by.INGESTED,
     by=("gateway", "extractor"),
