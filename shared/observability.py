@@ -28,7 +28,8 @@ _ANSWERED = re.compile(
     r"(the model (?:server answered \d+|server's answer makes no sense|refused"
     r"|broke off its answer)): .*"
 )
-_QUOTED = re.compile(r"""(?<!\w)(['"«“`]).*?(?:['"»”`](?!\w)|$)""")
+_QUOTED = re.compile(r"""(?<!\w)(?:(['"`])(?:.*\1(?!\w)|.*)|«.*»?|“.*”?)""")
+"""From the first quote to the last of its kind: what is quoted may have quotes in it."""
 
 
 def configure_logging(level: str, *, as_json: bool | None, process: str) -> None:

@@ -103,7 +103,9 @@ async def test_every_metric_of_the_catalogue_is_told(
             await redis.xadd(
                 "memoire:messages", {"user_id": "bo", "role": "user", "content": "I live in Oslo"}
             )
-            await pipeline.store(pipeline.message("I live in Lisbon"))  # its bell is lost
+            await pipeline.store(
+                pipeline.message("I live in Lisbon", session_id="lost")
+            )  # its bell is lost
             await pipeline.say("I have a dog called Rex", "Hello")
             await _until(
                 lambda: value(registry, "memoire_bells_rung_again_total", stream="memoire:messages")
