@@ -344,7 +344,7 @@ async def run_process(name: str, settings: Settings) -> None:
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
         stack.enter_context(sent(settings.otlp_endpoint, name, version()))
-        if stack.enter_context(served(settings.metrics_host, settings.metrics_port)):
+        if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
             stack.callback(asyncio.create_task(beat(), name="beat").cancel)
         adapters = Adapters(settings, name, stack)
         await _wait_for_schema(adapters.database_url, stopping)

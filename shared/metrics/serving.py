@@ -23,10 +23,14 @@ _BEAT_SECONDS = 1.0
 
 
 @contextmanager
-def kept(registry: Any) -> Iterator[None]:
-    """Keep the numbers of the whole catalogue in a registry, for as long as the block runs."""
+def kept(registry: Any, process: str | None = None) -> Iterator[None]:
+    """Keep what a process tells (all there is, without one) in a registry while the block runs.
+
+    What another process tells is left out: a 0 that nobody meant would be taken for an answer.
+    """
     for metric in CATALOGUE:
-        metric.open(registry)
+        if process is None or process in metric.by:
+            metric.open(registry)
     try:
         yield
     finally:
@@ -35,8 +39,8 @@ def kept(registry: Any) -> Iterator[None]:
 
 
 @contextmanager
-def served(host: str, port: int) -> Iterator[bool]:
-    """Keep and serve this process' numbers while the block runs; says whether it does.
+def served(process: str, host: str, port: int) -> Iterator[bool]:
+    """Keep and serve a process' numbers while the block runs; says whether it does.
 
     Port 0 switches it off.
     """
@@ -56,7 +60,7 @@ def served(host: str, port: int) -> Iterator[bool]:
     prometheus.ProcessCollector(registry=registry)
     prometheus.PlatformCollector(registry=registry)
     try:
-        with kept(registry):
+        with kept(registry, process):
             BUILD.set(1, version=version())
             log.info("metrics are served", host=host, port=port)
             yield True

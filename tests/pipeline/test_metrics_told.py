@@ -184,7 +184,7 @@ async def _held(db: Database, url: str) -> None:
 
 async def _process() -> None:
     """What every process tells beside its work; served, which the registry above is not."""
-    with served("127.0.0.1", _free_port()) as serving:
+    with served("embedder", "127.0.0.1", _free_port()) as serving:
         assert serving
         beating = asyncio.create_task(beat())
         await asyncio.sleep(0)
@@ -223,11 +223,12 @@ def _free_port() -> int:
 
 def test_metrics_are_served_on_a_port_of_their_own() -> None:
     port = _free_port()
-    with served("127.0.0.1", port) as serving:
+    with served("embedder", "127.0.0.1", port) as serving:
         assert serving
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             page = answer.read().decode()
     assert "memoire_build_info{version=" in page
+    assert "memoire_watch_timestamp_seconds" not in page, "the sweeper tells that"
     assert "process_cpu_seconds_total" in page
     assert not any(metric.is_open for metric in CATALOGUE)
 
@@ -236,13 +237,13 @@ def test_a_port_that_is_taken_costs_the_metrics_only() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with served("127.0.0.1", taken.getsockname()[1]) as serving:
+        with served("embedder", "127.0.0.1", taken.getsockname()[1]) as serving:
             assert not serving
             assert not any(metric.is_open for metric in CATALOGUE)
 
 
 def test_port_0_switches_metrics_off() -> None:
-    with served("127.0.0.1", 0) as serving:
+    with served("embedder", "127.0.0.1", 0) as serving:
         assert not serving
 
 
