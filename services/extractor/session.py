@@ -176,6 +176,14 @@ class SessionWork:
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
         messages = await self._suspect_crash_loop(held, await self._claim(held))
+        if not messages:
+            return []
+        with bound_contextvars(trace=trace_id(messages[0].id), attempt=held.attempts):
+            return await self._extract_messages(held, messages)
+
+    async def _extract_messages(
+        self, held: Reservation, messages: list[SourceMessage]
+    ) -> list[Announcement] | None:
         while messages:
             try:
                 return await self._observed(held, messages)
@@ -191,12 +199,11 @@ class SessionWork:
     async def _observed(
         self, held: Reservation, messages: Sequence[SourceMessage]
     ) -> list[Announcement]:
-        """Extract in the traces that the messages came with, and have logs say whose they are."""
+        """Extract in the traces that the messages came with."""
         refs = [RowRef(held.tenant, held.user, message.id) for message in messages]
         parents = await contexts_of(self._db, "chat_logs", refs)
         attributes = {"messages": len(refs), "attempt": held.attempts}
-        told = {"trace": trace_id(refs[0].id), "attempt": held.attempts}
-        with bound_contextvars(**told), spans(store.STAGE, parents, attributes):
+        with spans(store.STAGE, parents, attributes):
             return await self._think_and_commit(held, messages)
 
     async def _think_and_commit(
