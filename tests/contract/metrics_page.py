@@ -11,7 +11,7 @@ from shared.metrics.kinds import Histogram, Label, Metric
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 _HEAD = """# Metrics
 
-Every process tells these on a port of its own, at `/metrics`, never on the gateway's public port; see
+Each process tells its own of these at `/metrics` on a port of its own, never on the public one; see
 [observability.md](observability.md). This page is generated from `shared/metrics/catalogue.py` by
 `python -m tests.contract.metrics_page`; a test compares the two, and another one that each is told.
 
