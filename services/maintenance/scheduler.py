@@ -20,7 +20,7 @@ from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Transaction
 from shared.events import Announcement, RowsBell
-from shared.metrics.catalogue import JOBS_SCHEDULED
+from shared.metrics.sweeping import JOBS_SCHEDULED
 from shared.settings import Settings
 from shared.topology import JOBS, JobKind
 

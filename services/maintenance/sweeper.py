@@ -29,7 +29,7 @@ from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Transaction
 from shared.events import Announcement
-from shared.metrics.catalogue import RUNG_AGAIN, SWEEP_SECONDS, SWEEPS
+from shared.metrics.sweeping import RUNG_AGAIN, SWEEP_SECONDS, SWEEPS
 from shared.process import every
 from shared.settings import Settings
 from shared.tenant_slots import store as tenant_slots

@@ -19,7 +19,7 @@ from services.maintenance.watch import store, streams
 from services.maintenance.watch.store import Rows
 from services.maintenance.watch.streams import Streams
 from shared.db import Database, Row
-from shared.metrics import catalogue as metrics
+from shared.metrics import sweeping as metrics
 from shared.metrics.kinds import Gauge
 from shared.metrics.labels import MOST_TENANTS, RANK, RESOURCE
 from shared.settings import Settings
