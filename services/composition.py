@@ -21,6 +21,7 @@ from shared.db import Database, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
+from shared.heartbeat import beating
 from shared.metrics.serving import beat, served, version
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
@@ -343,6 +344,7 @@ async def run_process(name: str, settings: Settings) -> None:
     """
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(beating(settings.heartbeat_file))
         stack.enter_context(sent(settings.otlp_endpoint, name, version()))
         if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
             stack.callback(asyncio.create_task(beat(), name="beat").cancel)

@@ -167,11 +167,12 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextmanager
-def with_gold_model(*, judge: bool) -> Iterator[GoldMemory]:
-    """An instance whose chat model answers with gold facts; local embeddings."""
+def with_gold_model(embed_model: str, *, judge: bool) -> Iterator[GoldMemory]:
+    """An instance whose chat model answers with gold facts; local embeddings by this model."""
     with (
         serving() as gold,
         _running(
+            embed_model=embed_model,
             llm_base_url=gold.url,
             llm_api_key="gold",
             extract_linger_ms="100",
@@ -183,9 +184,9 @@ def with_gold_model(*, judge: bool) -> Iterator[GoldMemory]:
 
 
 @contextmanager
-def without_model() -> Iterator[Memory]:
+def without_model(embed_model: str) -> Iterator[Memory]:
     """An instance as it comes: rules, local embeddings, nothing to judge."""
-    with _running() as instance, instance.client() as client:
+    with _running(embed_model=embed_model) as instance, instance.client() as client:
         yield Memory(instance, client)
 
 
