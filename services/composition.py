@@ -22,10 +22,12 @@ from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
 from shared.heartbeat import beating
+from shared.metrics.serving import beat, served, version
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
 from shared.topology import JOB_KINDS, JobKind
+from shared.tracing.otlp import sent
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
@@ -343,6 +345,9 @@ async def run_process(name: str, settings: Settings) -> None:
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(beating(settings.heartbeat_file))
+        stack.enter_context(sent(settings.otlp_endpoint, name, version()))
+        if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
+            stack.callback(asyncio.create_task(beat(), name="beat").cancel)
         adapters = Adapters(settings, name, stack)
         await _wait_for_schema(adapters.database_url, stopping)
         if name == "gateway":

@@ -88,6 +88,7 @@ CREATE TABLE chat_logs (
     generation integer,
     postponed_until timestamp with time zone,
     lexemes tsvector GENERATED ALWAYS AS (to_tsvector('memoire'::regconfig, (COALESCE((speaker || ' '::text), ''::text) || "left"(content, 20000)))) STORED,
+    traceparent text,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
@@ -289,6 +290,7 @@ CREATE TABLE jobs (
     attempt integer DEFAULT 0 NOT NULL,
     seen_version bigint,
     cursor jsonb,
+    traceparent text,
     CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT jobs_kind_check CHECK ((kind <> ''::text)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text])))
@@ -366,6 +368,7 @@ CREATE TABLE memory_facts (
     pinned boolean DEFAULT false NOT NULL,
     fades_at timestamp with time zone,
     faded boolean DEFAULT false NOT NULL,
+    traceparent text,
     CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),

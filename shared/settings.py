@@ -379,6 +379,26 @@ class Settings(BaseSettings):
     log_json: bool | None = Field(
         None, description="JSON lines; unset: JSON unless standard error is a terminal."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address on which each process serves its metrics."
+    )
+    metrics_port: int = Field(
+        9464,
+        description="Port on which a process serves its metrics, never that of the gateway; `up` "
+        "takes it and those after it. 0: none are kept.",
+        ge=0,
+        le=65535,
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="OpenTelemetry collector that traces are sent to, over HTTP, such as "
+        "http://localhost:4318; unset: none are made. Needs the extra `otlp`.",
+    )
+    watch_seconds: float = Field(
+        15.0,
+        description="Seconds between the sweeper's looks at what waits, where metrics are served.",
+        gt=0,
+    )
     stop_grace_seconds: float = Field(
         10.0, description="How long a stopping process may finish what is in flight.", gt=0
     )

@@ -141,7 +141,8 @@ SELECT e.id, pg_advisory_xact_lock_shared(
    FOR UPDATE OF e;
 
 -- name: finish_messages
--- Moves what still points at its reservation to extracted, in the generation that counts now.
+-- Moves what still points at its reservation to extracted, in the generation that counts now; tells
+-- how long ago it came.
 UPDATE chat_logs c
    SET state = 'extracted', extracted_at = now(), announced_at = coalesce(c.announced_at, now()),
        rings = 0, retry_at = NULL,
@@ -151,7 +152,8 @@ UPDATE chat_logs c
        AS t(tenant_id, user_id, id, extraction_id)
  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id
    AND c.extraction_id = t.extraction_id AND c.state IS NOT DISTINCT FROM 'extracting'
-RETURNING c.id, c.generation;
+RETURNING c.id, c.generation,
+          extract(epoch FROM clock_timestamp() - c.recorded_at)::float8 AS seconds;
 
 -- name: close
 -- Closes reservations and keeps what they were, with the paid answer.

@@ -17,6 +17,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from services.extractor import store
 from services.extractor.conversation import conversation
@@ -28,12 +29,15 @@ from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
 from shared.errors import ConfigurationError, CrashLoopError, NotNowError, RetryableError
 from shared.events import Announcement, SessionBell
-from shared.failures.store import RetryPolicy
+from shared.failures.store import RetryPolicy, RowRef
 from shared.fairness import FairSlots
+from shared.ids import trace_id
 from shared.isolation import is_conflict, is_outage
 from shared.tenant_slots.recent import RecentCatalogues
 from shared.together import Together
 from shared.topology import MESSAGES
+from shared.tracing.spans import spans
+from shared.tracing.store import contexts_of
 
 log = structlog.get_logger()
 
@@ -172,9 +176,17 @@ class SessionWork:
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
         messages = await self._suspect_crash_loop(held, await self._claim(held))
+        if not messages:
+            return []
+        with bound_contextvars(trace=trace_id(messages[0].id), attempt=held.attempts):
+            return await self._extract_messages(held, messages)
+
+    async def _extract_messages(
+        self, held: Reservation, messages: list[SourceMessage]
+    ) -> list[Announcement] | None:
         while messages:
             try:
-                return await self._think_and_commit(held, messages)
+                return await self._observed(held, messages)
             except Exception as error:
                 if is_outage(error) or is_conflict(error):
                     raise
@@ -183,6 +195,16 @@ class SessionWork:
                     return None
                 messages = await self._after_failure(held, messages, error)
         return []
+
+    async def _observed(
+        self, held: Reservation, messages: Sequence[SourceMessage]
+    ) -> list[Announcement]:
+        """Extract in the traces that the messages came with."""
+        refs = [RowRef(held.tenant, held.user, message.id) for message in messages]
+        parents = await contexts_of(self._db, "chat_logs", refs)
+        attributes = {"messages": len(refs), "attempt": held.attempts}
+        with spans(store.STAGE, parents, attributes):
+            return await self._think_and_commit(held, messages)
 
     async def _think_and_commit(
         self, held: Reservation, messages: Sequence[SourceMessage]

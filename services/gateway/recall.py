@@ -20,6 +20,7 @@ from services.gateway.hinting import Heard, Hinting, timeline_places
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
+from services.gateway.recall_figures import answered
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
 from services.gateway.search import Found, Search, explained
@@ -86,6 +87,13 @@ class Recall:
         if "messages" in asked.include:
             answer["messages"] = await self._messages(tenant, asked, scope, found)
         answer["freshness"] = _freshness(pending)
+        answered(
+            time.perf_counter() - began,
+            [fact["id"] for fact in answer["relevant_facts"]],
+            found.candidates,
+            in_memory=found.in_memory,
+            with_vector=found.near is not None,
+        )
         if asked.explain:
             await self._explain(answer, found, asked, scope, rows)
             answer["explain"]["milliseconds"] = {
