@@ -33,6 +33,7 @@ from shared.intake.messages import (
     storable,
 )
 from shared.redaction import is_secret
+from shared.trust import Source
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
@@ -41,6 +42,7 @@ CONTEXT_TOKENS = 1_000
 UserId = Annotated[Identifier, Path(description="Your own id of the user.", examples=["ana"])]
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
 FactId = Annotated[str, Path(description="The fact's id.")]
+ActId = Annotated[str, Path(description="The act's id.")]
 LetterId = Annotated[str, Path(description="The dead letter's id.")]
 SlotPath = Annotated[
     Identifier, Field(max_length=100), Path(description="The slot's name, as in parking_spot.")
@@ -59,6 +61,7 @@ IdempotencyKey = Annotated[
 AS_OF = "What was true at this moment; default: now, or `known_at`."
 KNOWN_AT = "What was believed at this moment: only what had been recorded by then counts."
 
+EXAMPLE_REVIEW = {"reason": "It is her own website"}
 EXAMPLE_UNDO = {"reason": "It was somebody else who asked"}
 EXAMPLE_MESSAGE: dict[str, Any] = {
     "user_id": "ana",
@@ -213,6 +216,38 @@ class UndoRequest(_Body):
     reason: Reason | None = None
 
 
+class ReviewRequest(_Body):
+    """Why what is held may count, or may not."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "It is her own website"}]})
+
+    reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
+
+
+class Forgetting(_Body):
+    """What was learnt and is to be forgotten: from a message, a session, by source and time."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"source": "tool", "since": "2026-06-01T00:00:00Z"}]}
+    )
+
+    chat_log_id: UUID | None = Field(None, description="Learnt from this message alone.")
+    message_id: Identifier | None = Field(None, description="The same, by your own id.")
+    session_id: Identifier | None = Field(None, description="Learnt in this session alone.")
+    source: Source | None = Field(None, description="Whose words it rests on.")
+    since: Instant | None = Field(None, description="Learnt at this moment or later.")
+    reason: Reason | None = Field(None, description="Why; kept in the facts' history.")
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        named = (self.chat_log_id, self.message_id, self.session_id)
+        ways = sum(one is not None for one in named)
+        ways += self.source is not None or self.since is not None
+        if ways != 1:
+            raise ValueError("say one: chat_log_id, message_id, session_id, or source and since")
+        return self
+
+
 class Redrive(_Body):
     """Which dead letters get another set of attempts: some, a stage's or class's, or all."""
 
@@ -316,6 +351,11 @@ class DeadLettersQuery(_Page):
     older_than_seconds: Annotated[float, Field(ge=0)] | None = None
 
 
+class QuarantineQuery(_Page):
+    user_id: Identifier | None = Field(None, description="Of this user only.")
+    reason: SlotName | None = Field(None, description="Held for this reason.", examples=["link"])
+
+
 class DroppedQuery(_Query):
     limit: Limit = LIST_LIMIT
 
@@ -348,6 +388,7 @@ PageParams = Annotated[_Page, Query()]
 FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
 EventsParams = Annotated[EventsQuery, Query()]
+QuarantineParams = Annotated[QuarantineQuery, Query()]
 DroppedParams = Annotated[DroppedQuery, Query()]
 ReasonParams = Annotated[ReasonQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]

@@ -24,6 +24,7 @@ from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
 from shared.beliefs import Standing
 from shared.db import Database, Row
+from shared.trust import TRUST
 
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
@@ -192,6 +193,7 @@ def _complete(
             confidence=row["confidence"],
             said_at=row["said_at"],
             essential=row["essential"],
+            trust=TRUST[row["source"]],
             content=row["content"],
             who=row["who"],
         )

@@ -13,6 +13,7 @@ UPDATE memory_facts f
          ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
  WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id
 RETURNING f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.source_message_ids,
+          f.standing IS NOT DISTINCT FROM 'quarantined' AS held,
           f.generation IN (0, coalesce((SELECT u.generation FROM users u
                                          WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id), 1))
           AS counts;

@@ -33,11 +33,16 @@ router = APIRouter(prefix="/v1", tags=["facts"])
 async def state_fact(
     user_id: UserId, stated: Annotated[StatedFact, Body()], gateway: Parts, caller: Writer
 ) -> FactAccepted:
-    """A fact without a message; it is compared and merged like any other."""
+    """A fact without a message; it is compared and merged like any other.
+
+    A label `source` (`user`, `operator`, `assistant`, `tool`, `document`) says whose words it has.
+    What looks like an order, or says of the user what others said, is held for review.
+    """
     check_metadata(gateway, stated.metadata)
     async with gateway.db.transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
-        fact = new_fact(stated, caller.tenant, user_id, known)
+        guards = gateway.settings.holds_suspicious
+        fact = new_fact(stated, caller.tenant, user_id, known, guards=guards)
         await store.upsert_user(tx, caller.tenant, user_id)
         announcements = await insert_facts(tx, [fact])
         if not announcements:
