@@ -197,7 +197,7 @@ def _grounded(
         return junk
     whose = Provenance("user")
     if around is not None:
-        compared = Said(said.content, said.value, said.subject, quote)
+        compared = Said(said.content, said.value, said.subject, quote, said.category)
         whose = provenance(compared, [each.heard for each in rests_on], around)
     return _Kept(said, quote, [each.message for each in rests_on], whose)
 

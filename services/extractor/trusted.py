@@ -41,6 +41,7 @@ class Said:
     value: str | None
     subject: str
     quote: str | None
+    category: str | None = None
 
     @property
     def stems(self) -> set[str]:
@@ -78,7 +79,7 @@ class Heard:
 def provenance(said: Said, own: Sequence[Heard], around: Sequence[Heard]) -> Provenance:
     """Judge a fact by the turns it rests on, `own`, and those that were shown beside them."""
     told = said.stems
-    words = f"{said.content}\n{said.value or ''}\n{said.subject}"
+    words = "\n".join(filter(None, (said.content, said.value, said.subject, said.category)))
     from_whom = _others_words(told, own, around)
     source = least([*(each.source for each in own), *(each.source for each in from_whom)])
     reasons: set[str] = set(suspicions(words, source))

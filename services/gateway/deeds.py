@@ -145,7 +145,7 @@ async def show_unfolded(tx: Transaction, deed: Deed, facts: Sequence[UUID]) -> N
     rows = await store.facts_by_ids(tx, deed.tenant, deed.user, facts)
     acts = await ledger.read_acts(tx, deed.tenant, deed.user)
     decided = reviewed(acts.reviews, acts.undos, None)
-    held = [row["id"] for row in rows if decided.holds(folding.observation_of(row))]
+    held = [row["id"] for row in rows if decided.awaited(folding.held_key(row))]
     await act_store.show_unfolded_facts(tx, deed, facts, held)
 
 

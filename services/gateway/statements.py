@@ -62,7 +62,7 @@ def new_fact(
 
 
 def _suspicions(stated: StatedFact, source: Source) -> tuple[str, ...]:
-    words = f"{stated.content}\n{stated.value or ''}\n{stated.subject}"
+    words = "\n".join(filter(None, (stated.content, stated.value, stated.subject, stated.category)))
     found: set[str] = set(suspicions(words, source))
     if stated.subject == SELF and not speaks_for_user(source):
         found.add("not_the_users_words")

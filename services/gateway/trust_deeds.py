@@ -1,7 +1,7 @@
 """What operators do about trust: review what is held, forget what was learnt.
 
-Each is one transaction. Like every deed it is recorded with who, when and why, folded at once under the user's lock, and can
-be taken back. Which facts a deed reaches the law says; here are only those found that it changes.
+Each is one transaction. Like every deed it is recorded with who, when and why, folded at once under
+the user's lock, and can be taken back. The law says which facts a deed reaches.
 """
 
 from __future__ import annotations

@@ -31,8 +31,11 @@ class Reviewed:
     approved: Mapping[str, bool]
 
     def holds(self, observation: Observation) -> bool:
-        """Whether it waits for a decision."""
-        return observation.held is not None and observation.held not in self.approved
+        return self.awaited(observation.held)
+
+    def awaited(self, key: str | None) -> bool:
+        """Whether what this names waits for a decision; None names what was never suspicious."""
+        return key is not None and key not in self.approved
 
     def rejects(self, observation: Observation) -> bool:
         return observation.held is not None and self.approved.get(observation.held) is False
