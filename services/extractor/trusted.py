@@ -25,6 +25,9 @@ from shared.screening.plain import readable
 from shared.trust import Source, least, source_of, speaks_for_user
 
 
+_SENTENCE_ENDS = re.compile(r"[.!?…;]+(?=\s|$)|[。！？]|\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Whose words a fact has, and why it is held; no reason: it is not."""
@@ -60,6 +63,10 @@ class Heard:
         return stems(self.text)
 
     @cached_property
+    def sentences(self) -> list[str]:
+        return [each for each in _SENTENCE_ENDS.split(readable(self.text)) if each.strip()]
+
+    @cached_property
     def hits(self) -> list[Hit]:
         return hits(self.text, self.source)
 
@@ -85,6 +92,8 @@ def provenance(said: Said, own: Sequence[Heard], around: Sequence[Heard]) -> Pro
     reasons: set[str] = set(suspicions(words, source))
     for each in own:
         reasons.update(_rests_on_orders(said, told, each))
+    if said.subject == SELF and all(_speaks_to_a_machine(told, each) for each in own):
+        reasons.add("no_first_person")
     theirs = said.subject == SELF and not speaks_for_user(source)
     if theirs and not (from_whom and _takes_up(own, from_whom)):
         reasons.add("not_the_users_words")
@@ -129,6 +138,18 @@ def _rests_on_orders(said: Said, told: AbstractSet[str], heard: Heard) -> set[st
         quoted = said.quote and folded(said.quote) in heard.rest.folded
         rests = not in_rest and not quoted
     return {hit.suspicion for hit in heard.hits} if rests else set()
+
+
+def _speaks_to_a_machine(told: AbstractSet[str], heard: Heard) -> bool:
+    """Whether nobody speaks of themself where a fact's words stand, but somebody gives orders.
+
+    Short answers ("Two cats.") speak of nobody, and are no orders.
+    """
+    words = _words()
+    saying = [each for each in heard.sentences if told & stems(each)] or heard.sentences
+    if any(words["first_person"].search(each) for each in saying):
+        return False
+    return bool(heard.hits) or any(words["addressed"].search(each) for each in saying)
 
 
 def _takes_up(own: Sequence[Heard], others: Sequence[Heard]) -> bool:

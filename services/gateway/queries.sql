@@ -227,7 +227,7 @@ UPDATE memory_facts f
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
    AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
    AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation))
-   AND f.standing IN ('forgotten', 'quarantined');
+   AND coalesce(f.standing, 'forgotten') IN ('forgotten', 'quarantined');
 
 -- name: session_exists
 -- Tells whether a user ever had this session.

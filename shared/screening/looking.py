@@ -20,7 +20,13 @@ from shared.screening.plain import decoded, hides, readable
 from shared.trust import Source
 
 Suspicion = Literal[
-    "order", "trigger", "role", "exfiltration", "link", "markup", "hidden", "not_the_users_words"
+    "order",
+    "trigger",
+    "role",
+    "exfiltration",
+    "link",
+    "markup",
+    "hidden",
 ]
 _MOST_CHARACTERS = 32_768
 _SENTENCE_ENDS = re.compile(r"[.!?…。！？](?=[\s\"'”’)]|$)|\n|;\s")
