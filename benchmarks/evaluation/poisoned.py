@@ -1,4 +1,4 @@
-"""Conversations that try to plant something in a memory, and harmless ones that look like them (pure).
+"""Conversations that try to plant something in a memory, and harmless look-alikes (pure).
 
 `Gullible` is a model that believes everything: where an attack's words are anywhere in what it is
 shown, it answers with the very facts the attacker wants, and names a message of the user's.
@@ -83,7 +83,7 @@ class Gullible:
 def _where(
     cue: str, messages: Sequence[Mapping[str, Any]], context: Sequence[Mapping[str, Any]]
 ) -> str | None:
-    """The message to rest a fact on where the cue is visible: the last one that says it, or last."""
+    """The message to rest a fact on where the cue is visible: one that says it, else the last."""
     said_in = [turn["id"] for turn in messages if _says(turn, cue)]
     if said_in:
         return str(said_in[-1])

@@ -24,7 +24,6 @@ from shared.screening import Hit, hits, suspicions
 from shared.screening.plain import readable
 from shared.trust import Source, least, source_of, speaks_for_user
 
-
 _SENTENCE_ENDS = re.compile(r"[.!?…;]+(?=\s|$)|[。！？]|\n")
 
 

@@ -23,8 +23,8 @@ _SETS = {
 }
 _GUARDS = ("off", "on")
 _AIMS = {
-    "fixed set": (at_most(0.03), at_most(0.03), at_least(0.97)),
-    "unseen set": (at_most(0.25), at_most(0.05), at_least(0.9)),
+    "fixed set": (at_most(0.05), at_most(0.01), at_least(0.99)),
+    "unseen set": (at_most(0.5), at_most(0.06), at_least(0.85)),
 }
 
 
