@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from benchmarks import upkeep
 from benchmarks.cpu import memory_mb
 from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
+from benchmarks.keys import verify
 from benchmarks.recall.scenarios import SMALL, recall
 
 
@@ -241,6 +243,14 @@ def starting() -> None:
         show("memoire up to the first answered ingest", figures)
 
 
+# ---- keys
+
+
+def verifying_keys(times: int = 20_000) -> None:
+    """CPU of verifying a key, without the statement that reads its row once in four seconds."""
+    show("keys", asyncio.run(verify(times)))
+
+
 def fading() -> None:
     """What fading costs and gains, worked out on the conversations beside the checkout."""
     from benchmarks import fading as simulation  # noqa: PLC0415  it loads the embedding model
@@ -263,6 +273,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "default-path": default_path,
     "idle": idle,
     "start": starting,
+    "keys": verifying_keys,
     "fading": fading,
     "recall": recall,
     "recall-small": recall_small,

@@ -23,6 +23,7 @@ from services.console.commands import (
     group,
     jobs,
     keys,
+    limits,
     quarantine,
     replay,
     retention,
@@ -335,6 +336,7 @@ def usage(
 app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
+app.add_typer(limits.app, rich_help_panel=MEMORY)
 app.add_typer(quarantine.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)

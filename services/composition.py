@@ -93,6 +93,7 @@ async def _extractor(adapters: Adapters) -> Stage:
     from services.extractor.intake import Intake
     from services.extractor.session import Pace, SessionWork
     from shared.intake.messages import Limits
+    from shared.quotas.quotas import Quotas
 
     settings = adapters.settings
     durable = await adapters.database(durable=True)
@@ -102,6 +103,7 @@ async def _extractor(adapters: Adapters) -> Stage:
         window=settings.window,
         policy=adapters.policy,
         stage="extractor",
+        quotas=Quotas.of(settings, durable),
     )
     sessions = SessionWork(
         db=await adapters.database(durable=False),
@@ -296,6 +298,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
     import uvicorn
 
     from services.gateway.app import build_app
+    from services.gateway.connection import impatient
     from services.maintenance.jobs import known_kinds
     from shared.broker import connect_redis
 
@@ -319,6 +322,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         access_log=False,
         timeout_graceful_shutdown=int(settings.stop_grace_seconds),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        http=impatient(settings.client_seconds, settings.max_header_bytes),
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

@@ -10,7 +10,10 @@ CREATE TABLE api_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
     revoked_at timestamp with time zone,
+    user_id text,
+    last_used_at timestamp with time zone,
     CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT api_keys_bound CHECK (((user_id IS NULL) OR (scope <> 'admin'::text))),
     CONSTRAINT api_keys_scope_check CHECK ((scope = ANY (ARRAY['admin'::text, 'write'::text, 'read'::text]))),
     CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
 );
@@ -385,6 +388,17 @@ CREATE TABLE provider_pauses (
     CONSTRAINT provider_pauses_kind_check CHECK ((kind = ANY (ARRAY['away'::text, 'configuration'::text])))
 );
 
+CREATE TABLE quota_days (
+    tenant_id text NOT NULL,
+    day date NOT NULL,
+    quota text NOT NULL,
+    shard integer NOT NULL,
+    used bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT quota_days_pkey PRIMARY KEY (tenant_id, day, quota, shard),
+    CONSTRAINT quota_days_quota_check CHECK ((quota = ANY (ARRAY['messages_per_day'::text, 'facts_per_day'::text]))),
+    CONSTRAINT quota_days_used_check CHECK ((used >= 0))
+);
+
 CREATE TABLE recall_marks (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
@@ -502,6 +516,20 @@ CREATE TABLE spending (
     output_tokens bigint DEFAULT 0 NOT NULL,
     money numeric(20,6) DEFAULT 0 NOT NULL,
     CONSTRAINT spending_pkey PRIMARY KEY (tenant_id, day, purpose, provider, model)
+);
+
+CREATE TABLE tenant_limits (
+    tenant_id text NOT NULL,
+    requests_per_minute integer,
+    key_requests_per_minute integer,
+    messages_per_day bigint,
+    facts_per_day bigint,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_limits_pkey PRIMARY KEY (tenant_id),
+    CONSTRAINT tenant_limits_facts_per_day_check CHECK ((facts_per_day >= 0)),
+    CONSTRAINT tenant_limits_key_requests_per_minute_check CHECK ((key_requests_per_minute >= 0)),
+    CONSTRAINT tenant_limits_messages_per_day_check CHECK ((messages_per_day >= 0)),
+    CONSTRAINT tenant_limits_requests_per_minute_check CHECK ((requests_per_minute >= 0))
 );
 
 CREATE TABLE tenants (

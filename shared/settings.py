@@ -54,8 +54,32 @@ class Settings(BaseSettings):
     rate_limit_per_minute: int = Field(
         0,
         description="Requests a minute per key; 0 switches it off, since a sidecar's only client "
-        "is its own application.",
+        "is its own application. A minute's worth may come at once.",
         ge=0,
+    )
+    tenant_rate_limit_per_minute: int = Field(
+        0,
+        description="The same for all keys of a tenant together, unless it has limits of its own; "
+        "0: no limit.",
+        ge=0,
+    )
+    tenant_messages_per_day: int = Field(
+        0,
+        description="Messages a tenant may store a day (UTC), over HTTP and Redis, unless it has "
+        "limits of its own; 0: no limit.",
+        ge=0,
+    )
+    tenant_facts_per_day: int = Field(
+        0, description="The same for facts stated directly; 0: no limit.", ge=0
+    )
+    client_seconds: float = Field(
+        30.0,
+        description="Longest a client may take to send a request's head, and then its body; a "
+        "slower one is cut.",
+        gt=0,
+    )
+    max_header_bytes: int = Field(
+        32_768, description="Largest head of a request in bytes; a larger one is cut.", ge=1_024
     )
     request_seconds: float = Field(
         5.0,

@@ -110,9 +110,14 @@ def _moment(field: str, text: str) -> str:
     return moment.isoformat()
 
 
-def create_key(data_dir: Path | None, name: str, scope: str) -> Any:
+def create_key(
+    data_dir: Path | None, name: str, scope: str, user: str | None, expires: str | None
+) -> Any:
+    body = {"name": name, "scope": scope}
+    body |= {} if user is None else {"user_id": user}
+    body |= {} if expires is None else {"expires_at": _moment("expires", expires)}
     with connect(data_dir) as client:
-        return client.post("/v1/keys", {"name": name, "scope": scope})
+        return client.post("/v1/keys", body)
 
 
 def list_keys(data_dir: Path | None) -> list[Any]:
@@ -128,9 +133,9 @@ def list_keys(data_dir: Path | None) -> list[Any]:
                 return keys
 
 
-def rotate_key(data_dir: Path | None, key: str) -> Any:
+def rotate_key(data_dir: Path | None, key: str, overlap_seconds: int) -> Any:
     with connect(data_dir) as client:
-        return client.post(f"/v1/keys/{key}/rotate")
+        return client.post(f"/v1/keys/{key}/rotate?overlap_seconds={overlap_seconds}")
 
 
 def revoke_key(data_dir: Path | None, key: str) -> None:

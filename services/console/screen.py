@@ -227,15 +227,17 @@ def _shown_hint(hint: Any) -> str:
 
 
 def print_keys(keys: Sequence[dict[str, Any]]) -> None:
-    shown = table(None, "id", "name", "scope", "made", "expires", "revoked")
+    shown = table(None, "id", "name", "scope", "user", "made", "expires", "revoked", "last used")
     for key in keys:
         shown.add_row(
             str(key["id"]),
             Text(str(key.get("name", ""))),
             str(key.get("scope", "")),
+            Text(str(key.get("user_id") or "")),
             day(key.get("created_at")),
             day(key.get("expires_at")),
             day(key.get("revoked_at")),
+            day(key.get("last_used_at")),
         )
     screen().print(shown)
 

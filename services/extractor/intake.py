@@ -15,14 +15,20 @@ from shared.delivery import Entry
 from shared.errors import PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, record
+from shared.intake.admission import QUOTA, store_within
 from shared.intake.messages import Limits, Message, read_stream_message
-from shared.intake.store import store_messages
 from shared.isolation import isolate
+from shared.quotas.quotas import Quotas
 from shared.rows import entry_subject
 from shared.together import Together
 
 _FASTSTREAM_FIELD = b"__data__"
 _MESSAGES_A_COMMIT = 500
+
+_REFUSALS = {
+    "conflict": "message_id: was used before for other content",
+    "over_quota": f"{QUOTA}: the tenant's quota was used up; redrive it on another day",
+}
 
 Pairs = Sequence[tuple[Entry, Message]]
 """Entries and what they say, all of one tenant."""
@@ -39,8 +45,10 @@ class Intake:
         window: int,
         policy: RetryPolicy,
         stage: str,
+        quotas: Quotas | None = None,
     ) -> None:
         self._db = durable
+        self._quotas = quotas or Quotas(durable)
         self._limits = limits
         self._window = window
         self._policy = policy
@@ -76,15 +84,16 @@ class Intake:
         """Store them all in one commit; its bells are the first one's to ring."""
         pairs = [pair for one in several for pair in one]
         async with self._db.transaction() as tx:
-            stored = await store_messages(tx, [message for _, message in pairs], self._window)
-        conflicts = [
-            entry
-            for (entry, _), outcome in zip(pairs, stored.outcomes, strict=True)
-            if outcome == "conflict"
-        ]
-        if conflicts:
-            reason = PoisonError("message_id: was used before for other content")
-            await self.bury(conflicts, reason)
+            messages = [message for _, message in pairs]
+            stored = await store_within(tx, messages, self._window, self._quotas)
+        for outcome, reason in _REFUSALS.items():
+            refused = [
+                entry
+                for (entry, _), became in zip(pairs, stored.outcomes, strict=True)
+                if became == outcome
+            ]
+            if refused:
+                await self.bury(refused, PoisonError(reason))
         return [stored.announcements, *([] for _ in several[1:])]
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:

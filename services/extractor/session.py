@@ -132,9 +132,11 @@ class SessionWork:
         """Renew what is held: a living call is never doubled. Called every third of a lease."""
         if not self._held:
             return
-        ours = await store.renew(self._db, list(self._held.values()), self._pace.lease_seconds)
-        for lost in self._held.keys() - ours:
-            self._held.pop(lost, None)
+        asked = list(self._held.values())  # more may be reserved while this waits
+        ours = await store.renew(self._db, asked, self._pace.lease_seconds)
+        for reservation in asked:
+            if reservation.id not in ours:
+                self._held.pop(reservation.id, None)
 
     def hurry(self) -> None:
         """Begin no further call; who lingers, or waits for a turn, lets go at once."""

@@ -14,7 +14,8 @@ from services.gateway.auth import Keyring
 from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
 from services.gateway.intake import build_single_intake
-from services.gateway.limits import RateLimiter, RequestGuard
+from services.gateway.limits import RequestGuard
+from services.gateway.rates import RateLimiter, Rates
 from services.gateway.recall import Recall
 from services.gateway.routes import (
     acts,
@@ -41,6 +42,7 @@ from shared.clock import Clock, utc_now
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.embeddings import Embedder
+from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
 from shared.topology import JobKind
@@ -103,7 +105,11 @@ def build_app(
         app.include_router(module.router)
     app.include_router(jobs.router_for(job_kinds))
     errors.install(app)
-    app.add_middleware(RequestGuard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        RequestGuard,
+        max_body_bytes=settings.max_body_bytes,
+        client_seconds=settings.client_seconds,
+    )
     return app
 
 
@@ -118,6 +124,7 @@ def _parts(
 ) -> Gateway:
     """What every request works with."""
     embedders = embedder if isinstance(embedder, Embedders) else Embedders(db, embedder)
+    quotas = Quotas.of(settings, db)
     return Gateway(
         settings=settings,
         db=db,
@@ -125,16 +132,21 @@ def _parts(
         embedders=embedders,
         clock=clock,
         bells=BellRinger(redis, at_point=at_point),
-        keyring=Keyring(db, clock, settings.admin_key),
-        limiter=RateLimiter(redis, settings.rate_limit_per_minute),
+        keyring=Keyring(db, clock, settings.admin_key, _rates(settings)),
+        limiter=RateLimiter(redis),
+        quotas=quotas,
         watch=RowWatch(db),
         recall=Recall(db, embedders, clock, settings.recall_memory_mb * 1_000_000),
         conscious=ConsciousCache(redis),
         uses=UseCounter(db),
-        store_single=build_single_intake(db, settings.window, at_point),
+        store_single=build_single_intake(db, settings.window, quotas, at_point),
         stopping=stopping or asyncio.Event(),
         at_point=at_point,
     )
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(settings.rate_limit_per_minute, settings.tenant_rate_limit_per_minute)
 
 
 @asynccontextmanager
@@ -144,9 +156,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     # Warmed at once: else the first recall loads the model.
     warming = asyncio.create_task(gateway.embedders.current.warm())
     following = asyncio.create_task(gateway.embedders.follow())
+    noting = asyncio.create_task(gateway.keyring.keep_noting())
     yield
-    warming.cancel()
-    following.cancel()
+    for task in (warming, following, noting):
+        task.cancel()
+    await gateway.keyring.note_uses()
     await gateway.recall.hot.keeper.close()
     await gateway.watch.stop()
     await gateway.uses.stop()

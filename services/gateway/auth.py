@@ -1,24 +1,28 @@
 """Who calls, and what they may do: keys `mem_<id>_<secret>`, of which only a SHA-256 is kept.
 
-A verified key is remembered for five seconds at most, so that revoking one works within five
-seconds everywhere. An unknown id takes the same path as a wrong secret.
+A verified key is remembered for four seconds at most, so that revoking one works within five
+seconds everywhere. An unknown id takes the same path as a wrong secret. When keys were last used is
+noted behind the requests' back.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 from uuid import UUID
 
+import psycopg
 from pydantic import SecretStr
 
 from services.gateway import key_store
 from services.gateway.errors import ApiError
+from services.gateway.rates import NO_LIMITS, Rates
 from shared.clock import Clock
 from shared.db import Database
 from shared.ids import time_ordered_id
@@ -26,7 +30,8 @@ from shared.ids import time_ordered_id
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)  # each includes those before it
 
-REMEMBERED_SECONDS = 5.0
+REMEMBERED_SECONDS = 4.0
+_NOTED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
 _PREFIX = "mem"
 _NOBODY = bytes(32)
@@ -34,13 +39,19 @@ _NOBODY = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified key: whose data it opens, and how far. `ends_at`: expired or revoked from then."""
+    """A verified key: whose data it opens, and how far. `ends_at`: expired or revoked from then.
+
+    `user`: the only one it opens, where it is bound to one; for it nobody else is there.
+    """
 
     tenant: str
     key_id: str
     scope: Scope
     ends_at: datetime | None = None
     name: str = ""
+    user: str | None = None
+    rates: Rates = NO_LIMITS
+    row: UUID | None = None
 
     @property
     def actor(self) -> str:
@@ -50,14 +61,24 @@ class Caller:
     def may(self, scope: Scope) -> bool:
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
+    def opens(self, user: str) -> bool:
+        return self.user is None or self.user == user
+
+    def own(self, idempotency_key: str) -> str:
+        """Keep the Idempotency-Keys of one user's clients apart: no answer tells of another's.
+
+        What parts them is not printable, so no caller's own key looks like it.
+        """
+        return idempotency_key if self.user is None else f"{self.user}\x1f{idempotency_key}"
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
     """A key as it is shown, once."""
 
     id: UUID
-    text: str
-    secret_sha256: bytes
+    text: str = field(repr=False)
+    secret_sha256: bytes = field(repr=False)
 
 
 def new_key() -> NewKey:
@@ -68,23 +89,35 @@ def new_key() -> NewKey:
 class Keyring:
     """Verifies keys against the database, and remembers the good ones for a moment."""
 
-    def __init__(self, db: Database, clock: Clock, admin_key: SecretStr | None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        admin_key: SecretStr | None,
+        rates: Rates = NO_LIMITS,
+    ) -> None:
         self._db = db
         self._clock = clock
         self._admin = _sha256(admin_key.get_secret_value()) if admin_key else None
+        self._rates = rates
         self._remembered: dict[bytes, tuple[Caller, float]] = {}
+        self._used: dict[UUID, datetime] = {}
 
     async def caller(self, presented: str | None) -> Caller:
         """Tell who presents this key; raises ApiError (unauthorized) for nobody."""
         if not presented:
             raise _unauthorized("A key is needed: X-API-Key or Authorization: Bearer.")
         digest = _sha256(presented)
-        if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            return Caller("default", "admin", "admin")
-        caller = self._recall(digest) or await self._verify(presented)
-        if caller is None or (caller.ends_at is not None and caller.ends_at <= self._clock()):
+        caller = self._recall(digest)
+        if caller is None:
+            caller = await self._verify(presented, digest)
+            if caller is not None:
+                self._remember(digest, caller)
+        now = self._clock()
+        if caller is None or (caller.ends_at is not None and caller.ends_at <= now):
             raise _unauthorized("The key is not valid.")
-        self._remember(digest, caller)
+        if caller.row is not None:
+            self._used[caller.row] = now
         return caller
 
     def forget(self, key_id: UUID) -> None:
@@ -98,22 +131,48 @@ class Keyring:
         return caller if time.monotonic() < until else None
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
-        if self._recall(digest) is not None:
-            return  # the five seconds are not prolonged by use
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
         self._remembered[digest] = (caller, time.monotonic() + REMEMBERED_SECONDS)
 
-    async def _verify(self, presented: str) -> Caller | None:
+    async def _verify(self, presented: str, digest: bytes) -> Caller | None:
+        if self._admin is not None and hmac.compare_digest(digest, self._admin):
+            async with self._db.autocommit() as tx:
+                own = await key_store.rates_of_tenant(tx, "default")
+            return Caller("default", "admin", "admin", rates=self._rates.overridden(own))
         row_id, secret = _parts(presented)
         async with self._db.autocommit() as tx:
             row = await key_store.key_by_id(tx, row_id)
         expected = bytes(row["secret_sha256"]) if row else _NOBODY
-        if not hmac.compare_digest(_sha256(secret), expected) or row is None:
+        if not hmac.compare_digest(_sha256(secret), expected) or row is None or row["ended"]:
             return None
-        ends = [end for end in (row["expires_at"], row["revoked_at"]) if end is not None]
-        ends_at = min(ends, default=None)
-        return Caller(row["tenant_id"], row["id"].hex, row["scope"], ends_at, row["name"])
+        return Caller(
+            tenant=row["tenant_id"],
+            key_id=row["id"].hex,
+            scope=row["scope"],
+            ends_at=row["ends_at"],
+            name=row["name"],
+            user=row["user_id"],
+            rates=self._rates.overridden(row),
+            row=row["id"],
+        )
+
+    async def keep_noting(self) -> None:
+        """Note uses for as long as the process runs: a statement a minute, whatever the traffic."""
+        while True:
+            await asyncio.sleep(_NOTED_SECONDS)
+            await self.note_uses()
+
+    async def note_uses(self) -> None:
+        """Note which keys were used since the last time; an outage costs only the newest note."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            async with self._db.autocommit() as tx:
+                await key_store.note_uses(tx, used)
+        except psycopg.OperationalError:
+            self._used = {**used, **self._used}
 
 
 def _parts(presented: str) -> tuple[UUID, str]:

@@ -7,6 +7,7 @@ that is away (503). Bad input is never a 500.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time
 from typing import Any
 
 import psycopg
@@ -29,10 +30,12 @@ STATUS_OF = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "payload_too_large": 413,
     "invalid_request": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal": 500,
     "unavailable": 503,
 }
@@ -70,6 +73,17 @@ def detail(field: str, reason: str, index: int | None = None) -> Detail:
 
 def not_found(what: str) -> ApiError:
     return ApiError("not_found", f"There is no such {what}.")
+
+
+def over_quota(quota: str, now: datetime) -> ApiError:
+    """Refuse what a day's quota has no room for, until the next day (UTC)."""
+    passed = now.astimezone(UTC).replace(tzinfo=None) - datetime.combine(
+        now.astimezone(UTC), time()
+    )
+    wait = 86_400 - int(passed.total_seconds())
+    reason = f"the quota is used up; the next day (UTC) begins in {wait} s"
+    headers = {"Retry-After": str(wait)}
+    return ApiError("rate_limited", "A quota is used up.", [detail(quota, reason)], headers)
 
 
 def response(
@@ -138,14 +152,19 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
     if is_outage(error) or is_conflict(error) or isinstance(error, psycopg.OperationalError):
         return response("unavailable", "Try again in a moment.", headers={"Retry-After": "1"})
     if isinstance(error, psycopg.DataError):
-        log.error("a value passed validation and PostgreSQL refused it", path=request.url.path)
+        log.error("a value passed validation and PostgreSQL refused it", route=_route(request))
         return response("invalid_request", "A value cannot be stored.")
     return await _unexpected(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request failed", path=request.url.path, error=repr(error), exc_info=error)
+    log.error("request failed", route=_route(request), error=repr(error), exc_info=error)
     return response("internal", "Something went wrong on our side.")
+
+
+def _route(request: Request) -> str:
+    """Name the route without what the caller put into it: users' ids, or a key in a wrong place."""
+    return f"{request.method} {'/'.join(request.url.path.split('/')[:3])}"
 
 
 def _clean(text: str) -> str:

@@ -11,8 +11,10 @@ from psycopg_pool import PoolTimeout
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.events import Announcement
+from shared.intake.admission import QUOTA, store_within
 from shared.intake.messages import Message
 from shared.intake.store import Outcome, Stored, store_messages
+from shared.quotas.quotas import Quotas
 from shared.together import Together
 
 _BROKEN_SECONDS = 0.5  # a broken connection is known at once
@@ -24,7 +26,7 @@ SingleIntake = Together[Message, Singly]
 
 
 def build_single_intake(
-    db: Database, window: int, at_point: AtPoint = ignore_point
+    db: Database, window: int, quotas: Quotas, at_point: AtPoint = ignore_point
 ) -> SingleIntake:
     """Each message is its own: a conflict of one is no other's business.
 
@@ -32,9 +34,15 @@ def build_single_intake(
     """
 
     async def store_now(messages: Sequence[Message]) -> Stored:
-        async with db.autocommit() as tx:
-            at_point("commit")
-            stored = await store_messages(tx, messages, window)
+        limited = await quotas.limits(QUOTA, {message.tenant for message in messages})
+        if limited:
+            async with db.transaction() as tx:
+                stored = await store_within(tx, messages, window, quotas)
+                at_point("commit")
+        else:
+            async with db.autocommit() as tx:
+                at_point("commit")
+                stored = await store_messages(tx, messages, window)
         at_point("committed")
         return stored
 

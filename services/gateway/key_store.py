@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ async def create_key(
     scope: str,
     secret_sha256: bytes,
     expires_at: datetime | None,
+    user: str | None = None,
 ) -> Row:
     """Store a new key; its tenant comes into being with it."""
     created = await tx.row(
@@ -34,6 +36,7 @@ async def create_key(
             "scope": scope,
             "secret_sha256": secret_sha256,
             "expires_at": expires_at,
+            "user": user,
         },
     )
     assert created is not None
@@ -57,3 +60,13 @@ async def revoke_key(
 async def lock_key(tx: Transaction, tenant: str, row: UUID) -> Row | None:
     """Read a tenant's key and keep others from changing it."""
     return await tx.row(queries["lock_key"], {"tenant": tenant, "id": row})
+
+
+async def rates_of_tenant(tx: Transaction, tenant: str) -> Row | None:
+    """Read how many requests a tenant may send; None where the settings say."""
+    return await tx.row(queries["rates_of_tenant"], {"tenant": tenant})
+
+
+async def note_uses(tx: Transaction, used: Mapping[UUID, datetime]) -> None:
+    params = {"ids": list(used), "moments": list(used.values())}
+    await tx.execute(queries["note_uses"], params)

@@ -1,24 +1,21 @@
-"""How much a caller may send: bytes in one body, requests a minute.
+"""How large a body a caller may send, and how long that may take.
 
-The body limit is ASGI middleware, since a chunked body has no length to look at. The rate limit
-counts in Redis and fails open: a limiter that is away must not stop a memory.
+ASGI middleware, since a chunked body has no length to look at. How many requests a minute: `rates`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.circuit import Circuit
 from services.gateway.errors import response
 
-_WINDOW_SECONDS = 60
-_COUNT_SECONDS = 0.1
+_TOLD = "memoire.told"
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
+_ANNOUNCES = {b"content-length", b"transfer-encoding"}
 _JSON = (b"content-type", b"application/json")
 _SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -28,25 +25,33 @@ _SECURITY = [
 
 
 class RequestGuard:
-    """Refuses bodies that are too large, takes every body for JSON, adds the security headers."""
+    """Refuses bodies that are too large or too slow, takes every body for JSON, adds headers."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, client_seconds: float = 30.0) -> None:
         self._app = app
         self._max = max_body_bytes
+        self._seconds = client_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guarded = _with_headers(send)
-        if scope["method"] not in _WITH_BODY:
+        told: list[tuple[bytes, bytes]] = []
+        scope = {**scope, _TOLD: told}
+        guarded = _with_headers(send, told)
+        if not _has_body(scope):
             await self._app(scope, receive, guarded)
             return
-        body = await self._read(scope, receive)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            message = f"The body did not arrive within {self._seconds:g} seconds."
+            await _refuse("request_timeout", message)(scope, receive, guarded)
+            return
         if body is None:
             message = f"The body is larger than {self._max} bytes."
-            refusal = response("payload_too_large", message, headers={"Connection": "close"})
-            await refusal(scope, receive, guarded)
+            await _refuse("payload_too_large", message)(scope, receive, guarded)
             return
         await self._app(_as_json(scope), _replay(body, receive), guarded)
 
@@ -70,6 +75,23 @@ class RequestGuard:
                 return b"".join(parts)
 
 
+def _has_body(scope: Scope) -> bool:
+    """Whether a body may come: with some methods always, with the others if it is announced."""
+    return scope["method"] in _WITH_BODY or any(name in _ANNOUNCES for name, _ in scope["headers"])
+
+
+def _refuse(code: str, message: str) -> ASGIApp:
+    """Say so and hang up: the rest of the body is not read."""
+    return response(code, message, headers={"Connection": "close"})
+
+
+def tell(scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    """Add headers to whatever answers this request, a refusal among them."""
+    told = scope.get(_TOLD)
+    if told is not None:
+        told.extend((name.lower().encode(), value.encode()) for name, value in headers.items())
+
+
 def _as_json(scope: Scope) -> Scope:
     """Every body here is JSON, whatever its label says."""
     headers = [(key, value) for key, value in scope["headers"] if key != b"content-type"]
@@ -85,42 +107,10 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, told: Iterable[tuple[bytes, bytes]]) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *_SECURITY]}
+            message = {**message, "headers": [*message.get("headers", ()), *_SECURITY, *told]}
         await send(message)
 
     return guarded
-
-
-class RateLimiter:
-    """A fixed window of one minute per key."""
-
-    def __init__(self, redis: Redis | None, per_minute: int) -> None:
-        self._redis = redis if per_minute else None
-        self._per_minute = per_minute
-        self._circuit = Circuit()
-
-    async def wait_seconds(self, key: str) -> int:
-        """Count one request; 0 when it may pass, else the seconds until the next one may."""
-        if self._redis is None or self._circuit.is_open:
-            return 0
-        now = int(time.time())
-        try:
-            async with asyncio.timeout(_COUNT_SECONDS):
-                count = await self._count(
-                    self._redis, f"memoire:rate:{key}:{now // _WINDOW_SECONDS}"
-                )
-        except (TimeoutError, OSError, RedisError):
-            self._circuit.failed()
-            return 0
-        return 0 if count <= self._per_minute else _WINDOW_SECONDS - now % _WINDOW_SECONDS
-
-    @staticmethod
-    async def _count(redis: Redis, window: str) -> int:
-        pipeline = redis.pipeline(transaction=False)
-        pipeline.incr(window)
-        pipeline.expire(window, 2 * _WINDOW_SECONDS)
-        counted, _ = await pipeline.execute()
-        return int(counted)

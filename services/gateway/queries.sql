@@ -1,7 +1,8 @@
 -- name: users_page
--- Lists a tenant's users by id, behind a cursor.
+-- Lists a tenant's users by id, behind a cursor; `only` one where the key opens no other.
 SELECT user_id, created_at FROM users
  WHERE tenant_id = %(tenant)s AND (%(after)s::text IS NULL OR user_id > %(after)s)
+   AND (%(only)s::text IS NULL OR user_id = %(only)s)
  ORDER BY user_id
  LIMIT %(limit)s;
 
@@ -46,8 +47,9 @@ SELECT tenant_id, user_id, id, content, category, subject, slot, value, value_ke
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
 
 -- name: user_of_fact
--- Finds whose a fact is.
-SELECT user_id FROM memory_facts WHERE id = %(id)s AND tenant_id = %(tenant)s;
+-- Finds whose a fact is, among those that the key opens.
+SELECT user_id FROM memory_facts
+ WHERE id = %(id)s AND tenant_id = %(tenant)s AND (%(only)s::text IS NULL OR user_id = %(only)s);
 
 -- name: session_page
 -- Lists a session's messages in the order they were said, behind a cursor.
@@ -368,22 +370,42 @@ SELECT p.content, p.written_at, p.stale_since, p.stale_fact,
  WHERE p.tenant_id = %(tenant)s AND p.user_id = %(user)s;
 
 -- name: key_by_id
--- Reads a key to verify its secret.
-SELECT id, tenant_id, name, scope, secret_sha256, expires_at, revoked_at FROM api_keys
- WHERE id = %(id)s;
+-- Reads a key to verify its secret, whether it has ended (by PostgreSQL's clock, which set the end), and
+-- what its tenant may do.
+SELECT k.id, k.tenant_id, k.name, k.scope, k.user_id, k.secret_sha256,
+       least(k.expires_at, k.revoked_at) AS ends_at,
+       coalesce(least(k.expires_at, k.revoked_at) <= now(), false) AS ended,
+       l.requests_per_minute, l.key_requests_per_minute
+  FROM api_keys k
+  LEFT JOIN tenant_limits l USING (tenant_id)
+ WHERE k.id = %(id)s;
+
+-- name: rates_of_tenant
+-- Reads how many requests a tenant of its own may send.
+SELECT requests_per_minute, key_requests_per_minute FROM tenant_limits WHERE tenant_id = %(tenant)s;
+
+-- name: note_uses
+-- Notes when keys were last used, at most once a minute each, whoever noted it before.
+UPDATE api_keys k SET last_used_at = t.at
+  FROM (SELECT k.id, t.at
+          FROM unnest(%(ids)s::uuid[], %(moments)s::timestamptz[]) AS t(id, at)
+          JOIN api_keys k USING (id)
+         WHERE k.last_used_at IS NULL OR k.last_used_at <= t.at - interval '1 minute'
+         ORDER BY k.id FOR NO KEY UPDATE OF k) AS t
+ WHERE k.id = t.id;
 
 -- name: create_key
 -- Stores a key, and its tenant if it is the first one.
 WITH new_tenant AS (
     INSERT INTO tenants (tenant_id) VALUES (%(tenant)s) ON CONFLICT DO NOTHING
 )
-INSERT INTO api_keys (id, tenant_id, name, scope, secret_sha256, expires_at)
-VALUES (%(id)s, %(tenant)s, %(name)s, %(scope)s, %(secret_sha256)s, %(expires_at)s)
-RETURNING id, name, scope, created_at, expires_at, revoked_at;
+INSERT INTO api_keys (id, tenant_id, name, scope, user_id, secret_sha256, expires_at)
+VALUES (%(id)s, %(tenant)s, %(name)s, %(scope)s, %(user)s, %(secret_sha256)s, %(expires_at)s)
+RETURNING id, name, scope, user_id, created_at, expires_at, revoked_at, last_used_at;
 
 -- name: keys_page
 -- Lists a tenant's keys, oldest first, behind a cursor.
-SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
+SELECT id, name, scope, user_id, created_at, expires_at, revoked_at, last_used_at FROM api_keys
  WHERE tenant_id = %(tenant)s
    AND (%(after_at)s::timestamptz IS NULL OR (created_at, id) > (%(after_at)s, %(after_id)s::uuid))
  ORDER BY created_at, id
@@ -391,7 +413,7 @@ SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
 
 -- name: lock_key
 -- Reads a key and keeps it from being changed until the transaction ends.
-SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
+SELECT id, name, scope, user_id, created_at, expires_at, revoked_at, last_used_at FROM api_keys
  WHERE id = %(id)s AND tenant_id = %(tenant)s
    FOR UPDATE;
 
@@ -400,23 +422,26 @@ SELECT id, name, scope, created_at, expires_at, revoked_at FROM api_keys
 UPDATE api_keys
    SET revoked_at = least(revoked_at, now() + %(overlap)s * interval '1 second')
  WHERE id = %(id)s AND tenant_id = %(tenant)s
-RETURNING id, name, scope, created_at, expires_at, revoked_at;
+RETURNING id, name, scope, user_id, created_at, expires_at, revoked_at, last_used_at;
 
 -- name: traced_message
 -- Finds the message of a trace.
 SELECT tenant_id, user_id, id, state, recorded_at, extracted_at,
        coalesce(retry_at = 'infinity', false) AS dead
-  FROM chat_logs WHERE id = %(id)s AND tenant_id = %(tenant)s;
+  FROM chat_logs
+ WHERE id = %(id)s AND tenant_id = %(tenant)s AND (%(only)s::text IS NULL OR user_id = %(only)s);
 
 -- name: traced_fact
 -- Finds the fact of a trace.
-SELECT tenant_id, user_id, id FROM memory_facts WHERE id = %(id)s AND tenant_id = %(tenant)s;
+SELECT tenant_id, user_id, id FROM memory_facts
+ WHERE id = %(id)s AND tenant_id = %(tenant)s AND (%(only)s::text IS NULL OR user_id = %(only)s);
 
 -- name: traced_job
 -- Finds the job of a trace.
 SELECT tenant_id, user_id, id, kind, state, requested_at, started_at, finished_at, due_slot, result,
        coalesce(retry_at = 'infinity', false) AS dead
-  FROM jobs WHERE id = %(id)s AND tenant_id = %(tenant)s;
+  FROM jobs
+ WHERE id = %(id)s AND tenant_id = %(tenant)s AND (%(only)s::text IS NULL OR user_id = %(only)s);
 
 -- name: extraction_of_message
 -- Reads by whom and how a message was extracted, and what became of the call's facts.

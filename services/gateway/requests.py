@@ -296,7 +296,16 @@ class KeyRequest(_Body):
 
     name: Annotated[Text, Field(max_length=200)]
     scope: Scope = "write"
+    user_id: Identifier | None = Field(
+        None, description="Opens this user's memory alone, as for a client on their own device."
+    )
     expires_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _no_admin_of_one(self) -> Self:
+        if self.user_id is not None and self.scope == "admin":
+            raise ValueError("scope: a key of one user is read or write")
+        return self
 
 
 class OwnSlot(_Body):

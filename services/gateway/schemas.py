@@ -366,9 +366,11 @@ class Key(BaseModel):
     id: UUID
     name: str
     scope: Scope
+    user_id: str | None = Field(description="The only user it opens; null: the whole tenant.")
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="To about a minute.")
 
 
 class ShownKey(Key):

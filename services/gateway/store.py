@@ -13,9 +13,11 @@ from shared.sql import Queries
 queries = Queries("services.gateway")
 
 
-async def users_page(tx: Transaction, tenant: str, after: str | None, limit: int) -> list[Row]:
+async def users_page(
+    tx: Transaction, tenant: str, after: str | None, limit: int, only: str | None = None
+) -> list[Row]:
     """List users by id; one row more than `limit` when there are more."""
-    params = {"tenant": tenant, "after": after, "limit": limit + 1}
+    params = {"tenant": tenant, "after": after, "limit": limit + 1, "only": only}
     return await tx.rows(queries["users_page"], params)
 
 
@@ -70,9 +72,12 @@ async def facts_by_ids(tx: Transaction, tenant: str, user: str, ids: Sequence[UU
     return [found[row] for row in ids if row in found]
 
 
-async def fact_by_id(tx: Transaction, tenant: str, row: UUID) -> Row | None:
-    """Find one fact of a tenant, whosever it is."""
-    user = await tx.value(queries["user_of_fact"], {"tenant": tenant, "id": row})
+async def fact_by_id(
+    tx: Transaction, tenant: str, row: UUID, only: str | None = None
+) -> Row | None:
+    """Find one fact of a tenant, whosever it is, or `only` this user's."""
+    params = {"tenant": tenant, "id": row, "only": only}
+    user = await tx.value(queries["user_of_fact"], params)
     found = await facts_by_ids(tx, tenant, user, [row]) if user is not None else []
     return found[0] if found else None
 

@@ -13,9 +13,11 @@ from shared.failures.store import RowRef, keys_of
 Table = Literal["chat_logs", "facts", "jobs"]
 
 
-async def traced_row(tx: Transaction, tenant: str, row: UUID) -> tuple[Table, Row] | None:
-    """Find what a trace is of: a message, else a fact, else a job of this tenant."""
-    params = {"tenant": tenant, "id": row}
+async def traced_row(
+    tx: Transaction, tenant: str, row: UUID, only: str | None = None
+) -> tuple[Table, Row] | None:
+    """Find what a trace is of: a message, else a fact, else a job of this tenant (or user)."""
+    params = {"tenant": tenant, "id": row, "only": only}
     if found := await tx.row(queries["traced_message"], params):
         return "chat_logs", found
     if found := await tx.row(queries["traced_fact"], params):

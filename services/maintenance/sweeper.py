@@ -9,6 +9,7 @@ Redis' clock a minute ahead, ids caused 6,714 false announcements in 2,500 messa
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -110,7 +111,8 @@ class Sweeper:
             if announcements:
                 self._at_point("marked")
         if announcements:
-            log.info("bells rung again", bells=len(announcements))
+            streams = Counter(stream for stream, _ in announcements)
+            log.info("bells rung again", bells=len(announcements), streams=dict(streams))
         await self._announce(announcements)
         return len(announcements)
 

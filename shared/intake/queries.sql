@@ -47,6 +47,15 @@ SELECT c.id, c.content_sha256
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN chat_logs c USING (tenant_id, user_id, id);
 
+-- name: known_ids
+-- Finds which messages are there, or were before retention removed them.
+SELECT t.id
+  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+ WHERE EXISTS (SELECT FROM chat_logs c
+                WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
+    OR EXISTS (SELECT FROM removed_messages r
+                WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id);
+
 -- name: claim_idempotency_key
 -- Takes the key for this request, or finds nothing if another request has it.
 INSERT INTO idempotency_keys (tenant_id, key, body_sha256, ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -17,7 +17,7 @@ from shared.topology import MESSAGES
 
 queries = Queries("shared.intake")
 
-Outcome = Literal["accepted", "duplicate", "conflict"]
+Outcome = Literal["accepted", "duplicate", "conflict", "over_quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,7 @@ async def _outcomes(
     first = {message.id: message.content_sha256 for message in reversed(messages)}
     known = [message for message in messages if message.id not in inserted]
     if known:
-        rows = await tx.rows(
-            queries["digests_of"],
-            {
-                "tenants": [m.tenant for m in known],
-                "users": [m.user for m in known],
-                "ids": [m.id for m in known],
-            },
-        )
+        rows = await tx.rows(queries["digests_of"], _ids(known))
         first |= {row["id"]: bytes(row["content_sha256"]) for row in rows}
     accepted: set[UUID] = set()
     outcomes: list[Outcome] = []
@@ -78,6 +71,19 @@ async def _outcomes(
         else:
             outcomes.append("duplicate")
     return outcomes
+
+
+async def known_ids(tx: Transaction, messages: Sequence[Message]) -> set[UUID]:
+    """Tell which of these have been stored before, whether they are still kept or not."""
+    return {row["id"] for row in await tx.rows(queries["known_ids"], _ids(messages))}
+
+
+def _ids(messages: Sequence[Message]) -> dict[str, list[Any]]:
+    return {
+        "tenants": [m.tenant for m in messages],
+        "users": [m.user for m in messages],
+        "ids": [m.id for m in messages],
+    }
 
 
 async def claim_idempotency_key(

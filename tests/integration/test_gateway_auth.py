@@ -70,7 +70,8 @@ async def test_scopes_include_each_other(api: Api) -> None:
 
 async def test_a_key_is_made_shown_once_listed_and_revoked(api: Api) -> None:
     made = (await api.post("/v1/keys", {"name": "app"})).json()
-    assert set(made) == {"id", "name", "scope", "key", "created_at", "expires_at", "revoked_at"}
+    told = {"id", "name", "scope", "user_id", "created_at", "expires_at", "revoked_at"}
+    assert set(made) == told | {"key", "last_used_at"}
     assert made["scope"] == "write"
     assert await _status(api, made["key"]) == 200
     [listed] = (await api.get("/v1/keys")).json()["keys"]

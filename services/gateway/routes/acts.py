@@ -67,7 +67,7 @@ async def correct_fact(
     act = time_ordered_id()
 
     async def work(tx: Transaction) -> tuple[FactAccepted, list[Announcement]]:
-        fact = await fact_or_404(tx, caller.tenant, fact_id)
+        fact = await fact_or_404(tx, caller, fact_id)
         old = await _shown_as(tx, fact)
         labels = labels_asked(old, asked)
         made = act if labels is None else old["id"]
@@ -121,7 +121,7 @@ async def delete_fact(fact_id: FactId, query: ReasonParams, gateway: Parts, call
     """
 
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
-        fact = await fact_or_404(tx, caller.tenant, fact_id)
+        fact = await fact_or_404(tx, caller, fact_id)
         deed = deed_of(caller, fact["user_id"], query.reason)
         return fact["id"], await deeds.forget(tx, deed, fact)
 
@@ -147,7 +147,7 @@ async def undo(
     reason = asked.reason if asked is not None else None
 
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
-        fact = await fact_or_404(tx, caller.tenant, fact_id)
+        fact = await fact_or_404(tx, caller, fact_id)
         asked_for = ("undo", fact["id"], reason)
         if await first_answer(tx, caller, idempotency_key, [act], *asked_for) is not None:
             return fact["id"], []
@@ -219,7 +219,7 @@ async def first_answer(
     if key is None:
         return None
     asked = digest(*request)
-    first = await claim_idempotency_key(tx, caller.tenant, key, asked, answer)
+    first = await claim_idempotency_key(tx, caller.tenant, caller.own(key), asked, answer)
     if first is None:
         return None
     if first[0] != asked:

@@ -14,7 +14,7 @@ _REASONS = {
     409: "The same id or Idempotency-Key came with other content before.",
     413: "The body is too large.",
     422: "A field is not valid; `details` says which and why.",
-    429: "Too many requests with this key; see Retry-After.",
+    429: "Too many requests, or a quota is used up; `details` says which, Retry-After until when.",
     503: "PostgreSQL is away; try again.",
 }
 

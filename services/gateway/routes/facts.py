@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from services.gateway import act_store, store
+from services.gateway.auth import Caller
 from services.gateway.corrections import public_acts
-from services.gateway.errors import ApiError, detail, invalid, not_found
+from services.gateway.errors import ApiError, detail, invalid, not_found, over_quota
 from services.gateway.facts import public_fact, public_message
 from services.gateway.requests import FactId, StatedFact, UserId
 from services.gateway.routes.documented import READS_ONE, STORES
@@ -20,11 +21,14 @@ from shared.db import Row, Transaction
 from shared.facts.statements import NewFact
 from shared.facts.store import insert_facts
 from shared.ids import trace_id
+from shared.quotas.quotas import Quota
 from shared.retention.store import removed_sources
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
 
 router = APIRouter(prefix="/v1", tags=["facts"])
+
+_QUOTA: Quota = "facts_per_day"
 
 
 @router.post(
@@ -45,7 +49,9 @@ async def state_fact(
         fact = new_fact(stated, caller.tenant, user_id, known, guards=guards)
         await store.upsert_user(tx, caller.tenant, user_id)
         announcements = await insert_facts(tx, [fact])
-        if not announcements:
+        if announcements:
+            await _count(tx, gateway, caller.tenant)
+        else:
             await _refuse_other(tx, fact, known)
     gateway.bells.ring(announcements)
     return FactAccepted(
@@ -53,6 +59,13 @@ async def state_fact(
         fact_id=fact.id,
         trace_id=trace_id(fact.id),
     )
+
+
+async def _count(tx: Transaction, gateway: Gateway, tenant: str) -> None:
+    """Count one new fact; raises ApiError, and so stores nothing, where the quota is used up."""
+    for limit in (await gateway.quotas.limits(_QUOTA, [tenant], tx)).values():
+        if not await gateway.quotas.take(tx, tenant, _QUOTA, 1, limit):
+            raise over_quota(_QUOTA, gateway.clock())
 
 
 def check_metadata(gateway: Gateway, metadata: dict[str, Any] | None) -> None:
@@ -75,7 +88,7 @@ async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> Non
 @router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
 async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     async with gateway.db.autocommit() as tx:
-        row = await fact_or_404(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller, fact_id)
     return public_fact(row, gateway.clock())
 
 
@@ -91,7 +104,7 @@ async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     `removed` are messages of its that retention has removed since.
     """
     async with gateway.db.autocommit() as tx:
-        row = await fact_or_404(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
         removed = await removed_sources(tx, *key, row["source_message_ids"])
@@ -117,7 +130,7 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     `acts` is what operators did: who, when and why.
     """
     async with gateway.db.autocommit() as tx:
-        row = await fact_or_404(tx, caller.tenant, fact_id)
+        row = await fact_or_404(tx, caller, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
         acts = await act_store.acts_of_fact(tx, row)
     return {
@@ -131,9 +144,11 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
     }
 
 
-async def fact_or_404(tx: Transaction, tenant: str, fact_id: str) -> Row:
+async def fact_or_404(tx: Transaction, caller: Caller, fact_id: str) -> Row:
+    """Read a fact that this key opens; any other is not there."""
     row = row_id(fact_id)
-    found = await store.fact_by_id(tx, tenant, row) if row is not None else None
-    if found is None:
-        raise not_found("fact")
-    return found
+    if row is not None:
+        found = await store.fact_by_id(tx, caller.tenant, row, caller.user)
+        if found is not None:
+            return found
+    raise not_found("fact")

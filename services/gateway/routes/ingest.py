@@ -12,15 +12,16 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from services.gateway.auth import Caller
-from services.gateway.errors import ApiError, detail, invalid
+from services.gateway.errors import ApiError, detail, invalid, over_quota
 from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
 from services.gateway.state import Gateway, Parts, Writer
 from shared.events import Announcement
 from shared.ids import trace_id
+from shared.intake.admission import QUOTA, store_within
 from shared.intake.messages import IncomingMessage, Limits, Message, accept, exceeds
-from shared.intake.store import claim_idempotency_key, store_messages
+from shared.intake.store import claim_idempotency_key
 
 router = APIRouter(prefix="/v1", tags=["ingest"], responses=STORES)
 
@@ -67,7 +68,8 @@ async def _take_in(
     elif idempotency_key is None:
         answers, bells = await _store(gateway, messages)
     else:
-        answers, bells = await _store_once(gateway, messages, incoming, idempotency_key, batch)
+        key = caller.own(idempotency_key)
+        answers, bells = await _store_once(gateway, messages, incoming, key, batch)
     gateway.bells.ring(bells)
     return answers
 
@@ -83,17 +85,15 @@ async def _store_single(gateway: Gateway, message: Message) -> Taken:
     """
     async with asyncio.timeout(gateway.settings.request_seconds):  # others may be before it
         outcome, announcements = await gateway.store_single(message)
-    if outcome == "conflict":
-        raise _conflict([outcome], batch=False)
+    _refuse(gateway, [outcome], batch=False)
     return [_accepted(outcome, message.id)], announcements
 
 
 async def _store(gateway: Gateway, messages: Sequence[Message]) -> Taken:
     """Store messages all or none."""
     async with gateway.db.transaction() as tx:
-        stored = await store_messages(tx, messages, gateway.settings.window)
-        if "conflict" in stored.outcomes:
-            raise _conflict(stored.outcomes, batch=True)
+        stored = await store_within(tx, messages, gateway.settings.window, gateway.quotas)
+        _refuse(gateway, stored.outcomes, batch=True)
         gateway.at_point("commit")
     gateway.at_point("committed")
     answers = [
@@ -116,9 +116,8 @@ async def _store_once(
     async with gateway.db.transaction() as tx:
         first = await claim_idempotency_key(tx, messages[0].tenant, key, digest, ids)
         if first is None:
-            stored = await store_messages(tx, messages, gateway.settings.window)
-            if "conflict" in stored.outcomes:
-                raise _conflict(stored.outcomes, batch=batch)
+            stored = await store_within(tx, messages, gateway.settings.window, gateway.quotas)
+            _refuse(gateway, stored.outcomes, batch=batch)
         gateway.at_point("commit")
     gateway.at_point("committed")
     if first is None:
@@ -150,6 +149,14 @@ def _digest(incoming: Sequence[IncomingMessage], *, batch: bool) -> bytes:
     """Digest the body in one spelling: order of keys and defaults make no difference."""
     said: list[Any] = [m.model_dump(mode="json", exclude_none=True) for m in incoming]
     return hashlib.sha256(json.dumps([batch, said], sort_keys=True).encode()).digest()
+
+
+def _refuse(gateway: Gateway, outcomes: Sequence[str], *, batch: bool) -> None:
+    """Raise ApiError where one of the messages could not be stored."""
+    if "conflict" in outcomes:
+        raise _conflict(outcomes, batch=batch)
+    if "over_quota" in outcomes:
+        raise over_quota(QUOTA, gateway.clock())
 
 
 def _conflict(outcomes: Sequence[str], *, batch: bool) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,23 +23,24 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 @router.post("", status_code=201, response_model=ShownKey, responses=WRITES, summary="Make a key")
 async def create(asked: KeyRequest, gateway: Parts, caller: Admin) -> Any:
-    """A key for the tenant of the one that asks; its text is shown this once."""
+    """A key for the tenant of the one that asks, or one user of it; its text is shown this once."""
     if asked.expires_at is not None and asked.expires_at <= gateway.clock():
         raise invalid("expires_at", "must lie in the future")
     async with gateway.db.transaction() as tx:
-        return await _create(tx, caller.tenant, asked.name, asked.scope, asked.expires_at)
+        return await _create(tx, caller.tenant, asked.model_dump())
 
 
-async def _create(tx: Transaction, tenant: str, name: str, scope: str, expires_at: Any) -> Row:
+async def _create(tx: Transaction, tenant: str, like: Mapping[str, Any]) -> Row:
     key = new_key()
     row = await key_store.create_key(
         tx,
         tenant,
         key.id,
-        name=name,
-        scope=scope,
+        name=like["name"],
+        scope=like["scope"],
+        user=like["user_id"],
         secret_sha256=key.secret_sha256,
-        expires_at=expires_at,
+        expires_at=like["expires_at"],
     )
     return {**row, "key": key.text}
 
@@ -61,7 +63,7 @@ async def list_keys(query: PageParams, gateway: Parts, caller: Admin) -> Any:
     summary="Replace a key",
 )
 async def rotate(key_id: KeyId, query: RotateParams, gateway: Parts, caller: Admin) -> Any:
-    """A new key of the same name and scope; the old one ends at once, or after the overlap."""
+    """A new key of the same name, scope and user; the old one ends now, or after the overlap."""
     row = _id(key_id)
     async with gateway.db.transaction() as tx:
         known = await key_store.lock_key(tx, caller.tenant, row)
@@ -70,7 +72,7 @@ async def rotate(key_id: KeyId, query: RotateParams, gateway: Parts, caller: Adm
         if known["revoked_at"] is not None or _expired(known, gateway):
             raise ApiError("conflict", "The key has ended; make a new one.")
         await key_store.revoke_key(tx, caller.tenant, row, query.overlap_seconds)
-        made = await _create(tx, caller.tenant, known["name"], known["scope"], known["expires_at"])
+        made = await _create(tx, caller.tenant, known)
     gateway.keyring.forget(row)
     return made
 

@@ -105,7 +105,7 @@ async def _reviewed(
     check_key(key)
 
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
-        fact = await fact_or_404(tx, caller.tenant, fact_id)
+        fact = await fact_or_404(tx, caller, fact_id)
         asked_for = ("approve" if approved else "reject", fact["id"], deed.reason)
         if await first_answer(tx, caller, key, [deed.id], *asked_for) is not None:
             return fact["id"], []

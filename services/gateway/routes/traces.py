@@ -14,7 +14,7 @@ from services.gateway.facts import public_fact
 from services.gateway.requests import TraceParams
 from services.gateway.routes.documented import READS_ONE
 from services.gateway.schemas import Trace
-from services.gateway.state import Gateway, Parts, Reader
+from services.gateway.state import Gateway, Parts, Presented, Reader
 from services.gateway.trace_store import Table
 from shared.db import Row, Transaction
 from shared.failures.store import RowRef
@@ -24,13 +24,15 @@ router = APIRouter(prefix="/v1", tags=["traces"], responses=READS_ONE)
 
 
 @router.get("/traces/{trace}", response_model=Trace, summary="How far has this come?")
-async def get_trace(trace: str, query: TraceParams, gateway: Parts, caller: Reader) -> Any:
+async def get_trace(
+    trace: str, query: TraceParams, gateway: Parts, caller: Reader, presented: Presented
+) -> Any:
     """With `wait=settled`, answers when nothing moves any more, or `open` after the timeout."""
     row = row_of_trace(trace)
     if row is None:
         raise not_found("trace")
     async with gateway.db.autocommit() as tx:
-        found = await trace_store.traced_row(tx, caller.tenant, row)
+        found = await trace_store.traced_row(tx, caller.tenant, row, caller.user)
     if found is None:
         raise not_found("trace")
     if query.wait is not None:
@@ -40,6 +42,7 @@ async def get_trace(trace: str, query: TraceParams, gateway: Parts, caller: Read
                 await _settled(gateway, table, _ref(first))
         except TimeoutError:
             pass
+        await gateway.keyring.caller(presented)  # it may have been revoked meanwhile
     async with gateway.db.autocommit() as tx:
         return await _read(tx, gateway, caller.tenant, row)
 

@@ -37,7 +37,7 @@ async def list_users(query: PageParams, gateway: Parts, caller: Reader) -> Any:
     """Users by id."""
     (after,) = cursors.decode(query.cursor, cursors.text)
     async with gateway.db.autocommit() as tx:
-        rows = await store.users_page(tx, caller.tenant, after, query.limit)
+        rows = await store.users_page(tx, caller.tenant, after, query.limit, caller.user)
     users, following = cursors.page(rows, query.limit, ["user_id"])
     return {"users": users, "next_cursor": following}
 
