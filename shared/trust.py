@@ -38,9 +38,9 @@ def source_of(role: str, metadata: Mapping[str, Any] | None) -> Source:
     return least([_OF_ROLE[role], *_labelled(metadata)])
 
 
-def stated_source(metadata: Mapping[str, Any] | None) -> Source:
-    """Whose words a fact has that an application stated: its own, unless a label says whose."""
-    return next(iter(_labelled(metadata)), "operator")
+def stated_source(metadata: Mapping[str, Any] | None, by: Source = "operator") -> Source:
+    """Whose words a fact has that was stated `by` somebody: theirs, unless a label says whose."""
+    return next(iter(_labelled(metadata)), by)
 
 
 def least(sources: Iterable[Source]) -> Source:

@@ -15,6 +15,7 @@ from shared.db import Row, Transaction
 from shared.events import Announcement, session_bells_for
 from shared.facts.statements import NewFact
 from shared.ids import time_ordered_id
+from shared.ledger.folding import held_key
 from shared.topology import MESSAGES
 
 
@@ -236,6 +237,13 @@ async def show_unfolded_facts(
     """Show facts that no fold reaches; `held` of them wait for review."""
     params = deed.params(ids=list(facts), held=list(held))
     await tx.execute(queries["show_unfolded_facts"], params)
+
+
+async def held_alike(tx: Transaction, deed: Deed, fact: Row) -> list[Row]:
+    """Read the facts that a decision about this one names too: same words, same messages."""
+    params = deed.params(subject=fact["subject"], content=fact["content"])
+    rows = await tx.rows(queries["held_alike"], params)
+    return [row for row in rows if held_key(row) == held_key(fact)]
 
 
 # ---- what was learnt

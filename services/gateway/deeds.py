@@ -123,8 +123,8 @@ async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     about, event = [fact], "fact.restored"
     if last["kind"] in REVIEWS:
         event = "fact.quarantined"
-        back = await store.facts_by_ids(tx, deed.tenant, deed.user, [last["fact_id"]])
-        about = back
+        about = await store.facts_by_ids(tx, deed.tenant, deed.user, [last["fact_id"]])
+        back = [row for one in about for row in await act_store.held_alike(tx, deed, one)]
         await show_unfolded(tx, deed, [row["id"] for row in back])
     elif last["kind"] == "labels":
         await _label(tx, deed, last["fact_id"])

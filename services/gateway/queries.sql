@@ -838,6 +838,14 @@ SELECT f.user_id, f.id
  ORDER BY f.recorded_at, f.id
  LIMIT %(limit)s;
 
+-- name: held_alike
+-- Reads what was suspicious when it was written and has these words, in every generation.
+SELECT id, subject, slot, state, standing, content, value, suspicions, source_message_ids, said_at, recorded_at
+  FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND subject = %(subject)s AND content = %(content)s
+   AND suspicions IS NOT NULL
+ ORDER BY id;
+
 -- name: held_messages
 -- Of these messages, lists those on which something rests that is held: they are not quoted meanwhile.
 SELECT DISTINCT m.id

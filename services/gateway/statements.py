@@ -32,13 +32,14 @@ def new_fact(
     user: str,
     catalogue: Catalogue | None = None,
     *,
+    by: Source = "operator",
     guards: bool = True,
 ) -> NewFact:
     """Give a stated fact its identity: by its `message_id`, else a new one.
 
     With `guards` what is suspicious is held for review, as if a message had said it.
     """
-    source = stated_source(stated.metadata)
+    source = stated_source(stated.metadata, by)
     if stated.message_id is None:
         row = time_ordered_id()
         key = f"u:{row.hex}"

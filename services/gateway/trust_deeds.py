@@ -30,11 +30,13 @@ async def review(tx: Transaction, deed: Deed, fact: UUID, *, approved: bool) -> 
     if key is None or rows[0]["standing"] != "quarantined":
         raise ApiError("conflict", "The fact is not held for review.")
     await act_store.record_review(tx, deed, fact, key, approved=approved)
+    alike = await act_store.held_alike(tx, deed, rows[0])
+    ids = [row["id"] for row in alike]
     if not approved:
-        await act_store.hide_unfolded_facts(tx, deed, [fact])
-        return await deeds.refolded(tx, deed, rows, "fact.rejected", rows)
-    await deeds.show_unfolded(tx, deed, [fact])
-    told = await deeds.refolded(tx, deed, rows, "fact.approved", rows)
+        await act_store.hide_unfolded_facts(tx, deed, ids)
+        return await deeds.refolded(tx, deed, alike, "fact.rejected", rows)
+    await deeds.show_unfolded(tx, deed, ids)
+    told = await deeds.refolded(tx, deed, alike, "fact.approved", rows)
     return [*told, *await _compare_again(tx, deed, rows[0])]
 
 

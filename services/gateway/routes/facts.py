@@ -25,6 +25,7 @@ from shared.quotas.quotas import Quota
 from shared.retention.store import removed_sources
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
+from shared.trust import Source as WhoseWords
 
 router = APIRouter(prefix="/v1", tags=["facts"])
 
@@ -46,7 +47,8 @@ async def state_fact(
     async with gateway.db.transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         guards = gateway.settings.holds_suspicious
-        fact = new_fact(stated, caller.tenant, user_id, known, guards=guards)
+        by: WhoseWords = "operator" if caller.user is None else "user"  # on the user's own device
+        fact = new_fact(stated, caller.tenant, user_id, known, by=by, guards=guards)
         await store.upsert_user(tx, caller.tenant, user_id)
         announcements = await insert_facts(tx, [fact])
         if announcements:

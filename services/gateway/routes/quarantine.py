@@ -53,7 +53,7 @@ async def list_held(query: QuarantineParams, gateway: Parts, caller: Admin) -> A
         rows = await store.held_facts(
             tx,
             caller.tenant,
-            user=query.user_id,
+            user=query.user_id if caller.user is None else caller.user,
             reason=query.reason,
             after=(after_at, after_id),
             limit=query.limit,
