@@ -145,8 +145,10 @@ async def show_unfolded(tx: Transaction, deed: Deed, facts: Sequence[UUID]) -> N
     rows = await store.facts_by_ids(tx, deed.tenant, deed.user, facts)
     acts = await ledger.read_acts(tx, deed.tenant, deed.user)
     decided = reviewed(acts.reviews, acts.undos, None)
-    held = [row["id"] for row in rows if decided.awaited(folding.held_key(row))]
-    await act_store.show_unfolded_facts(tx, deed, facts, held)
+    keys = {row["id"]: folding.held_key(row) for row in rows}
+    shown = [row for row, key in keys.items() if not decided.rejected(key)]
+    held = [row for row, key in keys.items() if decided.awaited(key)]
+    await act_store.show_unfolded_facts(tx, deed, shown, held)
 
 
 async def erase(

@@ -38,7 +38,10 @@ class Reviewed:
         return key is not None and key not in self.approved
 
     def rejects(self, observation: Observation) -> bool:
-        return observation.held is not None and self.approved.get(observation.held) is False
+        return self.rejected(observation.held)
+
+    def rejected(self, key: str | None) -> bool:
+        return key is not None and self.approved.get(key) is False
 
     def standings(self, observations: Iterable[Observation]) -> dict[UUID, Standing]:
         """How those stand that wait."""

@@ -11,11 +11,16 @@ import pytest
 from redis.asyncio import Redis
 
 from services.deduper.judging.model import ByModel as JudgeByModel
+from services.deduper.overlooked import Overlooked
 from services.extractor.extractors import ByModel
+from services.maintenance.consumer import MaintenanceStage
+from services.maintenance.jobs.means import Means
+from shared.crash import AtPoint
 from shared.db import Database
+from shared.delivery import Stage
 from shared.facts.store import insert_facts
+from shared.failures.store import RetryPolicy
 from tests.fakes.chat_server import chat_server
-from tests.fakes.embedder import HashEmbedder
 from tests.fakes.judge import judging, pairs_asked
 from tests.pipeline.harness import Pipeline, quick_model
 from tests.pipeline.test_acts import Operator, folded, operator
@@ -119,6 +124,16 @@ async def test_what_a_credulous_model_takes_for_a_fact_is_shown_to_no_model_and_
     assert await folded(pipeline) == 2
 
 
+class Consolidating(Pipeline):
+    """A pipeline whose maintenance looks for what comparison overlooked."""
+
+    def stage(self, name: str, at_point: AtPoint | None = None) -> Stage:
+        if name != "maintenance":
+            return super().stage(name, at_point)
+        means = Means(Overlooked(self.embedder.model), None)
+        return MaintenanceStage(durable=self.db, policy=RetryPolicy.of(self.settings), means=means)
+
+
 async def test_a_sentence_approved_late_is_compared_with_what_was_said_meanwhile(
     db: Database,
     redis: Redis,
@@ -126,7 +141,7 @@ async def test_a_sentence_approved_late_is_compared_with_what_was_said_meanwhile
     operator: Operator,
 ) -> None:
     """It passed the deduper by while it was held; a consolidation makes that good."""
-    pipeline = Pipeline(db, redis, redis_url, embedder=HashEmbedder())
+    pipeline = Consolidating(db, redis, redis_url)
     words = {"content": ORDER}
     async with pipeline.running():
         first = (await operator.client.post("/v1/users/ana/facts", json=words)).json()["fact_id"]
