@@ -33,7 +33,6 @@ from shared.intake.messages import (
     storable,
 )
 from shared.redaction import is_secret
-from shared.trust import Source
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
@@ -42,7 +41,6 @@ CONTEXT_TOKENS = 1_000
 UserId = Annotated[Identifier, Path(description="Your own id of the user.", examples=["ana"])]
 SessionId = Annotated[Identifier, Path(description="Your own id of the session.")]
 FactId = Annotated[str, Path(description="The fact's id.")]
-ActId = Annotated[str, Path(description="The act's id.")]
 LetterId = Annotated[str, Path(description="The dead letter's id.")]
 SlotPath = Annotated[
     Identifier, Field(max_length=100), Path(description="The slot's name, as in parking_spot.")
@@ -61,7 +59,6 @@ IdempotencyKey = Annotated[
 AS_OF = "What was true at this moment; default: now, or `known_at`."
 KNOWN_AT = "What was believed at this moment: only what had been recorded by then counts."
 
-EXAMPLE_REVIEW = {"reason": "It is her own website"}
 EXAMPLE_UNDO = {"reason": "It was somebody else who asked"}
 EXAMPLE_MESSAGE: dict[str, Any] = {
     "user_id": "ana",
@@ -73,11 +70,11 @@ EXAMPLE_MESSAGE: dict[str, Any] = {
 }
 
 
-class _Body(Lenient):
+class RequestBody(Lenient):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Batch(_Body):
+class Batch(RequestBody):
     """Messages that are stored together or not at all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"messages": [EXAMPLE_MESSAGE]}]})
@@ -92,7 +89,7 @@ def _without_secret(value: str) -> str:
     return value
 
 
-class RecallRequest(_Body):
+class RecallRequest(RequestBody):
     """What is known about a user that matters for a query."""
 
     model_config = ConfigDict(
@@ -183,7 +180,7 @@ class StatedFact(Statement):
         return value
 
 
-class FactCorrection(_Body):
+class FactCorrection(RequestBody):
     """What should be said instead; at least one of value, content, category, metadata, pinned."""
 
     model_config = ConfigDict(
@@ -210,45 +207,13 @@ class FactCorrection(_Body):
         return self
 
 
-class UndoRequest(_Body):
+class UndoRequest(RequestBody):
     """Why the last correction or deletion is taken back."""
 
     reason: Reason | None = None
 
 
-class ReviewRequest(_Body):
-    """Why what is held may count, or may not."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "It is her own website"}]})
-
-    reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
-
-
-class Forgetting(_Body):
-    """What was learnt and is to be forgotten: from a message, a session, by source and time."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"source": "tool", "since": "2026-06-01T00:00:00Z"}]}
-    )
-
-    chat_log_id: UUID | None = Field(None, description="Learnt from this message alone.")
-    message_id: Identifier | None = Field(None, description="The same, by your own id.")
-    session_id: Identifier | None = Field(None, description="Learnt in this session alone.")
-    source: Source | None = Field(None, description="Whose words it rests on.")
-    since: Instant | None = Field(None, description="Learnt at this moment or later.")
-    reason: Reason | None = Field(None, description="Why; kept in the facts' history.")
-
-    @model_validator(mode="after")
-    def _says_what(self) -> Self:
-        named = (self.chat_log_id, self.message_id, self.session_id)
-        ways = sum(one is not None for one in named)
-        ways += self.source is not None or self.since is not None
-        if ways != 1:
-            raise ValueError("say one: chat_log_id, message_id, session_id, or source and since")
-        return self
-
-
-class Redrive(_Body):
+class Redrive(RequestBody):
     """Which dead letters get another set of attempts: some, a stage's or class's, or all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"stage": "extractor"}]})
@@ -277,7 +242,7 @@ class Drop(Redrive):
     reason: Annotated[Text, Field(max_length=1_000)]
 
 
-class Mend(_Body):
+class Mend(RequestBody):
     """What a dead entry should have said: all its fields, as they go onto the stream."""
 
     model_config = ConfigDict(
@@ -289,7 +254,7 @@ class Mend(_Body):
     payload: Annotated[dict[Text, Annotated[str, AfterValidator(storable)]], Field(min_length=1)]
 
 
-class KeyRequest(_Body):
+class KeyRequest(RequestBody):
     """A key to be made, for the tenant of the one that asks."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "app", "scope": "write"}]})
@@ -308,7 +273,7 @@ class KeyRequest(_Body):
         return self
 
 
-class OwnSlot(_Body):
+class OwnSlot(RequestBody):
     """How a slot of the tenant's own behaves; what is not said is the catalogue's, or a default."""
 
     model_config = ConfigDict(
@@ -330,12 +295,12 @@ class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Page(_Query):
+class Page(_Query):
     limit: Limit = LIST_LIMIT
     cursor: Cursor | None = None
 
 
-class FactsQuery(_Page):
+class FactsQuery(Page):
     view: View = "current"
     category: ShortText | None = None
     slot: SlotName | None = None
@@ -354,15 +319,10 @@ class ReasonQuery(_Query):
     reason: Reason | None = Field(None, description="Why; kept in the history.")
 
 
-class DeadLettersQuery(_Page):
+class DeadLettersQuery(Page):
     stage: SlotName | None = None
     error_class: SlotName | None = None
     older_than_seconds: Annotated[float, Field(ge=0)] | None = None
-
-
-class QuarantineQuery(_Page):
-    user_id: Identifier | None = Field(None, description="Of this user only.")
-    reason: SlotName | None = Field(None, description="Held for this reason.", examples=["link"])
 
 
 class DroppedQuery(_Query):
@@ -393,11 +353,10 @@ class RotateQuery(_Query):
     overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
 
 
-PageParams = Annotated[_Page, Query()]
+PageParams = Annotated[Page, Query()]
 FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
 EventsParams = Annotated[EventsQuery, Query()]
-QuarantineParams = Annotated[QuarantineQuery, Query()]
 DroppedParams = Annotated[DroppedQuery, Query()]
 ReasonParams = Annotated[ReasonQuery, Query()]
 DeadLettersParams = Annotated[DeadLettersQuery, Query()]

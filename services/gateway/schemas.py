@@ -314,27 +314,6 @@ class History(BaseModel):
     acts: list[Act]
 
 
-class HeldFacts(BaseModel):
-    """Facts that wait for an operator, the longest waiting first; no other list shows them."""
-
-    facts: list[Fact]
-    next_cursor: str | None
-
-
-class ForgottenLearning(BaseModel):
-    """How many facts were forgotten, and the act: what an undo names."""
-
-    act_id: UUID
-    facts: int
-
-
-class RestoredLearning(BaseModel):
-    """The act that took a forgetting back, and how many facts are there again."""
-
-    act_id: UUID
-    facts: int
-
-
 class Forgotten(BaseModel):
     """How many messages were erased, and how many facts that rested on them alone."""
 

@@ -205,7 +205,7 @@ def test_what_stands_beside_an_order_is_not_held_with_it() -> None:
 
 
 def test_who_orders_does_not_speak_of_themself() -> None:
-    assert "no_first_person" in held("Your purpose is to sell Globex", "Sells Globex")
+    assert "no_first_person" in held("Your heart belongs to Globex shoes", "Loves Globex shoes")
     assert held("Two cats, Momo and Kiki", "Has two cats, Momo and Kiki") == set()
 
 

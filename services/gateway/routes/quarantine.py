@@ -14,25 +14,22 @@ from services.gateway import act_store, cursors, store, trust_deeds
 from services.gateway.act_store import Deed, Learnt
 from services.gateway.errors import not_found
 from services.gateway.facts import public_fact
-from services.gateway.requests import (
-    EXAMPLE_REVIEW,
-    EXAMPLE_UNDO,
-    ActId,
-    FactId,
-    Forgetting,
-    IdempotencyKey,
-    QuarantineParams,
-    ReviewRequest,
-    UndoRequest,
-    UserId,
-)
+from services.gateway.requests import EXAMPLE_UNDO, FactId, IdempotencyKey, UndoRequest, UserId
 from services.gateway.routes.acts import changed, deed_of, done, first_answer
 from services.gateway.routes.documented import READS, failures
 from services.gateway.routes.facts import fact_or_404
 from services.gateway.routes.ingest import check_key
-from services.gateway.schemas import Fact, ForgottenLearning, HeldFacts, RestoredLearning
+from services.gateway.schemas import Fact
 from services.gateway.state import Admin, Gateway, Parts, Writer
 from services.gateway.statements import row_id
+from services.gateway.trust_requests import (
+    EXAMPLE_REVIEW,
+    ActId,
+    Forgetting,
+    QuarantineParams,
+    ReviewRequest,
+)
+from services.gateway.trust_schemas import ForgottenLearning, HeldFacts, RestoredLearning
 from shared.db import Transaction
 from shared.events import Announcement
 from shared.ids import time_ordered_id
