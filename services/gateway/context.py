@@ -132,6 +132,13 @@ def _label(text: str) -> str:
 
 def clean(text: str) -> str:
     """One line that hides nothing: no controls, no invisible or reordering characters."""
+    line = _seen(text)
+    while (again := _seen(line)) != line:  # what was removed may have kept its neighbours
+        line = again
+    return line
+
+
+def _seen(text: str) -> str:
     seen = [
         letter
         if _is_seen(letter, text[at - 1 : at], text[at + 1 : at + 2])
