@@ -1,6 +1,7 @@
 """What every stage does with stream entries: hold, work, announce, acknowledge, claim.
 
-Entries being worked on are *held*: their idle time is refreshed, so that claims take only from the
+What was read waits in hand for its tenant's turn, so that a tenant who brings much stands behind
+himself. Entries in hand are *held*: their idle time is refreshed, so that claims take only from the
 dead. A dead worker's entries are claimed; after three attempts that began, one is worked on alone,
 after five it is refused. Nothing here knows what a fact is.
 """
@@ -22,6 +23,7 @@ from shared.broker import Announcer, RawEntry
 from shared.crash import AtPoint, ignore_point
 from shared.errors import ConfigurationError, CrashLoopError, NotNowError, PoisonError
 from shared.events import Announcement
+from shared.fairness import Turns
 from shared.isolation import is_conflict, is_outage
 from shared.together import Together
 
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 
 ALONE_AFTER = 3  # attempts that began: a crash loop is suspected
 DEAD_AFTER = 5
+ENTRIES_A_TURN = 100  # that a stage takes at once, unless it knows better
 _CLAIM_BATCH = 100
 _LONG_ABANDONED_MS = 86_400_000
 _LARGE_BATCH = 50  # entries; beyond, a pause gains nothing
@@ -36,6 +39,9 @@ _LONGEST_WAIT_SECONDS = 60.0
 _CANCEL_SECONDS = 1.0
 _MOST_BYTES = 32 * 1024 * 1024
 """Of entries in hand; then nothing more is read until some of it is done."""
+_MOST_WAITING = 400
+"""Entries in hand that have not begun: enough to take turns among, few enough that another worker,
+started meanwhile, finds something to do, and that a crash makes suspects of few."""
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -46,6 +52,11 @@ class Entry:
     stream: str
     id: str
     raw: dict[bytes, bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return sum(map(len, self.raw.values()))
 
     def fields(self) -> dict[str, str]:
         """Decode the flat UTF-8 fields; raises PoisonError for other bytes."""
@@ -67,8 +78,8 @@ class Stage(Protocol):
     @property
     def concurrency(self) -> int: ...
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """Part a batch into what is worked on side by side."""
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        """Take what is worked on next, by turns, parted into what goes side by side."""
 
     async def work(self, entries: Sequence[Entry]) -> Sequence[Announcement]:
         """Think, commit, and return what to announce. Fenced: a second delivery writes nothing.
@@ -115,6 +126,8 @@ class Delivery:
         self._batch_pause_seconds = batch_pause_seconds
         self._at_point = at_point
         self._slots = asyncio.Semaphore(stage.concurrency)
+        self._waiting: Turns[Entry] = Turns()
+        self._beginning: asyncio.Task[None] | None = None
         self._held: dict[str, set[str]] = {stream: set() for stream in stage.streams}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bytes = 0
@@ -128,31 +141,45 @@ class Delivery:
     # ---- working on entries
 
     async def deliver(self, stream: str, entries: Sequence[RawEntry]) -> None:
-        """Start work on a batch; returns when all of it has begun, so reading keeps pace.
+        """Take a batch in hand; returns when there is room for another, so reading keeps pace.
 
         After a small batch it returns a little later: more will have come to be read together.
         """
-        batch = [Entry(stream, entry_id, fields) for entry_id, fields in entries]
-        with self._holding(batch):
-            for group in self._stage.groups(batch):
-                await self._slots.acquire()
-                if self._stopping.is_set():
-                    self._slots.release()
-                    return
-                await self._begin(group)
+        for entry_id, fields in entries:
+            entry = Entry(stream, entry_id, fields)
+            self._held[stream].add(entry_id)
+            self._waiting.add(fields.get(b"tenant"), entry)
+            self._bytes += entry.size
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin_by_turns())
+        await asyncio.sleep(0)  # what may begin at once does
+        while self._too_much_in_hand() and not self.stopping:
+            self._room.clear()
+            await self._room.wait()
         if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
             await self._pause(self._batch_pause_seconds)
 
-    async def _begin(self, group: Sequence[Entry]) -> None:
-        """Start work on a group; returns when there is room for another."""
-        size = sum(len(value) for entry in group for value in entry.raw.values())
-        self._bytes += size
+    def _too_much_in_hand(self) -> bool:
+        return self._bytes > _MOST_BYTES or len(self._waiting) > _MOST_WAITING
+
+    async def _begin_by_turns(self) -> None:
+        """Begin what waits as slots become free; who comes meanwhile has his turn."""
+        try:
+            while self._waiting:
+                await self._slots.acquire()
+                first, *others = self._stage.next_groups(self._waiting)
+                self._begin(first)
+                for group in others:
+                    await self._slots.acquire()
+                    self._begin(group)
+                self._room.set()
+        finally:
+            self._beginning = None
+
+    def _begin(self, group: Sequence[Entry]) -> None:
         task = asyncio.create_task(self._deliver_group(group))
         self._tasks.add(task)
-        task.add_done_callback(partial(self._finished, size))
-        while self._bytes > _MOST_BYTES:
-            self._room.clear()
-            await self._room.wait()
+        task.add_done_callback(partial(self._finished, sum(entry.size for entry in group)))
 
     def _finished(self, size: int, task: asyncio.Task[None]) -> None:
         self._slots.release()
@@ -329,6 +356,9 @@ class Delivery:
     async def drain(self, grace_seconds: float) -> None:
         """Let what is in flight finish; what has not begun stays for others."""
         self._stopping.set()
+        self._room.set()
+        if self._beginning is not None:
+            self._beginning.cancel()
         self._stage.hurry()
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=grace_seconds)

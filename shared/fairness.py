@@ -19,12 +19,14 @@ class Turns(Generic[Item]):
 
     def __init__(self) -> None:
         self._queues: dict[Hashable, deque[Item]] = {}  # the next tenant first
+        self._items = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._queues)
+    def __len__(self) -> int:
+        return self._items
 
     def add(self, whose: Hashable, item: Item) -> None:
         self._queues.setdefault(whose, deque()).append(item)
+        self._items += 1
 
     def take(self, most: int, weigh: Callable[[Item], int] = lambda _: 1) -> list[Item]:
         """Take items until they weigh `most` or none is left; always one, if there is any."""
@@ -33,6 +35,7 @@ class Turns(Generic[Item]):
             whose = next(iter(self._queues))
             queue = self._queues.pop(whose)
             taken.append(queue.popleft())
+            self._items -= 1
             most -= weigh(taken[-1])
             if queue:
                 self._queues[whose] = queue  # behind the others

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from shared.db import Database
-from shared.delivery import Entry
+from shared.delivery import ENTRIES_A_TURN, Entry
 from shared.errors import PoisonError
 from shared.events import Announcement, decode_rows_bell
 from shared.failures.store import RetryPolicy, RowRef, Subject, Table, fail_rows, record
+from shared.fairness import Turns
 from shared.isolation import isolate
 
 
@@ -38,8 +39,8 @@ class RowsStage(ABC):
         """Part rows into what is worked on side by side: here, all at once."""
         return [list(refs)]
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        return [list(entries)]
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        return [waiting.take(ENTRIES_A_TURN)]
 
     async def work(self, entries: Sequence[Entry]) -> list[Announcement]:
         refs: dict[RowRef, None] = {}

@@ -29,9 +29,10 @@ from services.deduper.store import Compared, Snapshot
 from services.deduper.thresholds import floors_for
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
-from shared.delivery import Entry
+from shared.delivery import ENTRIES_A_TURN, Entry
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
+from shared.fairness import Turns
 from shared.ledger.store import UserKey
 from shared.patience import when_free
 from shared.rows import RowsStage, by_user
@@ -74,10 +75,11 @@ class DeduperStage(RowsStage):
         self._read_comparands = Together(self._read_comparands_of)
         self._commit = Together(partial(store.commit, db, at_point=at_point))
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """Part a batch by user where a model is asked: nobody waits for another's answer."""
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        """Part a turn by user where a model is asked: nobody waits for another's answer."""
+        entries = waiting.take(ENTRIES_A_TURN)
         if self._judging is None:
-            return [list(entries)]
+            return [entries]
         users: dict[tuple[bytes | None, ...], list[Entry]] = {}
         for entry in entries:
             key = (entry.raw.get(b"tenant"), entry.raw.get(b"user"))

@@ -22,6 +22,7 @@ from shared.delivery import Entry
 from shared.errors import BudgetSpentError, MemoireError
 from shared.events import Announcement, bells_for
 from shared.failures.store import RetryPolicy, RowRef
+from shared.fairness import Turns
 from shared.rows import RowsStage
 from shared.spaces.embedders import Embedders
 from shared.spaces.law import Space, Spaces
@@ -62,17 +63,9 @@ class EmbedderStage(RowsStage):
                 self._warm = True
                 await self._embedders.current.warm()
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """Part entries into what is embedded at once, so that the first facts move on early."""
-        groups: list[list[Entry]] = []
-        room = 0
-        for entry in entries:
-            if room <= 0:
-                groups.append([])
-                room = self._embedders.current.batch
-            groups[-1].append(entry)
-            room -= entry.raw.get(b"ids", b"").count(b",") + 1
-        return groups
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        """Take what is embedded at once and no more: who comes meanwhile is in the next batch."""
+        return [waiting.take(self._embedders.current.batch, weigh=_rows_named)]
 
     async def process(self, refs: Sequence[RowRef]) -> list[Announcement]:
         texts = await store.texts_of(self._db, refs)
@@ -130,3 +123,7 @@ class EmbedderStage(RowsStage):
         await store.postpone(self._db, waiting, error.wait_seconds)
         others = [ref for ref in refs if ref.tenant not in error.tenants]
         return await self.process(others) if others else []
+
+
+def _rows_named(bell: Entry) -> int:
+    return bell.raw.get(b"ids", b"").count(b",") + 1

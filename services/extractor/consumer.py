@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from services.extractor.intake import Intake
 from services.extractor.session import SessionWork
 from services.extractor.store import STAGE
-from shared.delivery import Entry
+from shared.delivery import ENTRIES_A_TURN, Entry
 from shared.errors import PoisonError
 from shared.events import Announcement, decode_session_bell
+from shared.fairness import Turns
 from shared.topology import MESSAGES
 
 
@@ -30,11 +31,11 @@ class ExtractorStage:
         self._intake = intake
         self._sessions = sessions
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        """Part a batch into its messages, by tenant, and its bells, by session."""
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        """Part what waits into messages, by tenant, and bells, by session."""
         messages: dict[bytes | None, list[Entry]] = {}
         sessions: dict[tuple[bytes | None, ...], list[Entry]] = {}
-        for entry in entries:
+        for entry in waiting.take(ENTRIES_A_TURN):
             if _is_bell(entry):
                 key = tuple(entry.raw.get(name) for name in (b"tenant", b"user", b"session"))
                 sessions.setdefault(key, []).append(entry)

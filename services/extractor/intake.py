@@ -30,9 +30,6 @@ _REFUSALS = {
     "over_quota": f"{QUOTA}: the tenant's quota was used up; redrive it on another day",
 }
 
-Pairs = Sequence[tuple[Entry, Message]]
-"""Entries and what they say, all of one tenant."""
-
 
 class Intake:
     """Stores what outside programs publish. Its database must be durable: this is acceptance."""
@@ -56,33 +53,23 @@ class Intake:
         self._store = Together(
             self._store_many,
             _MESSAGES_A_COMMIT,
-            whose=lambda pairs: pairs[0][1].tenant,
+            whose=lambda entries: entries[0].raw.get(b"tenant"),
             weigh=len,
         )
 
     async def take(self, entries: Sequence[Entry]) -> list[Announcement]:
         """Store a tenant's messages durably, with others' in one commit; returns bells to ring.
 
-        However much one tenant has put on the stream, the next commit has something of everybody's.
+        However much one tenant has put on the stream, the next commit has something of everybody's;
+        until its turn nothing is done about an entry.
         """
-        readable: list[tuple[Entry, Message]] = []
-        for entry in entries:
-            try:
-                readable.append((entry, self._read(entry)))
-            except PoisonError as error:
-                await self.bury([entry], error)
+        return await isolate(entries, self._store, self.bury)
 
-        async def refuse(pairs: Pairs, error: Exception) -> None:
-            await self.bury([entry for entry, _ in pairs], error)
-
-        return await isolate(readable, self._store, refuse)
-
-    def _read(self, entry: Entry) -> Message:
-        return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
-
-    async def _store_many(self, several: Sequence[Pairs]) -> list[list[Announcement]]:
+    async def _store_many(self, several: Sequence[Sequence[Entry]]) -> list[list[Announcement]]:
         """Store them all in one commit; its bells are the first one's to ring."""
-        pairs = [pair for one in several for pair in one]
+        pairs = await self._readable([entry for entries in several for entry in entries])
+        if not pairs:
+            return [[] for _ in several]
         async with self._db.transaction() as tx:
             messages = [message for _, message in pairs]
             stored = await store_within(tx, messages, self._window, self._quotas)
@@ -95,6 +82,19 @@ class Intake:
             if refused:
                 await self.bury(refused, PoisonError(reason))
         return [stored.announcements, *([] for _ in several[1:])]
+
+    async def _readable(self, entries: Sequence[Entry]) -> list[tuple[Entry, Message]]:
+        """Read what can be read; the rest are dead letters at once."""
+        pairs: list[tuple[Entry, Message]] = []
+        for entry in entries:
+            try:
+                pairs.append((entry, self._read(entry)))
+            except PoisonError as error:
+                await self.bury([entry], error)
+        return pairs
+
+    def _read(self, entry: Entry) -> Message:
+        return read_stream_message(_flat_fields(entry), self._limits, entry_id=entry.id)
 
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters."""

@@ -19,6 +19,7 @@ from shared.delivery import Entry
 from shared.errors import PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
+from shared.fairness import Turns
 from shared.rows import RowsStage
 from shared.topology import JOB_KINDS, JOBS, JobKind
 
@@ -49,9 +50,9 @@ class MaintenanceStage(RowsStage):
         self._means = means
         self._at_point = at_point
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
         """Each on its own: acknowledged when it is done, whatever the others take."""
-        return [[entry] for entry in entries]
+        return [waiting.take(1)]
 
     def parts(self, refs: Sequence[RowRef]) -> list[list[RowRef]]:
         return [[ref] for ref in refs]

@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 from shared.db import Database
 from shared.delivery import DEAD_AFTER, Delivery, Entry
 from shared.events import RowsBell
+from shared.fairness import Turns
 from shared.ids import time_ordered_id
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED, STAGES
 from tests.pipeline.harness import Pipeline
@@ -276,8 +277,10 @@ async def test_what_was_not_begun_is_given_back_at_once(redis: Redis, claim_idle
     await first.drain(0.05)
     assert await first.give_back() == 250
     second = Delivery(redis, stage, consumer="second", claim_idle_ms=claim_idle_ms)
-    while await second.claim_abandoned():
-        pass
+    async with asyncio.timeout(60):
+        while len(set(stage.worked)) < 250:
+            await second.claim_abandoned()
+            await asyncio.sleep(0.01)
     await second.drain(5)
     assert len(set(stage.worked)) == 250
     assert await redis.xlen(stream) == 0
@@ -352,8 +355,8 @@ class OneDeadly:
         self.worked: list[str] = []
         self.refused: list[str] = []
 
-    def groups(self, entries: Sequence[Entry]) -> list[list[Entry]]:
-        return [[entry] for entry in entries]
+    def next_groups(self, waiting: Turns[Entry]) -> list[list[Entry]]:
+        return [waiting.take(1)]
 
     async def work(self, entries: Sequence[Entry]) -> list[Any]:
         name = entries[0].fields()["name"]
@@ -394,3 +397,19 @@ async def test_the_pipeline_heals_after_redis_is_emptied(pipeline: Pipeline) -> 
             while not await pipeline.current(slot="pet"):
                 await asyncio.sleep(0.05)
     assert await pipeline.current(slot="home_city") == ["Lisbon"]
+
+
+async def test_whoever_brings_little_does_not_stand_behind_a_flood(redis: Redis) -> None:
+    """Every stage begins what is in its hand by turns of the tenants, not in the order of arrival."""
+    stage = OneDeadly()
+    stage.concurrency = 1
+    stream = stage.streams[0]
+    delivery = Delivery(redis, stage, consumer="one")
+    flood = [(f"1-{n}", {b"tenant": b"loud", b"name": b"loud"}) for n in range(200)]
+    await delivery.deliver(stream, flood)
+    await delivery.deliver(stream, [("2-1", {b"tenant": b"quiet", b"name": b"quiet"})])
+    async with asyncio.timeout(60):
+        while "quiet" not in stage.worked:
+            await asyncio.sleep(0.005)
+    await delivery.drain(5)
+    assert len(stage.worked) < 100
