@@ -148,7 +148,10 @@ def _speaks_to_a_machine(told: AbstractSet[str], heard: Heard) -> bool:
     saying = [each for each in heard.sentences if told & stems(each)] or heard.sentences
     if any(words["first_person"].search(each) for each in saying):
         return False
-    return bool(heard.hits) or any(words["addressed"].search(each) for each in saying)
+    if heard.hits or any(words["addressed"].search(each) for each in saying):
+        return True
+    speaks = words["first_person"].search(heard.text)
+    return not speaks and words["commands"].search(readable(heard.text)) is not None
 
 
 def _takes_up(own: Sequence[Heard], others: Sequence[Heard]) -> bool:
@@ -166,4 +169,6 @@ def _takes_up(own: Sequence[Heard], others: Sequence[Heard]) -> bool:
 @cache
 def _words() -> dict[str, re.Pattern[str]]:
     data = tomllib.loads(files("services.extractor").joinpath("trusted.toml").read_text("utf-8"))
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in data.items()}
+    return {
+        name: re.compile(pattern, re.IGNORECASE | re.MULTILINE) for name, pattern in data.items()
+    }
