@@ -148,10 +148,7 @@ def _speaks_to_a_machine(told: AbstractSet[str], heard: Heard) -> bool:
     saying = [each for each in heard.sentences if told & stems(each)] or heard.sentences
     if any(words["first_person"].search(each) for each in saying):
         return False
-    if heard.hits or any(words["addressed"].search(each) for each in saying):
-        return True
-    speaks = words["first_person"].search(heard.text)
-    return not speaks and words["commands"].search(readable(heard.text)) is not None
+    return bool(heard.hits) or any(words["addressed"].search(each) for each in saying)
 
 
 def _takes_up(own: Sequence[Heard], others: Sequence[Heard]) -> bool:

@@ -37,7 +37,9 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and signs that n
 _SELECTORS = {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}  # any run of them can carry a text
 _EMOJI_SELECTOR = 0xFE0F
 # Markup, fences, what closes a link's text or makes it an image, and chat templates' own brackets.
-_MARKUP = re.compile(r"[<>&`]|!(?=\[)|\](?=\()|\[(?=/?[A-Z]{2,}\b)|(?<=[\[/]INST)\]")
+_BRACKETS = r"!(?=\[)|\](?=\()|\[(?=/?[A-Z]{2,}\b)|(?<=[\[/]INST)\]"
+_MARKUP = re.compile(rf"[<>&`]|{_BRACKETS}")
+_REST = re.compile(rf"`|{_BRACKETS}")  # of what an attribute's own quoting leaves
 _LONGEST_LABEL = 60
 _SHARE_OF_ALWAYS = 2  # a half: the query's own facts always have room
 
@@ -224,7 +226,7 @@ def _element(fact: Shown) -> str:
 
 
 def _attribute(text: str) -> str:
-    return quoteattr(text).replace("`", "&#96;")
+    return _REST.sub(lambda sign: f"&#{ord(sign[0])};", quoteattr(text))
 
 
 def _escaped(text: str) -> str:

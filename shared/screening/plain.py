@@ -19,6 +19,7 @@ _JOINERS = {0x200C, 0x200D, 0xFE0E, 0xFE0F}
 _INVISIBLE = re.compile(r"[\u200b\u200e\u200f\u2060-\u2064\ufeff\u00ad\u180e\u034f\u115f\u3164]")
 _SPACED = re.compile(r"(?<!\w)(?:[^\W\d_][ .\-_*·]{1,2}){4,}[^\W\d_](?!\w)")
 _SPACES = re.compile(r"[ .\-_*·]")
+_BLANKS = re.compile(r"[^\S\n]+")
 _WORD = re.compile(r"[^\W\d_]+")
 _ENCODED = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{24,4096}={0,2}(?![\w+/=])")
 _LEAST_PRINTABLE = 0.95
@@ -55,7 +56,7 @@ def readable(text: str) -> str:
     if not text.isascii():
         shown = "".join(_shown(letter) for letter in text)
         text = _WORD.sub(_in_one_script, unicodedata.normalize("NFKC", shown))
-    return _SPACED.sub(lambda run: _SPACES.sub("", run[0]), text)
+    return _SPACED.sub(lambda run: _SPACES.sub("", run[0]), _BLANKS.sub(" ", text))
 
 
 def _shown(letter: str) -> str:

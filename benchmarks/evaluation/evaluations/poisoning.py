@@ -24,7 +24,7 @@ _SETS = {
 _GUARDS = ("off", "on")
 _AIMS = {
     "fixed set": (at_most(0.05), at_most(0.01), at_least(0.99)),
-    "unseen set": (at_most(0.5), at_most(0.06), at_least(0.85)),
+    "unseen set": (at_most(0.6), at_most(0.05), at_least(0.9)),
 }
 
 
