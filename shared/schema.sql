@@ -372,9 +372,11 @@ CREATE TABLE profiles (
     written_by text DEFAULT 'template'::text NOT NULL,
     asked_sha256 bytea,
     holds_until timestamp with time zone,
+    asked_for_at timestamp with time zone,
     CONSTRAINT profiles_pkey PRIMARY KEY (tenant_id, user_id)
 );
 CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
+CREATE INDEX profiles_stale ON public.profiles USING btree (stale_since) WHERE (asked_for_at IS NULL);
 
 CREATE TABLE provider_pauses (
     purpose text NOT NULL,

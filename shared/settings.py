@@ -282,7 +282,7 @@ class Settings(BaseSettings):
         "in UTC; empty: only when asked for.",
     )
     optimize_cron: Cron = Field(
-        "30 4 * * 0", description="The same for `optimize`, for every user: facts lose weight."
+        "30 */6 * * *", description="The same for `optimize`, which chooses what is essential."
     )
     decay_cron: Cron = Field(
         "30 3 * * *", description="The same for `decay`, for every user: time alone fades facts."
@@ -304,6 +304,12 @@ class Settings(BaseSettings):
         "auto",
         description="`auto` has a model rank what is essential when LLM_BASE_URL is set, or a key "
         "unless EXTRACTOR is `rules`; it is asked again only when what is known has changed.",
+    )
+    profile_stale_seconds: float = Field(
+        900.0,
+        description="Seconds after which a profile that lost a source is written anew, so that "
+        "one change after another costs one writing.",
+        ge=0,
     )
     schedule_spread_seconds: float = Field(
         3_600.0,

@@ -19,7 +19,7 @@ WITH incoming AS MATERIALIZED (
     INSERT INTO sessions (tenant_id, user_id, session_id)
     SELECT DISTINCT tenant_id, user_id, session_id FROM incoming ORDER BY 1, 2, 3
     ON CONFLICT DO NOTHING
-), room AS (
+), room AS MATERIALIZED (  -- once a tenant, never once a message
     SELECT tenant_id, %(window)s - (
                SELECT count(*) FROM (
                    SELECT FROM chat_logs c

@@ -12,7 +12,7 @@ import pytest
 from services.maintenance.retention.work import Retention
 from shared.settings import Settings
 from tests.integration.test_consolidate import consolidated, profile
-from tests.integration.test_gateway_acts import at, settle_open
+from tests.integration.test_gateway_acts import at, corrected, settle_open
 from tests.integration.test_gateway_app import Api, serve
 
 
@@ -84,3 +84,19 @@ async def test_a_profile_follows_what_ends_by_itself(api: Api) -> None:
     jobs = await api.sql("SELECT kind FROM jobs WHERE state = 'requested'")
     assert jobs == [{"kind": "consolidate"}]
     assert await Retention(api.db, Settings()).turn() == {}
+
+
+async def test_a_profile_that_lost_a_source_is_written_anew_by_itself(api: Api) -> None:
+    """Asked for once, when it has been stale for a while; what is written tells what holds now."""
+    fact = await api.fact("Lives in Rome", slot="home_city", value="Rome", said_at=at(2024))
+    await consolidated(api)
+    await corrected(api, fact, value="Porto")
+    [stale] = await api.sql("SELECT stale_since IS NOT NULL AS stale FROM profiles")
+    assert stale["stale"]
+    patient = Retention(api.db, Settings(profile_stale_seconds=3_600))
+    assert "profiles stale" not in await patient.turn()
+    soon = Retention(api.db, Settings(profile_stale_seconds=0))
+    assert (await soon.turn())["profiles stale"] == 1
+    assert "profiles stale" not in await soon.turn()
+    [job] = await api.sql("SELECT kind FROM jobs WHERE state = 'requested'")
+    assert job["kind"] == "consolidate"

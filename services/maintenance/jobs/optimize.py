@@ -88,8 +88,8 @@ class Optimize:
 
 
 def job(budget: Budget | None = None, ranker: Ranker | None = None) -> Job:
-    """The job with these means; time alone gives it work, as facts lose weight."""
-    return Job(Optimize(budget or Budget(), ranker), without_news=True)
+    """The job with these means."""
+    return Job(Optimize(budget or Budget(), ranker))
 
 
 JOB = job()

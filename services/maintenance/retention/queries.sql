@@ -76,12 +76,21 @@ DELETE FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
 
 -- name: end_profiles
--- Marks the profiles that rest on a fact which has ended by itself.
-UPDATE profiles p SET stale_since = now()
+-- Marks the profiles that rest on a fact which has ended by itself, to be asked for anew.
+UPDATE profiles p SET stale_since = now(), asked_for_at = now()
   FROM (SELECT tenant_id, user_id FROM profiles
          WHERE holds_until <= now() AND stale_since IS NULL
          ORDER BY holds_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS ended
  WHERE p.tenant_id = ended.tenant_id AND p.user_id = ended.user_id
+RETURNING p.tenant_id, p.user_id;
+
+-- name: stale_profiles
+-- Marks the profiles that have been stale for a while, to be asked for anew.
+UPDATE profiles p SET asked_for_at = now()
+  FROM (SELECT tenant_id, user_id FROM profiles
+         WHERE stale_since <= now() - %(seconds)s * interval '1 second' AND asked_for_at IS NULL
+         ORDER BY stale_since LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS stale
+ WHERE p.tenant_id = stale.tenant_id AND p.user_id = stale.user_id
 RETURNING p.tenant_id, p.user_id;
 
 -- name: remove_keys

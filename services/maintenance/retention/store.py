@@ -83,6 +83,11 @@ async def end_profiles(tx: Transaction, limit: int) -> list[Row]:
     return await tx.rows(queries["end_profiles"], {"limit": limit})
 
 
+async def stale_profiles(tx: Transaction, seconds: float, limit: int) -> list[Row]:
+    """Mark profiles that have been stale for so long; returns whose they are."""
+    return await tx.rows(queries["stale_profiles"], {"seconds": seconds, "limit": limit})
+
+
 async def remove_keys(tx: Transaction, days: int, limit: int) -> int:
     return await tx.execute(queries["remove_keys"], {"days": days, "limit": limit})
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -23,7 +23,7 @@ from services.maintenance.retention.facts import remove_superseded
 from services.maintenance.retention.store import Place
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import Database, Row, Transaction
 from shared.events import Announcement
 from shared.jobs.store import request_job
 from shared.process import every
@@ -105,7 +105,10 @@ class Retention:
     async def _steps(self) -> list[tuple[str, Step]]:
         """Name what there is to remove, and how a batch of it is removed."""
         settings, default = self._settings, Windows.of(self._settings)
-        steps: list[tuple[str, Step]] = [("profiles ended", self._end_profiles)]
+        steps: list[tuple[str, Step]] = [
+            ("profiles ended", self._end_profiles),
+            ("profiles stale", self._renew_profiles),
+        ]
         async with self._db.autocommit() as tx:
             for tenant, own in (await windows(tx)).items():
                 kept = own.beside(default)
@@ -127,11 +130,18 @@ class Retention:
 
     async def _end_profiles(self, tx: Transaction) -> int:
         """Have profiles written anew whose facts have ended by themselves."""
-        ended = await store.end_profiles(tx, _PROFILES)
-        for row in ended:
+        return await self._ask_for(tx, await store.end_profiles(tx, _PROFILES))
+
+    async def _renew_profiles(self, tx: Transaction) -> int:
+        """Have profiles written anew that lost a source, once the user's affairs have calmed."""
+        seconds = self._settings.profile_stale_seconds
+        return await self._ask_for(tx, await store.stale_profiles(tx, seconds, _PROFILES))
+
+    async def _ask_for(self, tx: Transaction, profiles: Sequence[Row]) -> int:
+        for row in profiles:
             _, bells = await request_job(tx, row["tenant_id"], row["user_id"], "consolidate")
             self._told += bells
-        return len(ended)
+        return len(profiles)
 
     def _looks_again(self, tenant: str) -> bool:
         looked = self._looked.get(tenant)
