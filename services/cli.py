@@ -30,6 +30,7 @@ from services.console.commands import (
     slots,
 )
 from services.console.errors import CommandError
+from shared.local_models import LOCAL_MODEL, LOCAL_MODELS
 from shared.topology import PROCESSES
 
 SERVERS = "Servers"
@@ -74,6 +75,9 @@ EvalData = Annotated[
     typer.Option(
         "--data", help="A file or folder of conversations; default: ../shared/data, if it is there."
     ),
+]
+EvalEmbeddings = Annotated[
+    str, typer.Option("--embeddings", metavar="MODEL", help=f"One of {', '.join(LOCAL_MODELS)}.")
 ]
 Seed = Annotated[int, typer.Option(help="Draws the made-up people and the noise.")]
 Benchmarks = Annotated[list[str] | None, typer.Argument(help="Names; default: all.")]
@@ -136,6 +140,18 @@ def run(process: Process) -> None:
     running.run(process)
 
 
+@command(app, "MEMOIRE_HEARTBEAT_FILE=/run/memoire/alive memoire alive", panel=SERVERS)
+def alive() -> None:
+    """Ask whether the process beside it still turns, by the age of MEMOIRE_HEARTBEAT_FILE.
+
+    Exit code 0: it does. 1: it has not for half a minute. 2: no file is named. Probes ask the
+    same with `python -m shared.heartbeat`, which starts faster.
+    """
+    from shared import heartbeat
+
+    raise typer.Exit(heartbeat.main())
+
+
 @command(
     app,
     "memoire migrate",
@@ -182,12 +198,17 @@ def bench(
     "memoire eval slots history",
     "memoire eval updates --data conversations.jsonl",
     "memoire eval poisoning",
+    "memoire eval recall --data conversations.jsonl --embeddings multilingual-e5-small",
     "memoire eval --json > figures.json",
     panel=SERVERS,
     name="eval",
 )
 def evaluate(
-    names: Evaluations = None, data: EvalData = None, seed: Seed = 1, as_json: AsJson = False
+    names: Evaluations = None,
+    data: EvalData = None,
+    seed: Seed = 1,
+    embed_model: EvalEmbeddings = LOCAL_MODEL,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how good the memory is, on an instance of its own: figures beside their aims.
 
@@ -198,7 +219,7 @@ def evaluate(
     """
     from services.console import evaluating
 
-    met = evaluating.evaluate(names or [], data, seed=seed, as_json=as_json)
+    met = evaluating.evaluate(names or [], data, seed=seed, embeddings=embed_model, as_json=as_json)
     raise typer.Exit(0 if met else 1)
 
 

@@ -21,6 +21,7 @@ from shared.db import Database, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
+from shared.heartbeat import beating
 from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.settings import Settings
@@ -343,6 +344,7 @@ async def run_process(name: str, settings: Settings) -> None:
     """
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(beating(settings.heartbeat_file))
         adapters = Adapters(settings, name, stack)
         await _wait_for_schema(adapters.database_url, stopping)
         if name == "gateway":

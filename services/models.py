@@ -48,9 +48,12 @@ class Models:
     @property
     def embedding_model(self) -> str:
         """The name vectors are stored under."""
-        from shared.embeddings import LOCAL_MODEL
+        from shared.embeddings import OPENAI_MODEL
 
-        return self._settings.embed_model if self._settings.embeds_remotely else LOCAL_MODEL
+        settings = self._settings
+        if settings.embeds_remotely:
+            return settings.embed_model or OPENAI_MODEL
+        return configured_local_model(settings)
 
     @property
     def embedding_address(self) -> Address:
@@ -72,7 +75,7 @@ class Models:
         settings = self._settings
         address = address or self.embedding_address
         if not address.remote:
-            return build_embedder("local")
+            return build_embedder("local", model=address.model)
         url = address.base_url or settings.embed_base_url or OPENAI_BASE_URL
         prices = Prices.of(settings.embed_price)
         gate, till = await self._paid(purpose, url, address.model, prices)
@@ -182,6 +185,24 @@ class Models:
             self._accounts = Books(db), Budgets(db, limits)
             self._stack.push_async_callback(self._accounts[0].close)
         return self._accounts
+
+
+def configured_local_model(settings: Settings) -> str:
+    """The model that is to run in this process; raises ConfigurationError for none we know.
+
+    Without MEMOIRE_EMBEDDINGS a server's model may be named here and its address be known to the
+    database alone: that is no mistake, and who embeds follows the database.
+    """
+    from shared.local_models import LOCAL_MODEL, LOCAL_MODELS, local_model
+
+    named = settings.embed_model
+    known = LOCAL_MODEL if named is None else local_model(named)
+    if known is None and settings.embeddings == "local":
+        raise ConfigurationError(
+            f"MEMOIRE_EMBED_MODEL={named}, but with MEMOIRE_EMBEDDINGS=local it is one of "
+            f"{', '.join(LOCAL_MODELS)}"
+        )
+    return known or LOCAL_MODEL
 
 
 def secret(value: SecretStr | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Turns texts into unit vectors, by the bundled local model or an OpenAI-compatible server.
+"""Turns texts into unit vectors, by a model in this process or an OpenAI-compatible server.
 
 Both embedders promise the same: one row per text, in the order given, float32, L2-normalized, so
 that a dot product is the cosine. They never retry and never cache: the pipeline does the first,
@@ -12,20 +12,25 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shared import minilm
+from shared import e5, minilm
 from shared.breaker import Breaker
 from shared.errors import ConfigurationError, RetryableError
 from shared.gate import Gate
+from shared.local_models import LOCAL_MODEL, LOCAL_MODELS, MULTILINGUAL_MODEL
 from shared.providers import classify, host_of, is_broken_connection
 from shared.redaction import redact
 from shared.spending.books import Asked
 from shared.spending.prices import Tokens
 from shared.spending.till import Till
 
+__all__ = [
+    "LOCAL_MODEL", "OPENAI_BASE_URL", "OPENAI_MODEL", "Embedder", "LocalEmbedder",
+    "OpenAIEmbedder", "Vectors", "build_embedder",
+]  # fmt: skip
+
 Vectors = npt.NDArray[np.float32]
 Mode = Literal["auto", "local", "openai"]
 
-LOCAL_MODEL = "all-MiniLM-L6-v2-int8"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "text-embedding-3-small"
 
@@ -55,33 +60,45 @@ class Embedder(Protocol):
 
 
 class LocalEmbedder:
-    """all-MiniLM-L6-v2 in int8 on onnxruntime: no network, no key, loaded at the first text.
+    """A model in this process: no network, no key, loaded at the first text.
 
-    `intra_op_num_threads` is 1 by default because stages scale by processes: onnxruntime's own
-    threads spin while they wait, so two processes with a pool each are slower than without.
-    A text's vector does not depend on what else is in the batch.
+    `intra_op_num_threads` is 1 by default because stages scale by processes: threads that share a
+    text spin while they wait, so two processes with a pool each are slower than without.
+    A text's vector does not depend on what else is in the batch. Raises ConfigurationError for a
+    model that does not run here, or is not installed.
     """
 
-    def __init__(self, intra_op_num_threads: int = 1) -> None:
-        self.model = LOCAL_MODEL
-        self.dimensions = minilm.DIMENSIONS
-        self.batch = 4 * minilm.LARGEST_RUN
-        self._minilm = minilm.MiniLM(intra_op_num_threads)
+    def __init__(self, model: str = LOCAL_MODEL, *, intra_op_num_threads: int = 1) -> None:
+        self.model = model
+        self._engine: minilm.MiniLM | e5.E5
+        if model == LOCAL_MODEL:
+            self._engine = minilm.MiniLM(intra_op_num_threads)
+            self.dimensions, self.batch = minilm.DIMENSIONS, 4 * minilm.LARGEST_RUN
+        elif model == MULTILINGUAL_MODEL:
+            self._engine = e5.E5(intra_op_num_threads)
+            self.dimensions, self.batch = e5.DIMENSIONS, e5.LARGEST_RUN
+        else:
+            raise ConfigurationError(
+                f"{model} does not run in this process: {' and '.join(LOCAL_MODELS)} do"
+            )
 
     async def warm(self) -> None:
         """Load the model: 0.3 to 0.6 s."""
         await self.embed(["warm"])
 
     async def embed(self, texts: Sequence[str], payers: Sequence[str] = ()) -> Vectors:
-        """Array (len(texts), 384); computed in a worker thread, texts beyond 256 tokens are cut."""
+        """Array (len(texts), 384), computed in a worker thread; of a long text only a beginning.
+
+        MiniLM reads 256 tokens, E5 1,000 characters.
+        """
         del payers  # it costs nothing
         if not texts:
             return np.empty((0, self.dimensions), dtype=np.float32)
-        return _normalize(await asyncio.to_thread(self._minilm.pool, list(texts)))
+        return _normalize(await asyncio.to_thread(self._engine.pool, list(texts)))
 
     async def close(self) -> None:
         """Let go of the model's memory; the next text would load it again."""
-        self._minilm.unload()
+        self._engine.unload()
 
 
 class OpenAIEmbedder:
@@ -192,7 +209,10 @@ def build_embedder(
     gate: Gate | None = None,
     till: Till | None = None,
 ) -> LocalEmbedder | OpenAIEmbedder:
-    """The embedder the settings ask for; `auto` is a server where a base URL or a key is given."""
+    """The embedder asked for; `auto` is a server where a base URL or a key is given.
+
+    `model` is a server's name for it, or the full name of one that runs in this process.
+    """
     if mode == "openai" or (mode == "auto" and (base_url or api_key)):
         return OpenAIEmbedder(
             base_url or OPENAI_BASE_URL,
@@ -203,7 +223,7 @@ def build_embedder(
             gate=gate,
             till=till,
         )
-    return LocalEmbedder(intra_op_num_threads)
+    return LocalEmbedder(model or LOCAL_MODEL, intra_op_num_threads=intra_op_num_threads)
 
 
 def _tokens(answer: Any) -> Tokens | None:

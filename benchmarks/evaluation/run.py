@@ -26,6 +26,7 @@ from benchmarks.evaluation.people import GoldFact, Pair, Person, Turn
 from benchmarks.evaluation.readers import Data
 from benchmarks.evaluation.stored import Stored
 from benchmarks.evaluation.stories import Story, draw_stories, shuffled, waves
+from shared.local_models import LOCAL_MODEL
 
 Order = Literal["in order", "shuffled"]
 Mode = Literal["verbatim", "gold, no judge", "gold, oracle judge", "gold, noise"]
@@ -60,10 +61,14 @@ class Told:
 
 @dataclass
 class Run:
-    """What evaluations share. `report` hears of progress, `notes` are for the end."""
+    """What evaluations share. `report` hears of progress, `notes` are for the end.
+
+    `embed_model` is the full name of one that runs in the process.
+    """
 
     data: Data
     seed: int = 1
+    embed_model: str = LOCAL_MODEL
     size: Size = DEFAULT
     report: Callable[[str], None] = lambda _: None
     notes: list[str] = field(default_factory=list)
@@ -89,19 +94,19 @@ class Run:
     def judged(self) -> GoldMemory:
         """The instance whose model extracts gold facts and judges by gold links."""
         self.report("starting an instance with gold facts and an oracle judge")
-        return self._open.enter_context(with_gold_model(judge=True))
+        return self._open.enter_context(with_gold_model(self.embed_model, judge=True))
 
     @cached_property
     def unjudged(self) -> GoldMemory:
         """The instance whose model extracts gold facts and is asked nothing else."""
         self.report("starting an instance with gold facts and no judge")
-        return self._open.enter_context(with_gold_model(judge=False))
+        return self._open.enter_context(with_gold_model(self.embed_model, judge=False))
 
     @cached_property
     def plain(self) -> Memory:
         """The instance without any model."""
         self.report("starting an instance without a model")
-        return self._open.enter_context(without_model())
+        return self._open.enter_context(without_model(self.embed_model))
 
     # ---- telling
 

@@ -124,7 +124,8 @@ def connect(data_dir: Path | None = None) -> Client:
     """
     settings = read_settings(data_dir=data_dir)
     folder = settings.data_dir.expanduser().resolve()
-    key = os.environ.get("MEMOIRE_API_KEY") or os.environ.get("MEMOIRE_ADMIN_KEY")
+    admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
+    key = os.environ.get("MEMOIRE_API_KEY") or admin_key
     if data_dir is None and (url := os.environ.get("MEMOIRE_URL")):
         return Client(url, key)  # and never with the key of a data folder: that one is not theirs
     runtime = read_runtime(folder)

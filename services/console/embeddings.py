@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,11 +109,12 @@ def print_spaces(found: dict[str, Any]) -> None:
 # ---- changing
 
 
-def migrate(wanted: Wanted) -> int:
+def migrate(asked: Wanted) -> int:
     """Change the model, or say what that would cost; returns the exit code."""
 
     async def run(work: Migration, models: Models, settings: Settings) -> int:
         spaces = await work.spaces()
+        wanted = _fully_named(asked, spaces)
         if spaces.active.model == wanted.model:
             return _told_active(wanted)
         address = _address(wanted, spaces, settings)
@@ -133,22 +134,33 @@ def migrate(wanted: Wanted) -> int:
             )
         return _told(wanted, outcome)
 
-    return _with_migration(wanted.data, run)
+    return _with_migration(asked.data, run)
+
+
+def _fully_named(asked: Wanted, spaces: Spaces) -> Wanted:
+    """With the whole name of a model that runs here, unless another is known by the short one."""
+    from shared.local_models import local_model  # noqa: PLC0415
+
+    if asked.base_url is not None or spaces.of(asked.model) is not None:
+        return asked
+    return replace(asked, model=local_model(asked.model) or asked.model)
 
 
 def _address(wanted: Wanted, spaces: Spaces, settings: Settings) -> Address:
     """Where the model is asked: as said, as it was asked before, or at the configured server."""
-    from shared.embeddings import LOCAL_MODEL, OPENAI_BASE_URL  # noqa: PLC0415
+    from shared.embeddings import OPENAI_BASE_URL  # noqa: PLC0415
+    from shared.local_models import LOCAL_MODELS  # noqa: PLC0415
     from shared.spaces.law import Address  # noqa: PLC0415
 
-    if wanted.model == LOCAL_MODEL and wanted.base_url is None:
-        return Address(LOCAL_MODEL)
+    if wanted.model in LOCAL_MODELS and wanted.base_url is None:
+        return Address(wanted.model)
     known = spaces.of(wanted.model)
     url = wanted.base_url or (known.address.base_url if known else None) or settings.embed_base_url
     if url is None and settings.embed_api_key is None:
         raise CommandError(
-            f"{wanted.model} is not the bundled model ({LOCAL_MODEL}): say where it is served, by "
-            "--base-url or MEMOIRE_EMBED_BASE_URL, or set MEMOIRE_EMBED_API_KEY",
+            f"{wanted.model} does not run in this process ({' and '.join(LOCAL_MODELS)} do): say "
+            "where it is served, by --base-url or MEMOIRE_EMBED_BASE_URL, or set "
+            "MEMOIRE_EMBED_API_KEY",
             MISCONFIGURED,
         )
     asked = wanted.dimensions or (known.address.asked_dimensions if known else None)
@@ -200,7 +212,7 @@ def _told(wanted: Wanted, outcome: Outcome) -> int:
     elif outcome.switched:
         screen().print(
             f"{outcome.embedded:,} facts embedded; {outcome.model} is active now. Configure it: "
-            f"MEMOIRE_EMBED_MODEL={outcome.model}"
+            f"{_settings_of(outcome.model)}"
         )
     else:
         screen().print(
@@ -208,6 +220,13 @@ def _told(wanted: Wanted, outcome: Outcome) -> int:
             "command without --no-switch makes it the active one."
         )
     return FAILED if problem else 0
+
+
+def _settings_of(model: str) -> str:
+    from shared.local_models import LOCAL_MODELS  # noqa: PLC0415
+
+    here = "MEMOIRE_EMBEDDINGS=local " if model in LOCAL_MODELS else ""
+    return f"{here}MEMOIRE_EMBED_MODEL={model}"
 
 
 def _problem(wanted: Wanted, outcome: Outcome) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from services.console.errors import MISCONFIGURED, CommandError
 from shared.settings import Settings
@@ -14,6 +15,8 @@ def read_settings(**given: object) -> Settings:
         settings = Settings()
     except ValidationError as error:
         raise CommandError(_invalid(error), MISCONFIGURED) from error
+    except SettingsError as error:
+        raise CommandError(str(error), MISCONFIGURED) from error
     return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
 
 

@@ -45,7 +45,11 @@ async def find_present(
     async with db.autocommit() as tx:
         faded = await recall_store.faded_among(tx, scope, at, [row["id"] for row in found.rows])
     gone = {str(row) for row in faded}
-    kept = [c for c in found.candidates if c.id not in gone or calibrated(c) >= ANSWERS]
+    kept = [
+        candidate
+        for candidate in found.candidates
+        if candidate.id not in gone or calibrated(candidate, found.calibration) >= ANSWERS
+    ]
     if len(kept) == len(found.candidates):
         return found
     if len(kept) >= wanted:

@@ -172,7 +172,13 @@ def _best(found: Found, asked: RecallRequest, scope: Scope) -> list[Ranked]:
     """The facts to show, best first."""
     if "facts" not in asked.include:
         return []
-    hits = ranking.fuse(found.candidates, now=scope.now, named=found.named, explain=asked.explain)
+    hits = ranking.fuse(
+        found.candidates,
+        now=scope.now,
+        calibration=found.calibration,
+        named=found.named,
+        explain=asked.explain,
+    )
     enough = [hit for hit in hits if asked.min_score is None or hit.score >= asked.min_score]
     return enough[: asked.limit]
 

@@ -19,11 +19,12 @@ from services.gateway.arms import Arms, SqlArms
 from services.gateway.hinting import Heard, Hinting
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
-from services.gateway.ranking import Candidate
+from services.gateway.ranking import Calibration, Candidate
 from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
 from shared.beliefs import Standing
 from shared.db import Database, Row
+from shared.embeddings import Embedder
 from shared.trust import TRUST
 
 _ANCHORS = 50  # stated facts whose neighbours are looked at
@@ -36,7 +37,7 @@ class Found:
     """Candidates with whom the query names, and what each arm brought.
 
     `rows`: the candidates as they are stored. `heard`: what the query asks for, now that it is
-    known whom these facts are about.
+    known whom these facts are about. `calibration`: that of the model whose cosines these are.
     """
 
     candidates: Sequence[Candidate]
@@ -46,6 +47,7 @@ class Found:
     near: Sequence[Row] | None
     lexical: Sequence[Row]
     messages: Sequence[Row]
+    calibration: Calibration
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
 
 
@@ -70,8 +72,9 @@ class Search:
     ) -> Found:
         """Everything that may matter; `known` is how facts stood where `known_at` is asked for."""
         live = as_of is None and known_at is None
+        embedder = self._vectors.embedder
         (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
-            self._arms(scope, query, live=live),
+            self._arms(scope, query, embedder, live=live),
             self._messages(scope, query, as_of, known_at),
             self._hinting.arm(scope, heard),
         )
@@ -83,13 +86,13 @@ class Search:
         shares = _shares(lexical, named)
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
-        return Found(candidates, rows, heard, named, near, lexical, messages, rests)
+        calibration = ranking.calibration_for(embedder.model)
+        return Found(candidates, rows, heard, named, near, lexical, messages, calibration, rests)
 
     async def _arms(
-        self, scope: Scope, query: str, *, live: bool
+        self, scope: Scope, query: str, embedder: Embedder, *, live: bool
     ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row]]:
         """The arms that answer, the query's vector, and what both find; None without a vector."""
-        embedder = self._vectors.embedder
         embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query, embedder))
         arms: Arms | None = None
         if live and self._hot.may_answer(scope, embedder):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from shared.setting_files import variables
 from shared.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 _HEAD = """# Settings
 
-Every setting is an environment variable. This page is generated from `shared/settings.py` by
-`python -m tests.contract.settings_page`; a test compares the two.
+Every setting is an environment variable. A secret need not stand there: with `_FILE` behind its name
+(`MEMOIRE_DATABASE_URL_FILE=/run/secrets/database_url`) the variable names a file whose text is the
+setting; the variable itself wins, and an empty file says nothing. This page is generated from
+`shared/settings.py` by `python -m tests.contract.settings_page`; a test compares the two.
 
 | variable | default | what and why |
 |---|---|---|
@@ -26,9 +28,7 @@ def describe_settings() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    variable = f"`MEMOIRE_{name.upper()}`"
-    if isinstance(field.validation_alias, AliasChoices):
-        variable = " or ".join(f"`{choice}`" for choice in field.validation_alias.choices)
+    variable = " or ".join(f"`{each}`" for each in variables("MEMOIRE_", name, field))
     default = "" if field.default is None else f"`{field.default}`"
     return f"| {variable} | {default} | {field.description} |\n"
 

@@ -9,9 +9,10 @@ import pytest
 
 from services.models import Models
 from shared.db import Database
-from shared.embeddings import LOCAL_MODEL
 from shared.errors import ConfigurationError
+from shared.local_models import LOCAL_MODEL, MULTILINGUAL_MODEL
 from shared.settings import Settings
+from shared.spaces.law import Address
 
 
 async def built(db: Database, stack: AsyncExitStack, **settings: Any) -> Models:
@@ -54,3 +55,24 @@ async def test_bundled_embeddings_need_neither_a_price_nor_the_database(db: Data
         models = await built(db, stack, embeddings="local")
         assert models.embedding_model == LOCAL_MODEL
         assert (await models.embedder("recall")).model == LOCAL_MODEL
+
+
+async def test_a_model_that_runs_here_is_one_setting_away(db: Database) -> None:
+    """By its short name or its whole one; another's name is an error where none else may answer."""
+    async with AsyncExitStack() as stack:
+        for name in ("multilingual-e5-small", MULTILINGUAL_MODEL):
+            for how in ("local", "auto"):
+                models = await built(db, stack, embeddings=how, embed_model=name)
+                assert models.embedding_address == Address(MULTILINGUAL_MODEL)
+        wrong = await built(db, stack, embeddings="local", embed_model="bge-m3")
+        with pytest.raises(ConfigurationError, match=f"{LOCAL_MODEL}, {MULTILINGUAL_MODEL}"):
+            _ = wrong.embedding_model
+        left_over = await built(db, stack, embed_model="bge-m3")
+        assert left_over.embedding_model == LOCAL_MODEL
+        served = await built(db, stack, embed_base_url="http://127.0.0.1:9/v1", embed_api_key="k")
+        assert served.embedding_model == "text-embedding-3-small"
+        named = await built(
+            db, stack, embed_base_url="http://127.0.0.1:9/v1", embed_model="multilingual-e5-small"
+        )
+        assert named.embedding_address.remote
+        assert named.embedding_model == "multilingual-e5-small"

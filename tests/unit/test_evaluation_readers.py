@@ -193,3 +193,28 @@ def test_the_real_conversations_are_read_whole(data_folder: Path):
         assert all(turn.content.strip() for turn in person.turns)
         assert any(turn.facts for turn in person.turns)
     assert any(person.updates() for person in data.people)
+
+
+def test_facts_in_several_languages_are_one_persons_and_each_answers_its_own_questions(
+    tmp_path: Path,
+):
+    """A question of its fact's language and one of another are told apart."""
+    line = {"fact": "Vive en Sevilla", "in": "es", "asked": {"es": "¿Dónde vive?", "en": "Where?"}}
+    other = {"fact": "Trinkt Tee", "in": "de", "asked": {"en": "What does she drink?"}}
+    (quiz,) = load(written(tmp_path, "asked.jsonl", line, other)).quizzes
+    assert {content for _, content in told(quiz.person)} == {"Vive en Sevilla", "Trinkt Tee"}
+    assert [(question.kind, question.evidence) for question in quiz.questions] == [
+        ("in its language", (frozenset({"Vive en Sevilla"}),)),
+        ("in another language", (frozenset({"Vive en Sevilla"}),)),
+        ("in another language", (frozenset({"Trinkt Tee"}),)),
+    ]
+    bad = written(tmp_path, "bad.jsonl", line, {**other, "asked": {"en": 3}})
+    with pytest.raises(DataError, match=r"line 2: 'fact' and every question must be text"):
+        load(bad)
+
+
+def test_our_own_facts_in_other_languages_can_be_read():
+    """More than forty, of many languages, and each is asked in two."""
+    (quiz,) = load(TINY.parent / "other_languages.jsonl").quizzes
+    assert len(list(quiz.person.facts())) >= 60
+    assert len(quiz.questions) == 2 * len(list(quiz.person.facts()))

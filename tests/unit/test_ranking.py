@@ -9,10 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.gateway.ranking import (
+    CALIBRATIONS,
     Candidate,
     Weights,
     bm25,
     calibrated,
+    calibration_for,
     fuse,
     idf,
     matched_share,
@@ -197,6 +199,19 @@ def test_relevance_rises_with_either_evidence(cosine, more, share):
     assert calibrated(Candidate("", cosine=share, matched_share=low)) <= calibrated(
         Candidate("", cosine=share, matched_share=high)
     )
+
+
+@pytest.mark.parametrize("model", CALIBRATIONS)
+@given(cosine=st.floats(-1, 1), share=st.floats(0, 1))
+def test_every_model_scores_words_alone_alike(model, cosine, share):
+    """A vector that is missing, or is no nearer than chance, neither adds nor takes away."""
+    calibration = calibration_for(model)
+    alone = calibrated(Candidate("", matched_share=share), calibration)
+    unrelated = Candidate("", cosine=min(cosine, calibration.unrelated), matched_share=share)
+
+    assert calibrated(unrelated, calibration) == alone
+    assert alone == pytest.approx(calibrated(Candidate("", matched_share=share)))
+    assert calibrated(Candidate("", cosine=1.0), calibration) > 0.5
 
 
 def test_what_was_said_next_to_a_hit_is_lent_a_share_of_it():

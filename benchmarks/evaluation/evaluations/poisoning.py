@@ -61,11 +61,11 @@ def _tell_all(run: Run, mode: str, guards: str, sets: Sets) -> dict[str, list[_T
     run.report(f"attacks on the memory: {mode}, guards {guards}")
     every = [one for pair in sets.values() for some in pair for one in some]
     if mode == "rules":
-        with without_model(guards=guards) as memory:
+        with without_model(run.embed_model, guards=guards) as memory:
             return _tell(memory, sets, every)
     gullible = Gullible()
     gullible.hear(every)
-    with with_gullible_model(gullible, guards=guards) as memory:
+    with with_gullible_model(gullible, run.embed_model, guards=guards) as memory:
         return _tell(memory, sets, every)
 
 

@@ -40,7 +40,7 @@ def measure(run: Run) -> list[Figure]:
     quizzes = run.data.quizzes
     if not quizzes:
         run.note("recall: no questions, see --data")
-    vectors = Vectors()
+    vectors = Vectors(run.embed_model)
     figures: list[Figure] = []
     for mode in dict.fromkeys(quiz.mode for quiz in quizzes):
         figures += _of_mode(run, mode, [quiz for quiz in quizzes if quiz.mode == mode], vectors)

@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 from benchmarks.evaluation.people import Pair, Person
 from benchmarks.evaluation.quizzes import Quiz
-from benchmarks.evaluation.readers import halumem, labelled, locomo, questions
+from benchmarks.evaluation.readers import halumem, labelled, languages, locomo, questions
 from benchmarks.evaluation.readers.errors import DataError, ShapeError
 
 T = TypeVar("T")
 
-FORMATS = "HaluMem (.jsonl), LoCoMo (.json), labelled chat (.jsonl), pairs (.jsonl)"
+FORMATS = (
+    "HaluMem (.jsonl), LoCoMo (.json), labelled chat (.jsonl), pairs (.jsonl), "
+    "facts with questions (.jsonl)"
+)
 _SUFFIXES = (".json", ".jsonl")
 _NOT_IN_IDS = re.compile(r"[^\w.-]", re.ASCII)
 _LONGEST_NAME = 60
@@ -129,6 +132,9 @@ def _add_lines(data: Data, path: Path, text: str) -> bool:
     elif labelled.is_pair(first):
         same = next((told for name, told in _BY_NAME.items() if name in path.stem), None)
         data.pairs[str(path)] = _each(path, lines, lambda _, line: labelled.pair(line, same))
+    elif languages.is_asked(first):
+        told = _each(path, lines, languages.asked_line)
+        data.quizzes += _named(path, [languages.quiz(told)])
     else:
         return False
     return True

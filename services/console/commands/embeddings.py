@@ -56,6 +56,7 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     app,
     "memoire embeddings migrate --to bge-m3 --base-url http://127.0.0.1:8081/v1 --dry-run",
     "memoire embeddings migrate --to bge-m3 --base-url http://127.0.0.1:8081/v1 --yes",
+    "memoire embeddings migrate --to multilingual-e5-small",
     "memoire embeddings migrate --to all-MiniLM-L6-v2-int8",
 )
 def migrate(

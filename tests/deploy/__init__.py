@@ -1,0 +1,1 @@
+"""What is in `deploy/`, `compose.yaml` and the Dockerfile agrees with itself and with the code."""
