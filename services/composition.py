@@ -122,6 +122,7 @@ async def _extractor(adapters: Adapters) -> Stage:
         policy=adapters.policy,
         worker=consumer_name(),
         calls=settings.llm_concurrency,
+        guards=settings.holds_suspicious,
         at_point=crash_hook("extractor"),
     )
     return ExtractorStage(intake, sessions)
@@ -132,7 +133,8 @@ async def _llm_or_rules(adapters: Adapters) -> Extractor:
 
     if not adapters.settings.uses_model:
         return ByRules()
-    return ByModel(await adapters.models.extracting())
+    guards = adapters.settings.holds_suspicious
+    return ByModel(await adapters.models.extracting(), guards=guards)
 
 
 async def _embedder(adapters: Adapters) -> Stage:

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     judge_model: str | None = Field(
         None, description="Chat model that judges, on the same server; unset: LLM_MODEL."
     )
+    guards: Literal["on", "off"] = Field(
+        "on",
+        description="`on` holds facts for review that look like orders to a model, carry data away "
+        "or are not the user's words (docs/poisoning.md). `off` is for measuring what that costs.",
+    )
     extract_after_seconds: float = Field(
         0.0, description="Let a session fall quiet this long first, which saves calls.", ge=0
     )
@@ -424,6 +429,11 @@ class Settings(BaseSettings):
         """When a kind of job is due: its setting `<kind>_cron`."""
         expression: str = getattr(self, f"{kind}_cron")
         return expression
+
+    @property
+    def holds_suspicious(self) -> bool:
+        """Say whether what is suspicious waits for review."""
+        return self.guards == "on"
 
     @property
     def uses_model(self) -> bool:

@@ -118,8 +118,9 @@ SELECT t.id,
                                                         AND u.user_id = t.user_id), 1))
                  ORDER BY f.slot, f.id LIMIT %(known)s) AS k) AS known,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                   'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content)), '[]')
-          FROM (SELECT c.id, c.role, c.said_at, c.content FROM chat_logs c
+                   'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content,
+                   'metadata', b.metadata)), '[]')
+          FROM (SELECT c.id, c.role, c.said_at, c.content, c.metadata FROM chat_logs c
                  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
                    AND c.session_id = t.session_id AND c.said_at < t.before
                    AND c.erased_at IS NULL

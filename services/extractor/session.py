@@ -77,6 +77,7 @@ class SessionWork:
         policy: RetryPolicy,
         worker: str,
         calls: int = 8,
+        guards: bool = True,
         at_point: AtPoint = ignore_point,
     ) -> None:
         self._db = db
@@ -87,6 +88,7 @@ class SessionWork:
         self._worker = worker
         self._sessions = FairSlots(_SESSIONS_AT_ONCE)
         self._calls = FairSlots(calls)
+        self._guards = guards
         self._at_point = at_point
         self._catalogues = RecentCatalogues(db)
         self._held: dict[UUID, Reservation] = {}
@@ -226,7 +228,7 @@ class SessionWork:
         if not any(message.role == "user" for message in messages):
             return Finished(held, messages, Validated([], {}))
         around = await self._surroundings((held, messages[0].said_at))
-        talk = conversation(messages, around.before)
+        talk = conversation(messages, around.before, guards=self._guards)
         if not talk.spoken:
             return Finished(held, messages, Validated([], {}))
         async with self._calls.turn(held.tenant):
@@ -239,8 +241,9 @@ class SessionWork:
             talk.messages,
             generation=around.generation,
             extraction_id=held.id,
-            context=talk.context_ids,
+            context=talk.context,
             catalogue=await self._catalogues.of(held.tenant),
+            guards=self._guards,
         ).having_lost(found.dropped)
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)

@@ -15,7 +15,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from services.extractor.facts import SourceMessage, Validated, in_generation
-from services.extractor.turns import ChatTurn, KnownFact
+from services.extractor.turns import ChatTurn, KnownFact, role_of
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, SessionBell
@@ -189,7 +189,12 @@ async def surroundings(
 
 def _surroundings_of(row: Row) -> Surroundings:
     turns = [
-        ChatTurn(turn["id"], turn["role"], datetime.fromisoformat(turn["at"]), turn["content"])
+        ChatTurn(
+            turn["id"],
+            role_of(turn["role"], turn["metadata"]),
+            datetime.fromisoformat(turn["at"]),
+            turn["content"],
+        )
         for turn in reversed(row["context"])
     ]
     known = [KnownFact(slot=fact["slot"], value=fact["value"]) for fact in row["known"]]

@@ -159,7 +159,8 @@ class Recall:
         order = sorted(scores, key=lambda message: (-scores[message], message))
         async with self._db.autocommit() as tx:
             rows = await store.messages_by_ids(tx, tenant, asked.user_id, order)
-        by_id = {row["id"]: row for row in rows if _passes(row, scope)}
+            held = await store.held_messages(tx, tenant, asked.user_id, order)
+        by_id = {row["id"]: row for row in rows if row["id"] not in held and _passes(row, scope)}
         shares = {row["id"]: row["matched_share"] for row in found.messages}
         shown = []
         for message in order:

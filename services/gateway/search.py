@@ -26,6 +26,7 @@ from services.gateway.surroundings import message_scores, named_by, without_name
 from shared.beliefs import Standing
 from shared.db import Database, Row
 from shared.embeddings import Embedder
+from shared.trust import TRUST
 
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
@@ -216,6 +217,7 @@ def _complete(
             confidence=row["confidence"],
             said_at=row["said_at"],
             essential=row["essential"],
+            trust=TRUST[row["source"]],
             content=row["content"],
             who=row["who"],
         )

@@ -15,6 +15,7 @@ UPDATE memory_facts f
 RETURNING f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.source_message_ids,
           CASE WHEN f.session_id IS NOT NULL
                THEN extract(epoch FROM clock_timestamp() - f.recorded_at)::float8 END AS seconds,
+          f.standing IS NOT DISTINCT FROM 'quarantined' AS held,
           f.generation IN (0, coalesce((SELECT u.generation FROM users u
                                          WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id), 1))
           AS counts;

@@ -56,6 +56,10 @@ async def insert_facts(tx: Transaction, facts: Sequence[NewFact]) -> list[Announ
             "metadata": [
                 Jsonb(fact.metadata) if fact.metadata is not None else None for fact in facts
             ],
+            "trusted": [fact.source for fact in facts],
+            "suspicions": [
+                Jsonb(list(fact.suspicions)) if fact.suspicions else None for fact in facts
+            ],
         },
     )
     made = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
