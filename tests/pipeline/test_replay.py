@@ -222,7 +222,7 @@ async def test_what_is_added_lost_and_changed_is_told(world: World) -> None:
 
 
 async def test_nothing_of_a_new_generation_shows_before_it_is_promoted(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     """Not in recall, lists or timelines, not as news, and no standing in use is touched."""
     await told(world)
@@ -234,7 +234,7 @@ async def test_nothing_of_a_new_generation_shows_before_it_is_promoted(
     outcome, _ = await world.make(world.replayer("better"))
     assert await world.everything() == before
     assert await world.pipeline.rows("SELECT count(*) AS n FROM events") == news
-    async with serve(database_url, redis_url) as api:
+    async with serve(database_url, world.pipeline.redis) as api:
         found = await api.post(
             "/v1/recall", {"user_id": "ana", "query": "New Austin", "view": "all"}
         )
@@ -251,7 +251,7 @@ async def test_nothing_of_a_new_generation_shows_before_it_is_promoted(
 
 
 async def test_a_reader_sees_the_old_or_the_new_generation_never_a_mixture(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     """While two generations take turns, every answer is whole."""
     for number in range(40):
@@ -267,7 +267,7 @@ async def test_a_reader_sees_the_old_or_the_new_generation_never_a_mixture(
 
     async def read() -> int:
         reads = 0
-        async with serve(database_url, redis_url) as api:
+        async with serve(database_url, world.pipeline.redis) as api:
             while not done.is_set():
                 listed = (await api.get("/v1/users/ana/facts", limit=100)).json()["facts"]
                 found = await api.post(
@@ -292,7 +292,7 @@ async def test_a_reader_sees_the_old_or_the_new_generation_never_a_mixture(
 
 
 async def test_the_old_generation_stays_in_history_and_can_be_promoted_back(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     await told(world)
     [old] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE slot = 'home_city'")
@@ -300,7 +300,7 @@ async def test_the_old_generation_stays_in_history_and_can_be_promoted_back(
     world.server.script = lambda document: {"facts": [lives_in(document["messages"][0], "Austin")]}
     replayer = world.replayer("better")
     outcome, _ = await world.replay(replayer)
-    async with serve(database_url, redis_url) as api:
+    async with serve(database_url, world.pipeline.redis) as api:
         history = (await api.get(f"/v1/facts/{old['id']}/history")).json()
         assert (history["generation"], history["counts"]) == (1, False)
         replaced = history["events"][-1]
