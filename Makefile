@@ -63,6 +63,17 @@ $(DEPLOY_TOOLS): $(INSTALLED)
 deploy-check: setup $(DEPLOY_TOOLS)  ## Check image, compose, manifests, alerts with the tools there are
 	@MEMOIRE_DEPLOY_TOOLS="docker-compose hadolint kubectl" $(PYTEST) tests/deploy $(ARGS)
 
+AUDIT := .venv/audit/bin/pip-audit
+audit: setup  ## Ask the index for known vulnerabilities of what is pinned; nothing to say without a network
+	@test -x $(AUDIT) || { $(PYTHON) -m venv .venv/audit \
+	  && .venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } \
+	  > .venv/audit.log 2>&1 || echo "pip-audit cannot be had here"
+	@test ! -x $(AUDIT) || timeout 120 $(AUDIT) --requirement constraints.txt --no-deps --disable-pip \
+	  --progress-spinner off --timeout 10 > .venv/audit.log 2>&1 || true
+	@grep -iE "^(Found|No) .*known vulnerabilit" .venv/audit.log || echo "the index could not be asked"
+	@echo "$$(grep -c 'could not be audited' .venv/audit.log) packages could not be asked about"
+	@! grep -E -A50 "^Found [0-9]+ known vulnerabilit" .venv/audit.log
+
 lint: setup  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -81,4 +92,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test test-long chaos deploy-check lint types check format clean
+.PHONY: help setup demo up test test-long chaos deploy-check audit lint types check format clean

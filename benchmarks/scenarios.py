@@ -102,10 +102,11 @@ def _post_all(instance: Instance, clients: int, batches: list[list[dict[str, Any
 # ---- 3, 4 and 5: end to end
 
 
-def end_to_end(users: int = 50, sessions: int = 10, messages: int = 5_000) -> None:
+def end_to_end(users: int = 50, sessions: int = 10, messages: int = 5_000, **settings: str) -> None:
     """Batches in, settled facts out: chat and embedding servers over HTTP that answer at once."""
-    with running(fakes=True) as instance:
-        title = f"end to end, {messages} messages, {users} users × {sessions} sessions"
+    with running(fakes=True, **settings) as instance:
+        with_ = "".join(f", {name}={value}" for name, value in settings.items())
+        title = f"end to end, {messages} messages, {users} users × {sessions} sessions{with_}"
         with costing(instance, messages, title, "message"):
             batches = list(_chunks(_messages(users, sessions, messages), 100))
             with instance.client() as client:
@@ -118,6 +119,11 @@ def end_to_end(users: int = 50, sessions: int = 10, messages: int = 5_000) -> No
 def end_to_end_one_user() -> None:
     """The same for one user, whose facts grow to 10,000."""
     end_to_end(users=1, sessions=10)
+
+
+def end_to_end_unseen() -> None:
+    """The same as the first without metrics: the difference is what seeing costs."""
+    end_to_end(metrics_port="0")
 
 
 def end_to_end_scattered() -> None:
@@ -267,6 +273,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "ingest": ingest_single,
     "ingest-batches": ingest_batches,
     "end-to-end": end_to_end,
+    "unseen": end_to_end_unseen,
     "one-user": end_to_end_one_user,
     "scattered": end_to_end_scattered,
     "latency": latency_at_rest,

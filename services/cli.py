@@ -25,6 +25,7 @@ from services.console.commands import (
     keys,
     limits,
     portable,
+    quarantine,
     replay,
     retention,
     slots,
@@ -197,6 +198,7 @@ def bench(
     app,
     "memoire eval slots history",
     "memoire eval updates --data conversations.jsonl",
+    "memoire eval poisoning",
     "memoire eval recall --data conversations.jsonl --embeddings multilingual-e5-small",
     "memoire eval --json > figures.json",
     panel=SERVERS,
@@ -211,7 +213,8 @@ def evaluate(
 ) -> None:
     """Measure how good the memory is, on an instance of its own: figures beside their aims.
 
-    Without names all of slots, history, updates, duplicates and rules, which takes some minutes.
+    Without names all of slots, history, updates, duplicates, rules, recall and poisoning, which
+    takes some minutes.
     Needs the project's checkout; formats of data and what the figures mean: docs/evaluation.md.
     Exit code 1: an aim is missed.
     """
@@ -356,6 +359,7 @@ app.add_typer(budget.app, rich_help_panel=MEMORY)
 app.add_typer(embeddings.app, rich_help_panel=MEMORY)
 app.add_typer(keys.app, rich_help_panel=MEMORY)
 app.add_typer(limits.app, rich_help_panel=MEMORY)
+app.add_typer(quarantine.app, rich_help_panel=MEMORY)
 app.add_typer(retention.app, rich_help_panel=MEMORY)
 app.add_typer(slots.app, rich_help_panel=MEMORY)
 portable.add_to(app, panel=MEMORY)

@@ -23,10 +23,12 @@ from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
 from shared.heartbeat import beating
+from shared.metrics.serving import beat, served, version
 from shared.process import StageProcess, consumer_name, stop_signal
 from shared.roles import APP, GATE, OPERATOR, ROLES
 from shared.settings import Settings
 from shared.topology import JOB_KINDS, JobKind
+from shared.tracing.otlp import sent
 
 if TYPE_CHECKING:
     from services.deduper.judging.work import CatchingUp, Judging
@@ -137,6 +139,7 @@ async def _extractor(adapters: Adapters) -> Stage:
         policy=adapters.policy,
         worker=consumer_name(),
         calls=settings.llm_concurrency,
+        guards=settings.holds_suspicious,
         at_point=crash_hook("extractor"),
     )
     return ExtractorStage(intake, sessions)
@@ -147,7 +150,8 @@ async def _llm_or_rules(adapters: Adapters) -> Extractor:
 
     if not adapters.settings.uses_model:
         return ByRules()
-    return ByModel(await adapters.models.extracting())
+    guards = adapters.settings.holds_suspicious
+    return ByModel(await adapters.models.extracting(), guards=guards)
 
 
 async def _embedder(adapters: Adapters) -> Stage:
@@ -361,6 +365,9 @@ async def run_process(name: str, settings: Settings) -> None:
     stopping = stop_signal()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(beating(settings.heartbeat_file))
+        stack.enter_context(sent(settings.otlp_endpoint, name, version()))
+        if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
+            stack.callback(asyncio.create_task(beat(), name="beat").cancel)
         adapters = Adapters(settings, name, stack)
         await wait_for_schema(adapters.database_url, stopping)
         if not stopping.is_set():

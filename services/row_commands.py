@@ -55,7 +55,11 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
         stack.push_async_callback(redis.aclose)
         extractor_at, prompt_bytes = await _extractor_at(adapters, prompt)
         means = Means(
-            extractor_at, prompt_bytes, settings.llm_max_input_tokens, settings.llm_concurrency
+            extractor_at,
+            prompt_bytes,
+            settings.llm_max_input_tokens,
+            settings.llm_concurrency,
+            guards=settings.holds_suspicious,
         )
         yield Replayer(
             db=db,
@@ -102,4 +106,8 @@ async def _extractor_at(
         rules = ByRules()
         return lambda _: rules, 0
     model = await adapters.models.extracting("replay")
-    return lambda at: ByModel(model, prompt=prompt, clock=lambda: at), size_of(prompt)
+    guards = adapters.settings.holds_suspicious
+    return (
+        lambda at: ByModel(model, prompt=prompt, clock=lambda: at, guards=guards),
+        size_of(prompt),
+    )

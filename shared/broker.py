@@ -5,6 +5,7 @@ Redis only rings the bell. Losing it costs time, never truth, so announcing neve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.events import Announcement
+from shared.events import Announcement, Settled
+from shared.metrics.catalogue import BELLS, FACT_EVENTS
 
 log = structlog.get_logger()
 
@@ -179,7 +181,8 @@ class Announcer:
     async def announce(self, announcements: Iterable[Announcement]) -> bool:
         """Publish all; returns False when Redis is away."""
         pipeline = self._redis.pipeline(transaction=False)
-        for stream, event in announcements:
+        told = list(announcements)
+        for stream, event in told:
             fields: Any = event.encode()
             if stream.endswith(":settled"):  # public: trimmed. A work queue never is.
                 pipeline.xadd(stream, fields, maxlen=self._settled_max_length, approximate=True)
@@ -187,9 +190,21 @@ class Announcer:
                 pipeline.xadd(stream, fields)
         if not len(pipeline):
             return True
+        outcome = "lost"
         try:
             await pipeline.execute()
+            outcome = "rung"
         except (RedisConnectionError, RedisTimeoutError, RedisError) as error:
             log.warning("bells not rung; the sweep will ring them", error=str(error))
-            return False
-        return True
+        finally:
+            _count(told, outcome)
+        return outcome == "rung"
+
+
+def _count(told: Sequence[Announcement], outcome: str) -> None:
+    """Count bells by stream, and what they tell of facts: a fact's event is told once, at most."""
+    for stream, bells in Counter(stream for stream, _ in told).items():
+        BELLS.add(bells, stream=stream, outcome=outcome)
+    events = Counter(event.event for _, event in told if isinstance(event, Settled))
+    for event, facts in events.items():
+        FACT_EVENTS.add(facts, event=event)

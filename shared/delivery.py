@@ -9,9 +9,8 @@ after five it is refused. Nothing here knows what a fact is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,10 +20,13 @@ from redis.exceptions import RedisError
 
 from shared.broker import Announcer, RawEntry
 from shared.crash import AtPoint, ignore_point
-from shared.errors import ConfigurationError, CrashLoopError, NotNowError, PoisonError
+from shared.entries import Entry as Entry  # noqa: PLC0414  stages take it from here
+from shared.errors import ConfigurationError, CrashLoopError, NotNowError
 from shared.events import Announcement
 from shared.fairness import Turns
 from shared.isolation import is_conflict, is_outage
+from shared.metrics.catalogue import BATCH_ENTRIES, ENTRIES, STAGE_PAUSES
+from shared.observability import Worked, working
 from shared.together import Together
 
 log = structlog.get_logger()
@@ -43,27 +45,6 @@ _MOST_WAITING = 400
 """Entries in hand that have not begun: enough to take turns among, few enough that another worker,
 started meanwhile, finds something to do, and that a crash makes suspects of few."""
 _OUTAGE_BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stream entry as it came; nothing in it is trusted yet."""
-
-    stream: str
-    id: str
-    raw: dict[bytes, bytes]
-
-    @property
-    def size(self) -> int:
-        """Bytes of its values."""
-        return sum(map(len, self.raw.values()))
-
-    def fields(self) -> dict[str, str]:
-        """Decode the flat UTF-8 fields; raises PoisonError for other bytes."""
-        try:
-            return {key.decode(): value.decode() for key, value in self.raw.items()}
-        except UnicodeDecodeError as error:
-            raise PoisonError(f"a field is not UTF-8: {error.reason}") from error
 
 
 class Stage(Protocol):
@@ -145,10 +126,18 @@ class Delivery:
 
         After a small batch it returns a little later: more will have come to be read together.
         """
-        for entry_id, fields in entries:
-            entry = Entry(stream, entry_id, fields)
-            self._held[stream].add(entry_id)
-            self._waiting.add(fields.get(b"tenant"), entry)
+        batch = [Entry(stream, entry_id, fields) for entry_id, fields in entries]
+        BATCH_ENTRIES.observe(len(batch), stage=self._stage.name)
+        await self._take_in_hand(batch, "read")
+        if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
+            await self._pause(self._batch_pause_seconds)
+
+    async def _take_in_hand(self, batch: Sequence[Entry], delivery: str) -> None:
+        """Let entries wait for their turn; returns when there is room for more."""
+        ENTRIES.add(len(batch), stage=self._stage.name, delivery=delivery)
+        for entry in batch:
+            self._held[entry.stream].add(entry.id)
+            self._waiting.add(entry.raw.get(b"tenant"), entry)
             self._bytes += entry.size
         if self._beginning is None:
             self._beginning = asyncio.create_task(self._begin_by_turns())
@@ -156,8 +145,6 @@ class Delivery:
         while self._too_much_in_hand() and not self.stopping:
             self._room.clear()
             await self._room.wait()
-        if len(entries) < _LARGE_BATCH and self._batch_pause_seconds:
-            await self._pause(self._batch_pause_seconds)
 
     def _too_much_in_hand(self) -> bool:
         return self._bytes > _MOST_BYTES or len(self._waiting) > _MOST_WAITING
@@ -190,18 +177,21 @@ class Delivery:
             log.error("entries left pending", error=repr(error))
 
     async def _deliver_group(self, entries: Sequence[Entry]) -> None:
-        with self._holding(entries):
+        with self._holding(entries), working(self._stage.name, entries) as worked:
             self._at_point("read")
-            announcements = await self._work(entries)
+            announcements = await self._work(entries, worked)
             if announcements is None:
                 return
             self._at_point("announce")
             await self._announce(announcements)
             self._at_point("acknowledge")
             await self._acknowledge(entries)
+            worked.ended()
             self._at_point("acknowledged")
 
-    async def _work(self, entries: Sequence[Entry]) -> Sequence[Announcement] | None:
+    async def _work(
+        self, entries: Sequence[Entry], worked: Worked
+    ) -> Sequence[Announcement] | None:
         """Work until it is done, through outages; None when the process stops first."""
         failures = 0
         while not self._stopping.is_set():
@@ -209,15 +199,19 @@ class Delivery:
                 return await self._stage.work(entries)
             except ConfigurationError as error:
                 log.error("stage paused: an operator must act", error=str(error))
+                STAGE_PAUSES.add(stage=self._stage.name, reason="configuration")
                 await self._pause(self._pause_seconds)
             except NotNowError as error:  # nothing more is read meanwhile: the backlog stays
+                STAGE_PAUSES.add(stage=self._stage.name, reason="not_now")
                 await self._pause(min(error.wait_seconds, _LONGEST_WAIT_SECONDS))
             except Exception as error:
                 if not (is_outage(error) or is_conflict(error)):
                     log.exception("entries refused", entries=len(entries))
                     await self._refuse_all(entries, error)
+                    worked.refused()
                     return []
                 log.warning("waiting for a server", error=str(error).strip())
+                STAGE_PAUSES.add(stage=self._stage.name, reason="outage")
                 last = len(_OUTAGE_BACKOFF_SECONDS) - 1
                 await self._pause(_OUTAGE_BACKOFF_SECONDS[min(failures, last)])
                 failures += 1
@@ -302,20 +296,25 @@ class Delivery:
         )
         mine = self._held[stream]
         abandoned = [p for p in pending if p["message_id"].decode() not in mine]
-        together = [p["message_id"] for p in abandoned if p["times_delivered"] < ALONE_AFTER]
+        together = {
+            p["message_id"]: p["times_delivered"] + 1
+            for p in abandoned
+            if p["times_delivered"] < ALONE_AFTER
+        }
         claimed = await self._claim(stream, together) if together else 0
         for entry in abandoned:
             if entry["times_delivered"] >= ALONE_AFTER:
                 claimed += await self._claim_alone(stream, entry)
         return claimed, claimed > 0 and len(pending) == _CLAIM_BATCH
 
-    async def _claim(self, stream: str, ids: Sequence[bytes]) -> int:
+    async def _claim(self, stream: str, attempts: Mapping[bytes, int]) -> int:
         entries = await self._redis.xclaim(
-            stream, self._stage.name, self._consumer, self._claim_idle_ms, list(ids)
+            stream, self._stage.name, self._consumer, self._claim_idle_ms, list(attempts)
         )
         if entries:
             log.info("claimed from a dead worker", stream=stream, entries=len(entries))
-            await self.deliver(stream, [(entry_id.decode(), raw) for entry_id, raw in entries])
+            batch = [Entry(stream, row.decode(), raw, attempts[row]) for row, raw in entries]
+            await self._take_in_hand(batch, "claimed")
         return len(entries)
 
     async def _claim_alone(self, stream: str, pending: dict[str, Any]) -> int:
@@ -326,11 +325,13 @@ class Delivery:
                 stream, self._stage.name, self._consumer, self._claim_idle_ms, ids
             )
             for entry_id, raw in entries:
-                await self._try_alone(Entry(stream, entry_id.decode(), raw), pending)
+                attempt = pending["times_delivered"] + 1
+                await self._try_alone(Entry(stream, entry_id.decode(), raw, attempt), pending)
         return len(entries)
 
     async def _try_alone(self, entry: Entry, pending: dict[str, Any]) -> None:
         if pending["times_delivered"] < DEAD_AFTER:
+            ENTRIES.add(stage=self._stage.name, delivery="alone")
             task = asyncio.create_task(self._deliver_group([entry]))
             await asyncio.wait({task})
             if not task.cancelled() and (failure := task.exception()) is not None:

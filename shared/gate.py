@@ -21,6 +21,7 @@ from shared.errors import (
     PoisonError,
     RetryableError,
 )
+from shared.metrics.catalogue import BREAKER_OPEN, HELD_CALLS
 from shared.spending.books import Asked, NoRecords, Pause, Records
 
 log = structlog.get_logger()
@@ -37,6 +38,12 @@ class Gate:
         self._records = records or NoRecords()
         self._reason = ""
         self._told = False
+        BREAKER_OPEN.follow(
+            lambda: float(breaker.is_open),
+            purpose=asked.purpose,
+            provider=asked.provider,
+            model=asked.model,
+        )
 
     def wait_seconds(self) -> float:
         """How long nobody may ask; 0 where somebody may."""
@@ -47,6 +54,7 @@ class Gate:
         """Run one call, if any may be made now; raises PausedError where none may."""
         permit = self._breaker.admit()
         if permit is None:
+            HELD_CALLS.add(purpose=self._asked.purpose, reason="breaker")
             raise PausedError(
                 f"{self._asked.model} is left alone: {self._reason or 'a probe is under way'}",
                 max(self._breaker.wait_seconds(), _LEAST_WAIT_SECONDS),

@@ -8,13 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
+from structlog.contextvars import bound_contextvars
+
 from shared.db import Database
 from shared.delivery import ENTRIES_A_TURN, Entry
 from shared.errors import PoisonError
 from shared.events import Announcement, decode_rows_bell
 from shared.failures.store import RetryPolicy, RowRef, Subject, Table, fail_rows, record
 from shared.fairness import Turns
+from shared.ids import trace_id
 from shared.isolation import isolate
+from shared.observability import whose
+from shared.tracing.spans import spans
+from shared.tracing.store import contexts_of
 
 
 class RowsStage(ABC):
@@ -49,12 +55,19 @@ class RowsStage(ABC):
                 refs.update(dict.fromkeys(_rows_of(entry)))
             except PoisonError as error:
                 await self._bury(entry, error)
-        worked = [isolate(part, self.process, self._fail) for part in self.parts(list(refs))]
+        parts = self.parts(list(refs))
+        worked = [isolate(part, self._observed, self._fail) for part in parts]
         outcomes = await asyncio.gather(*worked, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
         return [one for outcome in outcomes for one in cast("list[Announcement]", outcome)]
+
+    async def _observed(self, refs: Sequence[RowRef]) -> list[Announcement]:
+        """Work on rows in the traces they came with, and have logs say whose they are."""
+        parents = await contexts_of(self._failures_db, self.table, refs)
+        with bound_contextvars(**_told(refs)), spans(self.name, parents, {"rows": len(refs)}):
+            return await self.process(refs)
 
     async def heartbeat(self) -> None:  # noqa: B027  entries are all it holds
         """Keep nothing alive."""
@@ -81,6 +94,13 @@ class RowsStage(ABC):
         subject = entry_subject(entry)
         async with self._failures_db.of(subject.tenant).transaction() as tx:
             await record(tx, self.name, [subject], error, self._policy)
+
+
+def _told(refs: Sequence[RowRef]) -> dict[str, str]:
+    """What logs say of rows: the user, if there is one only, and the trace of a single row."""
+    users = {(ref.tenant, ref.user) for ref in refs}
+    told = whose(*users.pop()) if len(users) == 1 else {}
+    return {**told, "trace": trace_id(refs[0].id)} if len(refs) == 1 else told
 
 
 def by_user(refs: Sequence[RowRef]) -> list[list[RowRef]]:

@@ -40,8 +40,12 @@ CREATE TABLE belief_acts (
     deed uuid NOT NULL,
     undoes uuid,
     labels jsonb,
+    review_key text,
+    origin text,
+    learnt_since timestamp with time zone,
+    sweeping boolean DEFAULT false NOT NULL,
     CONSTRAINT belief_acts_pkey PRIMARY KEY (tenant_id, user_id, id),
-    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['correction'::text, 'labels'::text, 'other_words'::text, 'tombstone'::text, 'undo'::text])))
+    CONSTRAINT belief_acts_kind_check CHECK ((kind = ANY (ARRAY['approval'::text, 'correction'::text, 'labels'::text, 'other_words'::text, 'rejection'::text, 'tombstone'::text, 'undo'::text])))
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.belief_acts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
@@ -92,6 +96,7 @@ CREATE TABLE chat_logs (
     generation integer,
     postponed_until timestamp with time zone,
     lexemes tsvector GENERATED ALWAYS AS (to_tsvector('memoire'::regconfig, (COALESCE((speaker || ' '::text), ''::text) || "left"(content, 20000)))) STORED,
+    traceparent text,
     CONSTRAINT chat_logs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT chat_logs_role_check CHECK ((role = ANY (ARRAY['user'::text, 'assistant'::text, 'system'::text, 'tool'::text]))),
     CONSTRAINT chat_logs_state_check CHECK ((state = ANY (ARRAY['received'::text, 'extracting'::text, 'extracted'::text])))
@@ -305,6 +310,7 @@ CREATE TABLE jobs (
     attempt integer DEFAULT 0 NOT NULL,
     seen_version bigint,
     cursor jsonb,
+    traceparent text,
     CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT jobs_kind_check CHECK ((kind <> ''::text)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text])))
@@ -384,11 +390,16 @@ CREATE TABLE memory_facts (
     pinned boolean DEFAULT false NOT NULL,
     fades_at timestamp with time zone,
     faded boolean DEFAULT false NOT NULL,
+    source text DEFAULT 'user'::text NOT NULL,
+    suspicions text[],
+    traceparent text,
     CONSTRAINT memory_facts_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT memory_facts_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT memory_facts_claim_check CHECK ((claim = ANY (ARRAY['holds'::text, 'ends'::text, 'denies'::text]))),
-    CONSTRAINT memory_facts_standing_check CHECK ((standing = ANY (ARRAY['belief'::text, 'merged'::text, 'plan'::text, 'retired'::text, 'forgotten'::text]))),
+    CONSTRAINT memory_facts_source_check CHECK ((source = ANY (ARRAY['user'::text, 'operator'::text, 'assistant'::text, 'tool'::text, 'document'::text]))),
+    CONSTRAINT memory_facts_standing_check CHECK ((standing = ANY (ARRAY['belief'::text, 'merged'::text, 'plan'::text, 'retired'::text, 'forgotten'::text, 'quarantined'::text]))),
     CONSTRAINT memory_facts_state_check CHECK ((state = ANY (ARRAY['extracted'::text, 'embedded'::text, 'compared'::text, 'settled'::text]))),
+    CONSTRAINT memory_facts_suspicions_check CHECK ((cardinality(suspicions) > 0)),
     CONSTRAINT memory_facts_temporal_state_check CHECK ((temporal_state = ANY (ARRAY['current'::text, 'past'::text, 'future'::text, 'recurring'::text])))
 );
 CREATE INDEX memory_facts_by_id ON public.memory_facts USING btree (id);
@@ -397,6 +408,7 @@ CREATE INDEX memory_facts_of_message ON public.memory_facts USING btree ((source
 CREATE INDEX memory_facts_of_slot ON public.memory_facts USING btree (slot, subject, user_id, tenant_id) WHERE (slot IS NOT NULL);
 CREATE INDEX memory_facts_open ON public.memory_facts USING btree (state, announced_at) WHERE (state <> 'settled'::text);
 CREATE INDEX memory_facts_open_of_user ON public.memory_facts USING btree (tenant_id, user_id) WHERE (state <> 'settled'::text);
+CREATE INDEX memory_facts_quarantined ON public.memory_facts USING btree (tenant_id, user_id, recorded_at, id) WHERE (standing = 'quarantined'::text);
 CREATE INDEX memory_facts_stated ON public.memory_facts USING btree (user_id, tenant_id, said_at, recorded_at) WHERE (session_id IS NULL);
 CREATE INDEX memory_facts_superseded ON public.memory_facts USING btree (tenant_id, recorded_at) WHERE (superseded_by IS NOT NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.memory_facts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');

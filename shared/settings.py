@@ -146,6 +146,11 @@ class Settings(BaseSettings):
     judge_model: str | None = Field(
         None, description="Chat model that judges, on the same server; unset: LLM_MODEL."
     )
+    guards: Literal["on", "off"] = Field(
+        "on",
+        description="`on` holds facts for review that look like orders to a model, carry data away "
+        "or are not the user's words (docs/poisoning.md). `off` is for measuring what that costs.",
+    )
     extract_after_seconds: float = Field(
         0.0, description="Let a session fall quiet this long first, which saves calls.", ge=0
     )
@@ -384,6 +389,26 @@ class Settings(BaseSettings):
     log_json: bool | None = Field(
         None, description="JSON lines; unset: JSON unless standard error is a terminal."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address on which each process serves its metrics."
+    )
+    metrics_port: int = Field(
+        9464,
+        description="Port on which a process serves its metrics, never that of the gateway; `up` "
+        "takes it and those after it. 0: none are kept.",
+        ge=0,
+        le=65535,
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="OpenTelemetry collector that traces are sent to, over HTTP, such as "
+        "http://localhost:4318; unset: none are made. Needs the extra `otlp`.",
+    )
+    watch_seconds: float = Field(
+        15.0,
+        description="Seconds between the sweeper's looks at what waits, where metrics are served.",
+        gt=0,
+    )
     stop_grace_seconds: float = Field(
         10.0, description="How long a stopping process may finish what is in flight.", gt=0
     )
@@ -409,6 +434,11 @@ class Settings(BaseSettings):
         """When a kind of job is due: its setting `<kind>_cron`."""
         expression: str = getattr(self, f"{kind}_cron")
         return expression
+
+    @property
+    def holds_suspicious(self) -> bool:
+        """Say whether what is suspicious waits for review."""
+        return self.guards == "on"
 
     @property
     def uses_model(self) -> bool:

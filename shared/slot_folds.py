@@ -15,6 +15,7 @@ from shared.beliefs import (
     Correction,
     Observation,
     OtherWords,
+    Review,
     SlotTimeline,
     Tombstone,
     Undo,
@@ -38,6 +39,7 @@ def fold_under(
     known_at: datetime | None = None,
     undos: Collection[Undo] = (),
     other_words: Iterable[OtherWords] = (),
+    reviews: Iterable[Review] = (),
 ) -> SlotTimeline:
     """Fold the observations of ONE (subject, slot), under whatever names they are stored.
 
@@ -60,6 +62,7 @@ def fold_under(
         spec.lasts if spec else None,
         undos,
         [carried for each in other_words for carried in _carried(each, stored, read)],
+        reviews,
     )
 
 

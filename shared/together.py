@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from shared.fairness import Turns
@@ -43,6 +44,7 @@ class Together(Generic[Question, Answer]):
         self._pause_seconds = pause_seconds
         self._whose = whose
         self._weigh = weigh
+        self._context = copy_context()  # what is logged is no single asker's
         self._waiting: Turns[tuple[Question, asyncio.Future[Answer]]] = Turns()
         self._worker: asyncio.Task[None] | None = None
 
@@ -50,7 +52,7 @@ class Together(Generic[Question, Answer]):
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.add(self._whose(question), (question, answer))
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._work(), context=self._context.copy())
         return await answer
 
     async def _work(self) -> None:

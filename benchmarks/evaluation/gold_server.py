@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 
@@ -14,12 +14,18 @@ from benchmarks.evaluation.gold import Asked, Script
 from benchmarks.instance import free_port, wait_for
 
 
+class Answers(Protocol):
+    """What a model answers to a request."""
+
+    def answer(self, document: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
 class GoldServer:
     """Answers from `script`; an evaluation puts in its own and starts counting again."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.script = Script()
+        self.script: Answers = Script()
         self.asked = Asked()
 
     def play(self, script: Script) -> Asked:

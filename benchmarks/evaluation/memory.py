@@ -14,6 +14,7 @@ import httpx
 from benchmarks.evaluation.gold import Asked, Script
 from benchmarks.evaluation.gold_server import GoldServer, serving
 from benchmarks.evaluation.people import Person, Turn
+from benchmarks.evaluation.poisoned import Gullible
 from benchmarks.evaluation.stored import Stored, StoredFact
 from benchmarks.instance import Instance, running
 
@@ -95,6 +96,22 @@ class Memory:
     def recall(self, user: str, query: str, **asked: Any) -> dict[str, Any]:
         """What a question finds, as it is answered."""
         return self._post("/v1/recall", {"user_id": user, "query": query, **asked})
+
+    def context(self, user: str, query: str) -> str:
+        """The block for a prompt."""
+        return str(self._post("/v1/context", {"user_id": user, "query": query})["context"])
+
+    def held(self) -> dict[str, list[str]]:
+        """What waits for review, by user."""
+        found: dict[str, list[str]] = {}
+        asked: dict[str, Any] = {"limit": 100}
+        while True:
+            page = self._get("/v1/quarantine", asked)
+            for fact in page["facts"]:
+                found.setdefault(fact["user_id"], []).append(fact["content"])
+            if page["next_cursor"] is None:
+                return found
+            asked["cursor"] = page["next_cursor"]
 
     def timeline(self, user: str) -> list[dict[str, Any]]:
         return list(self._get(f"/v1/users/{user}/timeline", {})["slots"])
@@ -184,9 +201,28 @@ def with_gold_model(embed_model: str, *, judge: bool) -> Iterator[GoldMemory]:
 
 
 @contextmanager
-def without_model(embed_model: str) -> Iterator[Memory]:
+def with_gullible_model(gullible: Gullible, embed_model: str, *, guards: str) -> Iterator[Memory]:
+    """An instance whose chat model believes everything."""
+    with (
+        serving() as server,
+        _running(
+            llm_base_url=server.url,
+            llm_api_key="gullible",
+            extract_linger_ms="100",
+            judge="off",
+            embed_model=embed_model,
+            guards=guards,
+        ) as instance,
+        instance.client() as client,
+    ):
+        server.script = gullible
+        yield Memory(instance, client)
+
+
+@contextmanager
+def without_model(embed_model: str, **settings: str) -> Iterator[Memory]:
     """An instance as it comes: rules, local embeddings, nothing to judge."""
-    with _running(embed_model=embed_model) as instance, instance.client() as client:
+    with _running(embed_model=embed_model, **settings) as instance, instance.client() as client:
         yield Memory(instance, client)
 
 

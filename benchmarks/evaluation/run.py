@@ -41,10 +41,12 @@ class Size:
 
     stories: int
     waves: int
+    conversations: int = 1_000
+    """Of each set of attacks, and of what looks like them."""
 
 
 DEFAULT = Size(stories=60, waves=4)
-SMALL = Size(stories=3, waves=2)
+SMALL = Size(stories=3, waves=2, conversations=4)
 
 
 @dataclass(frozen=True, slots=True)

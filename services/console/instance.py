@@ -98,6 +98,7 @@ def _with_servers(
 
 
 _STAGES_AFTER_SECONDS = 0.8
+_HIGHEST_PORT = 65_535
 
 
 def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Program]:
@@ -113,17 +114,23 @@ def programs(settings: Settings, key: str, copies: Mapping[str, int]) -> list[Pr
         "MEMOIRE_EXTRACTOR": settings.extractor,
         "MEMOIRE_EMBEDDINGS": settings.embeddings,
     }
+    started = [name for name in PROCESSES for _ in range(copies.get(name, 1))]
     return [
         # -P: a folder called `services` where the user stands must not become ours.
         Program(
             name,
             [sys.executable, "-P", "-m", "services.cli", "run", name],
-            env,
+            {**env, "MEMOIRE_METRICS_PORT": str(_metrics_port(settings, place))},
             after_seconds=0.0 if name == "gateway" else _STAGES_AFTER_SECONDS,
         )
-        for name in PROCESSES
-        for _ in range(copies.get(name, 1))
+        for place, name in enumerate(started)
     ]
+
+
+def _metrics_port(settings: Settings, place: int) -> int:
+    """A port of its own for each process, in the order of their start; 0 where there are none."""
+    port = settings.metrics_port + place
+    return port if settings.metrics_port and port <= _HIGHEST_PORT else 0
 
 
 def key_path(data_dir: Path) -> Path:

@@ -12,13 +12,15 @@ SELECT u.tenant_id, u.user_id, u.belief_version
   JOIN users u USING (tenant_id, user_id);
 
 -- name: fresh_facts
--- Reads the facts that wait for comparison, with their vectors where they are free text.
+-- Reads the facts that wait for comparison, with their vectors where they are free text; what is held
+-- for review is compared with nothing.
 SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.content, f.generation,
        least(f.said_at, f.recorded_at) AS said, f.message_key, f.ordinal, v.embedding
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
   JOIN memory_facts f USING (tenant_id, user_id, id)
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                           AND v.fact_id = f.id AND v.model = %(model)s AND f.slot IS NULL
+                          AND f.standing IS DISTINCT FROM 'quarantined'
  WHERE f.state IS NOT DISTINCT FROM 'embedded' AND (f.retry_at IS NULL OR f.retry_at <= now());
 
 -- name: comparands
@@ -30,7 +32,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.content, f.generation,
   JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                      AND v.fact_id = f.id AND v.model = %(model)s
  WHERE f.slot IS NULL AND f.state IN ('compared', 'settled')
-   AND f.standing IS DISTINCT FROM 'forgotten';
+   AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined');
 
 -- name: grow_versions
 -- Takes each user's next version; who has grown since it was read, or was compared by vectors that
@@ -72,7 +74,7 @@ SELECT f.id, f.subject, f.content, f.generation, least(f.said_at, f.recorded_at)
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.slot IS NULL
    AND f.state IS NOT DISTINCT FROM 'settled' AND f.generation IN (0, u.generation)
-   AND f.standing IS DISTINCT FROM 'forgotten';
+   AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined');
 
 -- name: verdicts_of_pairs
 -- Reads which of these pairs are decided for good: by a model, or by guards that had no doubt.
@@ -98,7 +100,8 @@ SELECT t.*
        AS t(tenant_id, user_id, first_id, second_id, verdict, judge, reason, cosine)
  WHERE 2 = (SELECT count(*) FROM memory_facts f
              WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id
-               AND f.id IN (t.first_id, t.second_id) AND f.standing IS DISTINCT FROM 'forgotten')
+               AND f.id IN (t.first_id, t.second_id)
+               AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined'))
  ORDER BY tenant_id, user_id, first_id, second_id
     ON CONFLICT (tenant_id, user_id, first_id, second_id) DO UPDATE
    SET verdict = EXCLUDED.verdict, reason = EXCLUDED.reason, cosine = EXCLUDED.cosine,

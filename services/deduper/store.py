@@ -18,6 +18,7 @@ from shared.db import Database, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.failures.store import RowRef, keys_of
 from shared.ledger.store import UserKey, try_lock_users
+from shared.metrics.commits import committed
 from shared.sql import Queries
 from shared.topology import COMPARED
 
@@ -116,6 +117,7 @@ async def commit(
             await tx.execute(queries["save_verdicts"], _verdict_columns(ours))
         at_point("written")
     at_point("committed")
+    committed("deduper", len(refs), len(moved))
     bells = _by_user(moved)
     return [
         [(COMPARED, bell) for bell in bells_for(bells.get(key, ()))] if key in grown else None

@@ -23,6 +23,7 @@ from shared.errors import BudgetSpentError, MemoireError
 from shared.events import Announcement, bells_for
 from shared.failures.store import RetryPolicy, RowRef
 from shared.fairness import Turns
+from shared.metrics.commits import committed
 from shared.rows import RowsStage
 from shared.spaces.embedders import Embedders
 from shared.spaces.law import Space, Spaces
@@ -79,6 +80,7 @@ class EmbedderStage(RowsStage):
             return await self._without_spent(refs, error)
         self._at_point("commit")
         moved = await store.save_vectors(self._db, spaces, texts, vectors)
+        committed(self.name, len(texts), len(moved))
         told: list[Announcement] = [(EMBEDDED, bell) for bell in bells_for(moved)]
         if len(moved) < len(texts) and (await self._embedders.read()).fence != spaces.fence:
             return [*told, *await self.process(refs)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from services.extractor.echoes import shown
 from services.extractor.facts import SourceMessage
-from services.extractor.turns import ChatTurn
+from services.extractor.turns import ChatTurn, role_of
 
 _CONTEXT_CHARACTERS = 2_000  # of a turn that is only there to understand the others by
 
@@ -24,14 +24,15 @@ class Conversation:
     messages: list[SourceMessage]
     context: list[ChatTurn]
 
-    @property
-    def context_ids(self) -> set[str]:
-        return {turn.id for turn in self.context}
 
+def conversation(
+    messages: Sequence[SourceMessage], before: Sequence[ChatTurn], *, guards: bool = True
+) -> Conversation:
+    """Part messages, with the turns before them, into what is asked about and what is around.
 
-def conversation(messages: Sequence[SourceMessage], before: Sequence[ChatTurn]) -> Conversation:
-    """Part messages, with the turns before them, into what is asked about and what is around."""
-    turns = [(message, _turn(message)) for message in messages]
+    With `guards` a turn that says it hands over a document, or a tool's words, is not the user's.
+    """
+    turns = [(message, _turn(message, guards=guards)) for message in messages]
     spoken = [(message, turn) for message, turn in turns if turn.role == "user" and turn.content]
     earlier = [replace(turn, content=shown(turn.role, turn.content)) for turn in before]
     around = [*earlier, *(turn for _, turn in turns if turn.role != "user")]
@@ -42,10 +43,11 @@ def conversation(messages: Sequence[SourceMessage], before: Sequence[ChatTurn]) 
     )
 
 
-def _turn(message: SourceMessage) -> ChatTurn:
+def _turn(message: SourceMessage, *, guards: bool) -> ChatTurn:
     """A message as an extractor is shown it: its secrets stay in PostgreSQL."""
     content = shown(message.role, message.content)
-    return ChatTurn(str(message.id), message.role, message.said_at, content)
+    role = role_of(message.role, message.metadata) if guards else message.role
+    return ChatTurn(str(message.id), role, message.said_at, content)
 
 
 def _cut(turn: ChatTurn) -> ChatTurn:

@@ -7,7 +7,7 @@ validated, whoever it comes from (`facts.py`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from services.extractor.store import Provenance
 from services.extractor.turns import ChatTurn, KnownFact
 from shared.clock import Clock, utc_now
 from shared.llm import Answer, ChatModel, CutAnswerError
+from shared.screening import suspicions
 
 PROMPT = "extract.v2"
 _CONTEXT_TURNS = 12
@@ -100,10 +101,18 @@ class ByModel:
 
     paid = True
 
-    def __init__(self, model: ChatModel, *, prompt: str = PROMPT, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        model: ChatModel,
+        *,
+        prompt: str = PROMPT,
+        clock: Clock = utc_now,
+        guards: bool = True,
+    ) -> None:
         self.provenance = Provenance("llm", model.model, prompt)
         self._model = model
         self._clock = clock
+        self._guards = guards
         folder = resources.files("services.extractor.prompts")
         self._system = folder.joinpath(f"{prompt}.md").read_text("utf-8")
 
@@ -122,14 +131,20 @@ class ByModel:
 
         Whatever it talks a model into then touches its own facts alone.
         """
-        harmless = [turn for turn in context if not (turn.role == "user" and injects(turn.content))]
-        groups = list(_groups(messages))
+        harmless = [turn for turn in context if not self._orders(turn)]
+        groups = list(_groups(messages, self._orders))
         found = [await self._in_parts(_Asking(group, harmless, known, payer)) for group in groups]
         if len(groups) > 1:
             found = [
                 _its_own(each, group, messages) for each, group in zip(found, groups, strict=True)
             ]
         return sum(found[1:], start=found[0])
+
+    def _orders(self, turn: ChatTurn) -> bool:
+        """Whether a turn gives orders to whoever reads it."""
+        if turn.role == "user" and injects(turn.content):
+            return True
+        return self._guards and bool(set(suspicions(turn.content)) - {"link"})
 
     async def _in_parts(self, asking: _Asking) -> Extraction:
         """Ask; where the answer is cut, ask about each half, and of one message take what is whole.
@@ -167,13 +182,15 @@ def _extraction(answer: Answer) -> Extraction:
     return Extraction(facts if isinstance(facts, list) else [], tokens)
 
 
-def _groups(messages: Sequence[ChatTurn]) -> Iterator[list[ChatTurn]]:
+def _groups(
+    messages: Sequence[ChatTurn], orders: Callable[[ChatTurn], bool]
+) -> Iterator[list[ChatTurn]]:
     """Part the messages into those that only say something, and each that gives orders."""
-    if harmless := [turn for turn in messages if not injects(turn.content)]:
+    ordering = [turn for turn in messages if orders(turn)]
+    if harmless := [turn for turn in messages if turn not in ordering]:
         yield harmless
-    for turn in messages:
-        if injects(turn.content):
-            yield [turn]
+    for turn in ordering:
+        yield [turn]
 
 
 def _its_own(
@@ -193,4 +210,5 @@ def _its_own(
 
 def _as_json(turn: ChatTurn) -> dict[str, str]:
     at = turn.at.isoformat().replace("+00:00", "Z")
-    return {"id": turn.id, "role": turn.role, "at": at, "content": turn.content}
+    role = "tool" if turn.role == "document" else turn.role
+    return {"id": turn.id, "role": role, "at": at, "content": turn.content}

@@ -20,10 +20,13 @@ from services.extractor.evidence import Evidence
 from services.extractor.grounding import folded, occurs
 from services.extractor.junk import Saying, junk_reason
 from services.extractor.leniency import put_right, quote_of, source_ids
+from services.extractor.trusted import Heard, Provenance, Said, heard_around, provenance
+from services.extractor.turns import ChatTurn
 from shared.facts.statements import NewFact, Statement, observed
 from shared.ids import fact_id
 from shared.redaction import is_secret, redact
 from shared.slots import Catalogue
+from shared.trust import source_of
 
 _MAX_FACTS = 1_000
 _QUOTE_CHARACTERS = 2_000
@@ -65,6 +68,7 @@ class _Source:
 
     message: SourceMessage
     shown: Evidence
+    heard: Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class _Kept:
     statement: Statement
     quote: str | None
     rests_on: Sequence[SourceMessage]
+    provenance: Provenance
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -90,24 +95,24 @@ def validate(
     *,
     generation: int,
     extraction_id: UUID,
-    context: Collection[str] = (),
+    context: Sequence[ChatTurn] = (),
     catalogue: Catalogue | None = None,
+    guards: bool = True,
 ) -> Validated:
     """Keep what rests on these messages and makes sense, in the answer's order.
 
-    `messages` are as they were stored. `context` has the ids of turns that were shown beside them:
-    naming one too does no harm.
+    `messages` are as they were stored. `context` are the turns that were shown beside them: naming
+    one too does no harm. With `guards` what is suspicious is held for review.
     """
-    sources = {
-        str(message.id): _Source(message, Evidence(shown(message.role, message.content)))
-        for message in messages
-    }
+    sources = {str(message.id): _source(message) for message in messages}
+    around = heard_around(context)
+    beside = {turn.id for turn in context}
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
     told: set[tuple[object, ...]] = set()
     facts: list[NewFact] = []
     for raw in _listed(raw_facts, dropped):
-        kept = _judged(raw, sources, context)
+        kept = _judged(raw, sources, beside, around if guards else None)
         if isinstance(kept, _Kept) and kept.key in told:
             kept = "duplicate"
         if isinstance(kept, str):
@@ -137,7 +142,18 @@ def _listed(raw_facts: object, dropped: Counter[str]) -> Iterable[Any]:
     return facts[:_MAX_FACTS]
 
 
-def _judged(raw: object, sources: Mapping[str, _Source], context: Collection[str]) -> _Kept | str:
+def _source(message: SourceMessage) -> _Source:
+    text = shown(message.role, message.content)
+    heard = Heard(text, source_of(message.role, message.metadata))
+    return _Source(message, Evidence(text), heard)
+
+
+def _judged(
+    raw: object,
+    sources: Mapping[str, _Source],
+    context: Collection[str],
+    around: Sequence[Heard] | None,
+) -> _Kept | str:
     """Judge one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
         return "not_an_object"
@@ -152,11 +168,16 @@ def _judged(raw: object, sources: Mapping[str, _Source], context: Collection[str
     )
     if not rests_on:
         return "not_said_by_user"
-    return _grounded(raw, rests_on)
+    return _grounded(raw, rests_on, around)
 
 
-def _grounded(raw: Mapping[str, Any], rests_on: Sequence[_Source]) -> _Kept | str:
-    """Compare a fact with what its messages say, as the extractor was shown them."""
+def _grounded(
+    raw: Mapping[str, Any], rests_on: Sequence[_Source], around: Sequence[Heard] | None
+) -> _Kept | str:
+    """Compare a fact with what its messages say, as the extractor was shown them.
+
+    Without `around` nobody asks whose words they are.
+    """
     quote = quote_of(raw)
     said_in = [each for each in rests_on if quote is None or occurs(quote, each.shown.folded)]
     fields = put_right(raw, (said_in or rests_on)[0].message.said_at)
@@ -172,7 +193,13 @@ def _grounded(raw: Mapping[str, Any], rests_on: Sequence[_Source]) -> _Kept | st
         return f"invalid_{error.errors()[0]['loc'][0]}"
     saying = Saying(said.content, said.value, said.subject, said.claim, said.temporal_state)
     junk = junk_reason(saying, quote, [each.shown for each in rests_on])
-    return junk or _Kept(said, quote, [each.message for each in rests_on])
+    if junk:
+        return junk
+    whose = Provenance("user")
+    if around is not None:
+        compared = Said(said.content, said.value, said.subject, quote, said.category)
+        whose = provenance(compared, [each.heard for each in rests_on], around)
+    return _Kept(said, quote, [each.message for each in rests_on], whose)
 
 
 def _holds_secret(fields: Mapping[str, Any], quote: str | None) -> bool:
@@ -206,4 +233,6 @@ def _new_fact(
         agent_id=first.agent_id,
         speaker=first.speaker,
         metadata=first.metadata,
+        source=kept.provenance.source,
+        suspicions=kept.provenance.suspicions,
     )

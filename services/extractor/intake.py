@@ -19,6 +19,7 @@ from shared.intake.admission import QUOTA, store_within
 from shared.intake.entries import flat_fields
 from shared.intake.messages import Limits, Message, read_stream_message
 from shared.isolation import isolate
+from shared.metrics.commits import ingested
 from shared.quotas.quotas import Quotas
 from shared.rows import entry_subject
 from shared.together import Together
@@ -82,6 +83,7 @@ class Intake:
             stored = await store_within(tx, messages, self._window, self._quotas)
             if "erasing" in stored.outcomes:
                 raise NotNowError("a user is being erased", _ERASING_SECONDS)
+        ingested("redis", stored.outcomes)
         for outcome, reason in _REFUSALS.items():
             refused = [
                 entry
@@ -100,6 +102,7 @@ class Intake:
                 pairs.append((entry, self._read(entry)))
             except PoisonError as error:
                 await self.bury([entry], error)
+                ingested("redis", ["refused"])
         return pairs
 
     def _read(self, entry: Entry) -> Message:

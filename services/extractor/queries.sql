@@ -118,8 +118,9 @@ SELECT t.id,
                                                         AND u.user_id = t.user_id), 1))
                  ORDER BY f.slot, f.id LIMIT %(known)s) AS k) AS known,
        (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                   'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content)), '[]')
-          FROM (SELECT c.id, c.role, c.said_at, c.content FROM chat_logs c
+                   'id', b.id, 'role', b.role, 'at', b.said_at, 'content', b.content,
+                   'metadata', b.metadata)), '[]')
+          FROM (SELECT c.id, c.role, c.said_at, c.content, c.metadata FROM chat_logs c
                  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
                    AND c.session_id = t.session_id AND c.said_at < t.before
                    AND c.erased_at IS NULL
@@ -141,7 +142,8 @@ SELECT e.id, pg_advisory_xact_lock_shared(
    FOR UPDATE OF e;
 
 -- name: finish_messages
--- Moves what still points at its reservation to extracted, in the generation that counts now.
+-- Moves what still points at its reservation to extracted, in the generation that counts now; tells
+-- how long ago it came.
 UPDATE chat_logs c
    SET state = 'extracted', extracted_at = now(), announced_at = coalesce(c.announced_at, now()),
        rings = 0, retry_at = NULL,
@@ -151,7 +153,8 @@ UPDATE chat_logs c
        AS t(tenant_id, user_id, id, extraction_id)
  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id
    AND c.extraction_id = t.extraction_id AND c.state IS NOT DISTINCT FROM 'extracting'
-RETURNING c.id, c.generation;
+RETURNING c.id, c.generation,
+          extract(epoch FROM clock_timestamp() - c.recorded_at)::float8 AS seconds;
 
 -- name: close
 -- Closes reservations and keeps what they were, with the paid answer.

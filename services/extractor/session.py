@@ -17,6 +17,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from services.extractor import store
 from services.extractor.conversation import conversation
@@ -28,12 +29,15 @@ from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
 from shared.errors import ConfigurationError, CrashLoopError, NotNowError, RetryableError
 from shared.events import Announcement, SessionBell
-from shared.failures.store import RetryPolicy
+from shared.failures.store import RetryPolicy, RowRef
 from shared.fairness import FairSlots
+from shared.ids import trace_id
 from shared.isolation import is_conflict, is_outage
 from shared.tenant_slots.recent import RecentCatalogues
 from shared.together import Together
 from shared.topology import MESSAGES
+from shared.tracing.spans import spans
+from shared.tracing.store import contexts_of
 
 log = structlog.get_logger()
 
@@ -73,6 +77,7 @@ class SessionWork:
         policy: RetryPolicy,
         worker: str,
         calls: int = 8,
+        guards: bool = True,
         at_point: AtPoint = ignore_point,
     ) -> None:
         self._db = db
@@ -83,6 +88,7 @@ class SessionWork:
         self._worker = worker
         self._sessions = FairSlots(_SESSIONS_AT_ONCE)
         self._calls = FairSlots(calls)
+        self._guards = guards
         self._at_point = at_point
         self._catalogues = RecentCatalogues(db)
         self._held: dict[UUID, Reservation] = {}
@@ -172,9 +178,17 @@ class SessionWork:
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
         messages = await self._suspect_crash_loop(held, await self._claim(held))
+        if not messages:
+            return []
+        with bound_contextvars(trace=trace_id(messages[0].id), attempt=held.attempts):
+            return await self._extract_messages(held, messages)
+
+    async def _extract_messages(
+        self, held: Reservation, messages: list[SourceMessage]
+    ) -> list[Announcement] | None:
         while messages:
             try:
-                return await self._think_and_commit(held, messages)
+                return await self._observed(held, messages)
             except Exception as error:
                 if is_outage(error) or is_conflict(error):
                     raise
@@ -183,6 +197,16 @@ class SessionWork:
                     return None
                 messages = await self._after_failure(held, messages, error)
         return []
+
+    async def _observed(
+        self, held: Reservation, messages: Sequence[SourceMessage]
+    ) -> list[Announcement]:
+        """Extract in the traces that the messages came with."""
+        refs = [RowRef(held.tenant, held.user, message.id) for message in messages]
+        parents = await contexts_of(self._db, "chat_logs", refs)
+        attributes = {"messages": len(refs), "attempt": held.attempts}
+        with spans(store.STAGE, parents, attributes):
+            return await self._think_and_commit(held, messages)
 
     async def _think_and_commit(
         self, held: Reservation, messages: Sequence[SourceMessage]
@@ -204,7 +228,7 @@ class SessionWork:
         if not any(message.role == "user" for message in messages):
             return Finished(held, messages, Validated([], {}))
         around = await self._surroundings((held, messages[0].said_at))
-        talk = conversation(messages, around.before)
+        talk = conversation(messages, around.before, guards=self._guards)
         if not talk.spoken:
             return Finished(held, messages, Validated([], {}))
         async with self._calls.turn(held.tenant):
@@ -217,8 +241,9 @@ class SessionWork:
             talk.messages,
             generation=around.generation,
             extraction_id=held.id,
-            context=talk.context_ids,
+            context=talk.context,
             catalogue=await self._catalogues.of(held.tenant),
+            guards=self._guards,
         ).having_lost(found.dropped)
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)

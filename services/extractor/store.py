@@ -15,13 +15,14 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from services.extractor.facts import SourceMessage, Validated, in_generation
-from services.extractor.turns import ChatTurn, KnownFact
+from services.extractor.turns import ChatTurn, KnownFact, role_of
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
 from shared.events import Announcement, SessionBell
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
 from shared.ids import time_ordered_id
+from shared.metrics.commits import arrived, committed, extracted
 from shared.sql import Queries
 
 queries = Queries("services.extractor")
@@ -188,7 +189,12 @@ async def surroundings(
 
 def _surroundings_of(row: Row) -> Surroundings:
     turns = [
-        ChatTurn(turn["id"], turn["role"], datetime.fromisoformat(turn["at"]), turn["content"])
+        ChatTurn(
+            turn["id"],
+            role_of(turn["role"], turn["metadata"]),
+            datetime.fromisoformat(turn["at"]),
+            turn["content"],
+        )
         for turn in reversed(row["context"])
     ]
     known = [KnownFact(slot=fact["slot"], value=fact["value"]) for fact in row["known"]]
@@ -212,7 +218,7 @@ async def commit(
         moved = await _finish_messages(tx, ours)
         at_point("moved")
         facts = [
-            in_generation(fact, moved[fact.source_message_ids[0]])
+            in_generation(fact, moved[fact.source_message_ids[0]]["generation"])
             for one in ours
             for fact in one.validated.facts
             if moved.keys() >= set(fact.source_message_ids)
@@ -222,13 +228,17 @@ async def commit(
         await _close(tx, ours, "done", provenance)
         at_point("saved")
     at_point("committed")
+    committed(STAGE, sum(len(one.messages) for one in finished), len(moved))
+    telling = {row for fact in facts for row in fact.source_message_ids}
+    arrived((row["seconds"] for row in moved.values() if row["id"] not in telling), "no_facts")
+    extracted(provenance.extractor, len(facts), (one.validated.dropped for one in ours))
     if fenced := len(finished) - len(ours):
         log.info("commits fenced: somebody else was first", sessions=fenced)
     return [announcements if index == 0 else [] for index in range(len(finished))]
 
 
-async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> dict[UUID, int]:
-    """Move messages on; returns those that were still ours, with the generation they go to."""
+async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> dict[UUID, Row]:
+    """Move messages on; returns those that were still ours: their generation, and how old."""
     pairs = [(one.held, message) for one in finished for message in one.messages]
     params = {
         "tenants": [message.tenant for _, message in pairs],
@@ -237,7 +247,7 @@ async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> dic
         "extractions": [held.id for held, _ in pairs],
     }
     rows = await tx.rows(queries["finish_messages"], params)
-    return {row["id"]: row["generation"] for row in rows}
+    return {row["id"]: row for row in rows}
 
 
 async def fail(

@@ -1,8 +1,11 @@
-"""What the rules extractor reads and what it hands back: plain shapes, no behaviour."""
+"""What an extractor reads and what it hands back: plain shapes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
+
+from shared.trust import source_of
 
 Claim = Literal["holds", "ends", "denies"]
 TemporalState = Literal["current", "past", "future", "recurring"]
@@ -16,6 +19,11 @@ class ChatTurn:
     role: str
     at: datetime
     content: str
+
+
+def role_of(role: str, metadata: Mapping[str, Any] | None) -> str:
+    """Who speaks in a turn: its role, or whose words a user hands over, as its label says."""
+    return source_of(role, metadata) if role == "user" else role
 
 
 class KnownFact(TypedDict):

@@ -15,6 +15,7 @@ from shared.db import Row, Transaction
 from shared.events import Announcement, session_bells_for
 from shared.facts.statements import NewFact
 from shared.ids import time_ordered_id
+from shared.ledger.folding import held_key
 from shared.topology import MESSAGES
 
 
@@ -30,6 +31,17 @@ class Deed:
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {"tenant": self.tenant, "user": self.user, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a sweeping forgetting is about: words of a source, what came since a moment, or both.
+
+    Neither: the messages that it names.
+    """
+
+    source: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,22 @@ async def record_tombstones(
     await _record(tx, deed, "tombstone", fact, act)
 
 
+async def record_review(
+    tx: Transaction, deed: Deed, fact: UUID, key: str, *, approved: bool
+) -> None:
+    """Record what was decided about what is held; `key` names its words and messages."""
+    kind = "approval" if approved else "rejection"
+    await _record(tx, deed, kind, fact, _nothing_named(deed), review_key=key)
+
+
+async def record_sweeping(
+    tx: Transaction, deed: Deed, learnt: Learnt, messages: Sequence[UUID]
+) -> None:
+    """Record that all is to be forgotten that was learnt so."""
+    act = {**_nothing_named(deed), "sources": [_ids(messages)]}
+    await _record(tx, deed, "tombstone", None, act, learnt=learnt)
+
+
 async def record_labels(tx: Transaction, deed: Deed, fact: UUID, asked: Mapping[str, Any]) -> None:
     """Record that a fact has other labels; `label` gives them to it."""
     params = deed.params(
@@ -100,8 +128,13 @@ async def label(tx: Transaction, deed: Deed, fact: UUID, labels: Mapping[str, An
     await tx.execute(queries["label_fact"], deed.params(fact=fact, **given))
 
 
-async def record_undo(tx: Transaction, deed: Deed, fact: UUID, undoes: UUID) -> None:
-    act = {
+async def record_undo(tx: Transaction, deed: Deed, fact: UUID | None, undoes: UUID) -> None:
+    await _record(tx, deed, "undo", fact, _nothing_named(deed), undoes=undoes)
+
+
+def _nothing_named(deed: Deed) -> dict[str, list[Any]]:
+    """One act, whose id is its deed's, that names no statement."""
+    return {
         "ids": [deed.id],
         "subjects": [None],
         "slots": [None],
@@ -110,7 +143,6 @@ async def record_undo(tx: Transaction, deed: Deed, fact: UUID, undoes: UUID) -> 
         "old_value_keys": [None],
         "sources": [Jsonb([])],
     }
-    await _record(tx, deed, "undo", fact, act, undoes=undoes)
 
 
 async def _record(
@@ -122,8 +154,14 @@ async def _record(
     *,
     stretch: tuple[datetime | None, datetime | None] = (None, None),
     undoes: UUID | None = None,
+    review_key: str | None = None,
+    learnt: Learnt | None = None,
 ) -> None:
     params = deed.params(
+        review_key=review_key,
+        origin=learnt.source if learnt else None,
+        learnt_since=learnt.since if learnt else None,
+        sweeping=learnt is not None,
         deed=deed.id,
         kind=kind,
         fact=fact,
@@ -151,7 +189,9 @@ async def acts_of_fact(tx: Transaction, fact: Row) -> list[Row]:
         "slot": fact["slot"],
         "value_key": fact["value_key"],
         "said_at": min(fact["said_at"], fact["recorded_at"]),
-        "sources": list(fact["source_message_ids"]),
+        "recorded_at": fact["recorded_at"],
+        "source": fact["source"],
+        "sources": list(fact["source_message_ids"]) or [fact["id"]],
     }
     return await tx.rows(queries["acts_of_fact"], params)
 
@@ -191,8 +231,35 @@ async def hide_unfolded_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]
     await tx.execute(queries["hide_unfolded_facts"], deed.params(ids=list(facts)))
 
 
-async def show_unfolded_facts(tx: Transaction, deed: Deed, facts: Iterable[UUID]) -> None:
-    await tx.execute(queries["show_unfolded_facts"], deed.params(ids=list(facts)))
+async def show_unfolded_facts(
+    tx: Transaction, deed: Deed, facts: Iterable[UUID], held: Iterable[UUID] = ()
+) -> None:
+    """Show facts that no fold reaches; `held` of them wait for review."""
+    params = deed.params(ids=list(facts), held=list(held))
+    await tx.execute(queries["show_unfolded_facts"], params)
+
+
+async def held_alike(tx: Transaction, deed: Deed, fact: Row) -> list[Row]:
+    """Read the facts that a decision about this one names too: same words, same messages."""
+    params = deed.params(subject=fact["subject"], content=fact["content"])
+    rows = await tx.rows(queries["held_alike"], params)
+    return [row for row in rows if held_key(row) == held_key(fact)]
+
+
+# ---- what was learnt
+
+
+async def learnt_from(
+    tx: Transaction, deed: Deed, *, chat_log: UUID | None, message: str | None, session: str | None
+) -> list[UUID]:
+    """List the messages, and directly stated facts, that these name; each None names nothing."""
+    params = deed.params(chat_log=chat_log, message=message, session=session)
+    return sorted(row["id"] for row in await tx.rows(queries["learnt_from"], params))
+
+
+async def sweeping_deed(tx: Transaction, deed: Deed, of: UUID) -> Row | None:
+    """Read whether a sweeping deed was taken back; None where there is none of this id."""
+    return await tx.row(queries["sweeping_deed"], deed.params(deed=of))
 
 
 # ---- forgetting messages

@@ -16,6 +16,7 @@ from services.gateway.conscious import ConsciousCache
 from services.gateway.forgetting import follow_erasures
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RequestGuard
+from services.gateway.observed import NoteRoute, Observed
 from services.gateway.rates import RateLimiter, Rates
 from services.gateway.recall import Recall
 from services.gateway.routes import (
@@ -31,6 +32,7 @@ from services.gateway.routes import (
     jobs,
     keys,
     portable,
+    quarantine,
     recall,
     slots,
     traces,
@@ -68,6 +70,7 @@ _ROUTERS = (
     acts,
     erasure,
     portable,
+    quarantine,
     slots,
     keys,
     dead_letters,
@@ -109,11 +112,13 @@ def build_app(
         app.include_router(module.router)
     app.include_router(jobs.router_for(job_kinds))
     errors.install(app)
+    app.add_middleware(NoteRoute)
     app.add_middleware(
         RequestGuard,
         max_body_bytes=settings.max_body_bytes,
         client_seconds=settings.client_seconds,
     )
+    app.add_middleware(Observed)  # the last one stands outermost
     return app
 
 

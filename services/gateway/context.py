@@ -13,7 +13,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
+
+from shared.screening import suspicions
 
 Format = Literal["markdown", "xml", "json"]
 Shown = Mapping[str, Any]
@@ -31,7 +33,13 @@ _HEADINGS = {
 }
 _JOINERS = "\u200c\u200d"  # without them some scripts cannot be read
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_MARKUP = re.compile(r"[<>&`]")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and signs that nobody sees
+_SELECTORS = {*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}  # any run of them can carry a text
+_EMOJI_SELECTOR = 0xFE0F
+# Markup, fences, what closes a link's text or makes it an image, and chat templates' own brackets.
+_BRACKETS = r"!(?=\[)|\](?=\()|\[(?=/?[A-Z]{2,}\b)|(?<=[\[/]INST)\]"
+_MARKUP = re.compile(rf"[<>&`]|{_BRACKETS}")
+_REST = re.compile(rf"`|{_BRACKETS}")  # of what an attribute's own quoting leaves
 _LONGEST_LABEL = 60
 _SHARE_OF_ALWAYS = 2  # a half: the query's own facts always have room
 
@@ -113,7 +121,10 @@ def _place(category: str) -> tuple[int, str]:
 
 
 def _heading(category: str) -> str:
-    return _HEADINGS.get(category) or _label(category.replace("_", " ")).capitalize() or "Other"
+    """A known category's, else the caller's own name for it, unless that is an order."""
+    known = _HEADINGS.get(category)
+    label = known or _label(category.replace("_", " ")).capitalize()
+    return label if known or (label and not suspicions(label)) else "Other"
 
 
 def _label(text: str) -> str:
@@ -123,11 +134,33 @@ def _label(text: str) -> str:
 
 def clean(text: str) -> str:
     """One line that hides nothing: no controls, no invisible or reordering characters."""
-    seen = (
-        letter if letter in _JOINERS or unicodedata.category(letter) not in _HIDDEN else " "
-        for letter in text
-    )
+    line = _seen(text)
+    while (again := _seen(line)) != line:  # what was removed may have kept its neighbours
+        line = again
+    return line
+
+
+def _seen(text: str) -> str:
+    seen = [
+        letter
+        if _is_seen(letter, text[at - 1 : at], text[at + 1 : at + 2])
+        else ""
+        if ord(letter) in _SELECTORS or letter in _JOINERS
+        else " "
+        for at, letter in enumerate(text)
+    ]
     return " ".join("".join(seen).split())
+
+
+def _is_seen(letter: str, before: str, after: str) -> bool:
+    """Whether it shows, or joins what needs joining: between ASCII letters nothing does."""
+    if letter.isascii():
+        return letter.isprintable()
+    if letter in _JOINERS:
+        return not (before.isascii() or after.isascii()) and before not in _JOINERS
+    if ord(letter) in _SELECTORS:
+        return ord(letter) == _EMOJI_SELECTOR and not before.isascii() and before != letter
+    return letter not in _BLANK and unicodedata.category(letter) not in _HIDDEN
 
 
 def dated(fact: Shown) -> str:
@@ -179,7 +212,7 @@ def _xml(always: Sequence[Shown], relevant: Sequence[Shown]) -> str:
             continue
         lines.append(f"<{tag}>")
         for heading, some in _grouped(facts):
-            lines.append(f"<group name={quoteattr(heading)}>")
+            lines.append(f"<group name={_attribute(heading)}>")
             lines += (_element(fact) for fact in some)
             lines.append("</group>")
         lines.append(f"</{tag}>")
@@ -187,9 +220,18 @@ def _xml(always: Sequence[Shown], relevant: Sequence[Shown]) -> str:
 
 
 def _element(fact: Shown) -> str:
-    about = "" if fact["subject"] == "user" else f" about={quoteattr(clean(fact['subject']))}"
+    about = "" if fact["subject"] == "user" else f" about={_attribute(clean(fact['subject']))}"
     date = f" date={quoteattr(dated(fact))}"
-    return f"<fact{about}{date}>{escape(clean(fact['content']))}</fact>"
+    return f"<fact{about}{date}>{_escaped(clean(fact['content']))}</fact>"
+
+
+def _attribute(text: str) -> str:
+    return _REST.sub(lambda sign: f"&#{ord(sign[0])};", quoteattr(text))
+
+
+def _escaped(text: str) -> str:
+    """Text in which neither markup nor a fence around the whole block can be read."""
+    return _MARKUP.sub(lambda sign: f"&#{ord(sign[0])};", text)
 
 
 def _json(always: Sequence[Shown], relevant: Sequence[Shown]) -> str:

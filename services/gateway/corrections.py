@@ -17,6 +17,7 @@ from services.gateway.requests import FactCorrection
 from shared import slots
 from shared.db import Row
 from shared.facts.statements import SELF, NewFact, Statement
+from shared.ledger.folding import ACT_KEY
 
 _GENERATION = 0  # counts in every generation
 _CERTAIN = 1.0
@@ -78,12 +79,13 @@ def corrected(old: Row, asked: FactCorrection, act: UUID) -> NewFact:
         ended_precision=old["ended_precision"],
         said_at=None,
         recorded_at=None,
-        message_key=f"a:{act.hex}",
+        message_key=f"{ACT_KEY}{act.hex}",
         ordinal=0,
         session=old["session_id"],
         agent_id=old["agent_id"],
         speaker=OPERATOR,
         metadata=asked.metadata if asked.metadata is not None else old["metadata"],
+        source="operator",
     )
 
 
@@ -172,4 +174,8 @@ def public_acts(acts: list[Row]) -> list[Mapping[str, Any]]:
 def _kind(act: Row) -> str:
     if act["kind"] in {"correction", "labels"}:
         return "correction"
+    if act["kind"] in {"approval", "rejection"}:
+        return str(act["kind"])
+    if act["sweeping"]:
+        return "forgetting"
     return "erasure" if act["erased"] else "deletion"

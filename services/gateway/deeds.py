@@ -17,6 +17,7 @@ from services.gateway import act_store, store
 from services.gateway.act_store import Deed, Named
 from services.gateway.corrections import labels_now
 from services.gateway.errors import ApiError
+from shared.beliefs.quarantine import reviewed
 from shared.db import Reach, Row, Transaction
 from shared.erasure import store as erasures
 from shared.erasure.law import Position
@@ -29,6 +30,7 @@ from shared.ledger import store as ledger
 
 Result = TypeVar("Result")
 _TRIES = 3
+REVIEWS = frozenset({"approval", "rejection"})
 
 
 async def in_transaction(reach: Reach, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
@@ -82,7 +84,7 @@ async def forget(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     Messages on which nothing else rests are named as well: read again, in other words, they would
     bring it back.
     """
-    await _take(tx, deed)
+    await take(tx, deed)
     like = await act_store.facts_like(tx, deed, fact)
     facts = [row["id"] for row in like]
     if fact["id"] not in facts:
@@ -92,7 +94,7 @@ async def forget(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     await act_store.record_tombstones(tx, deed, fact["id"], _named(like, spent))
     gone = await act_store.facts_of_deed(tx, deed, deed.id)
     await act_store.hide_unfolded_facts(tx, deed, [row["id"] for row in gone])
-    return await _refolded(tx, deed, gone, "fact.forgotten", [fact])
+    return await refolded(tx, deed, gone, "fact.forgotten", [fact])
 
 
 def _named(like: Sequence[Row], spent: Sequence[UUID]) -> list[Named]:
@@ -112,7 +114,7 @@ async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
 
     Raises ApiError (conflict) when there is none, or its words are gone for good.
     """
-    await _take(tx, deed)
+    await take(tx, deed)
     acts = await act_store.acts_of_fact(tx, fact)
     if not fact["content"]:
         raise ApiError("conflict", "What it rested on was erased; that cannot be undone.")
@@ -120,26 +122,42 @@ async def undo(tx: Transaction, deed: Deed, fact: Row) -> list[Announcement]:
     if last is None:
         raise ApiError("conflict", "Nothing about this fact is left to be undone.")
     await act_store.record_undo(tx, deed, fact["id"], last["deed"])
-    about = [fact]
-    if last["kind"] == "labels":
+    about, event = [fact], "fact.restored"
+    if last["kind"] in REVIEWS:
+        event = "fact.quarantined"
+        about = await store.facts_by_ids(tx, deed.tenant, deed.user, [last["fact_id"]])
+        back = [row for one in about for row in await act_store.held_alike(tx, deed, one)]
+        await show_unfolded(tx, deed, [row["id"] for row in back])
+    elif last["kind"] == "labels":
         await _label(tx, deed, last["fact_id"])
         back = []
     elif last["kind"] == "tombstone":
         back = await act_store.facts_of_deed(tx, deed, last["deed"])
-        await act_store.show_unfolded_facts(tx, deed, [row["id"] for row in back])
+        await show_unfolded(tx, deed, [row["id"] for row in back])
     else:
         ids = [last["id"], last["fact_id"]]
         corrected = await store.facts_by_ids(tx, deed.tenant, deed.user, ids)
         about = [row for row in corrected if row["id"] == last["fact_id"]] or about
         back = [*corrected, *await act_store.facts_of_deed(tx, deed, last["deed"])]
-    return await _refolded(tx, deed, back, "fact.restored", about)
+    return await refolded(tx, deed, back, event, about)
+
+
+async def show_unfolded(tx: Transaction, deed: Deed, facts: Sequence[UUID]) -> None:
+    """Show facts that no fold reaches just now as the law will: what is not approved as held."""
+    rows = await store.facts_by_ids(tx, deed.tenant, deed.user, facts)
+    acts = await ledger.read_acts(tx, deed.tenant, deed.user)
+    decided = reviewed(acts.reviews, acts.undos, None)
+    keys = {row["id"]: folding.held_key(row) for row in rows}
+    shown = [row for row, key in keys.items() if not decided.rejected(key)]
+    held = [row for row, key in keys.items() if decided.awaited(key)]
+    await act_store.show_unfolded_facts(tx, deed, shown, held)
 
 
 async def erase(
     tx: Transaction, deed: Deed, session: str, message: UUID | None
 ) -> tuple[int, int, list[Announcement]]:
     """Erase messages and what rests on them alone; returns how many of each, and what to ring."""
-    await _take(tx, deed)
+    await take(tx, deed)
     await erasures.lock_user(tx, deed.tenant, deed.user)  # for messages that are coming in
     messages, bells = await act_store.erase_messages(tx, deed, session, message)
     if not messages:
@@ -148,7 +166,7 @@ async def erase(
     await act_store.record_tombstones(tx, deed, None, [named])
     facts = await act_store.facts_resting_on(tx, deed, messages)
     gone = [row for row in facts if row["standing"] != "forgotten"]
-    announcements = await _refolded(tx, deed, facts, "fact.forgotten", gone)
+    announcements = await refolded(tx, deed, facts, "fact.forgotten", gone)
     await act_store.erase_facts(tx, deed, [row["id"] for row in facts])
     return len(messages), len(gone), bells + announcements
 
@@ -173,13 +191,13 @@ async def erase_certified(
     return row, {"messages": messages, "facts": facts}, bells
 
 
-async def _take(tx: Transaction, deed: Deed) -> None:
+async def take(tx: Transaction, deed: Deed) -> None:
     """Take the user, and have the deduper read again what it compares with."""
     await ledger.lock_user(tx, ledger.BELIEFS, deed.tenant, deed.user)
     await act_store.grow_version(tx, deed)
 
 
-async def _refolded(
+async def refolded(
     tx: Transaction, deed: Deed, facts: Iterable[Row], event: str, about: Sequence[Row]
 ) -> list[Announcement]:
     """Fold what these facts belong to; `event` tells of those it is `about`, with who and why."""

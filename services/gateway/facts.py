@@ -14,6 +14,7 @@ from shared.db import Row
 from shared.facts.dates import format_date
 from shared.ledger.folding import standing_of
 from shared.slots import Catalogue, built_in
+from shared.trust import TRUST
 
 _AS_STORED = set(Fact.model_fields) - {
     "occurred_at",
@@ -22,6 +23,8 @@ _AS_STORED = set(Fact.model_fields) - {
     "status",
     "valid_from",
     "valid_to",
+    "trust",
+    "quarantine",
 }
 _MESSAGE_KEY = "m:"
 _CURRENT = {"current", "planned", "due"}
@@ -32,16 +35,19 @@ _WITHHELD = {"content": "", "value": None, "quote": None, "metadata": None}
 def public_fact(row: Row, as_of: datetime, known: Standing | None = None) -> dict[str, Any]:
     """Show a row of `memory_facts` as DESIGN §6 has it; `known` is its standing in another view.
 
-    What was forgotten shows that it was there, not what it said.
+    What was forgotten shows that it was there, not what it said; what is held shows why.
     """
     standing = known or standing_of(row)
-    forgotten = standing is not None and standing.kind == "forgotten"
-    counts = standing is not None and (row["state"] == "settled" or forgotten)
+    kind = standing.kind if standing is not None else None
+    forgotten = kind == "forgotten"
+    counts = kind not in {None, "quarantined"} and (row["state"] == "settled" or forgotten)
     valid_from, valid_to = stretch_at(standing, as_of)
     return {
         **{name: row[name] for name in _AS_STORED},
         **(_of_view(known) if known is not None else {}),
         **(_WITHHELD if forgotten else {}),
+        "trust": TRUST[row["source"]],
+        "quarantine": row["suspicions"] if kind == "quarantined" else None,
         "confidence": round(row["confidence"], 4),
         "occurred_at": format_date(row["occurred_at"], row["occurred_precision"]),
         "ended_at": format_date(row["ended_at"], row["ended_precision"]),

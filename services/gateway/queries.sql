@@ -26,7 +26,7 @@ SELECT f.id
             AND ((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                  OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz))
        WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
-       ELSE f.standing IS DISTINCT FROM 'forgotten' END
+       ELSE coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined') END
    AND (%(category)s::text IS NULL OR f.category = %(category)s)
    AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
    AND (%(before_at)s::timestamptz IS NULL OR (f.said_at, f.id) < (%(before_at)s, %(before_id)s::uuid))
@@ -38,7 +38,7 @@ SELECT f.id
 SELECT tenant_id, user_id, id, content, category, subject, slot, value, value_key, cardinality, claim,
        temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at,
        recorded_at, confidence::float8 AS confidence, quote, source_message_ids, extraction_id,
-       session_id, agent_id, speaker, metadata, essential, pinned, fades_at, state, created_at, embedded_at,
+       session_id, agent_id, speaker, metadata, source, suspicions, essential, pinned, fades_at, state, created_at, embedded_at,
        compared_at, settled_at, coalesce(retry_at = 'infinity', false) AS dead, standing,
        canonical_id, believed, planned_for, planned_since, superseded_by, evidence_count, generation,
        generation IN (0, (SELECT u.generation FROM users u
@@ -86,7 +86,7 @@ SELECT event, at, data FROM events
 -- Lists the facts that say the same: the canonical one and what was merged into it.
 SELECT id FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND state = 'settled'
-   AND (id = %(canonical)s OR canonical_id = %(canonical)s) AND standing <> 'forgotten'
+   AND (id = %(canonical)s OR canonical_id = %(canonical)s) AND standing NOT IN ('forgotten', 'quarantined')
  ORDER BY said_at, id;
 
 -- name: verdicts_of_fact
@@ -108,7 +108,7 @@ SELECT CASE WHEN v.first_id = %(id)s THEN v.second_id ELSE v.first_id END AS fac
 -- was told of it, and what forgot it. `erased` deeds named messages alone; `undone` ones were taken back.
 SELECT DISTINCT ON (a.acted_at, a.deed)
        a.deed, a.id, a.kind, a.fact_id, a.acted_at, a.actor, a.reason,
-       a.kind = 'tombstone' AND a.fact_id IS NULL AS erased,
+       a.kind = 'tombstone' AND a.fact_id IS NULL AND NOT a.sweeping AS erased, a.sweeping,
        u.id AS undo_id, u.acted_at AS undone_at, u.actor AS undone_by, u.reason AS undone_because
   FROM belief_acts a
   LEFT JOIN belief_acts u ON u.tenant_id = a.tenant_id AND u.user_id = a.user_id AND u.undoes = a.deed
@@ -118,7 +118,10 @@ SELECT DISTINCT ON (a.acted_at, a.deed)
                        WHERE e.tenant_id = %(tenant)s AND e.user_id = %(user)s
                          AND e.fact_id = ANY(%(ids)s) AND e.data ? 'act')
         OR (a.kind = 'tombstone' AND a.acted_at >= %(said_at)s::timestamptz
-            AND ((a.subject = %(subject)s AND a.slot IS NOT DISTINCT FROM %(slot)s::text
+            AND ((coalesce(a.origin, %(source)s::text) = %(source)s
+                  AND coalesce(a.learnt_since, %(recorded_at)s::timestamptz) <= %(recorded_at)s
+                  AND (a.origin IS NOT NULL OR a.learnt_since IS NOT NULL))
+                 OR (a.subject = %(subject)s AND a.slot IS NOT DISTINCT FROM %(slot)s::text
                   AND a.value_key = %(value_key)s::text)
                  OR (a.value_key IS NULL AND a.slot IS NULL AND a.source_message_ids && %(sources)s::uuid[]
                      AND (a.fact_id IS NULL OR a.source_message_ids @> %(sources)s::uuid[])))))
@@ -127,11 +130,13 @@ SELECT DISTINCT ON (a.acted_at, a.deed)
 -- name: record_acts
 -- Records the acts of one deed.
 INSERT INTO belief_acts (tenant_id, user_id, id, deed, kind, fact_id, subject, slot, value, value_key,
-                         old_value_key, valid_from, valid_to, source_message_ids, undoes, actor, reason)
+                         old_value_key, valid_from, valid_to, source_message_ids, undoes, actor, reason,
+                         review_key, origin, learnt_since, sweeping)
 SELECT %(tenant)s, %(user)s, t.id, %(deed)s, %(kind)s, %(fact)s::uuid, t.subject, t.slot, t.value,
        t.value_key, t.old_value_key, %(valid_from)s::timestamptz, %(valid_to)s::timestamptz,
        ARRAY(SELECT jsonb_array_elements_text(t.sources)::uuid), %(undoes)s::uuid, %(actor)s,
-       %(reason)s::text
+       %(reason)s::text, %(review_key)s::text, %(origin)s::text, %(learnt_since)s::timestamptz,
+       %(sweeping)s::boolean
   FROM unnest(%(ids)s::uuid[], %(subjects)s::text[], %(slots)s::text[], %(values)s::text[],
               %(value_keys)s::text[], %(old_value_keys)s::text[], %(sources)s::jsonb[])
        AS t(id, subject, slot, value, value_key, old_value_key, sources)
@@ -188,11 +193,15 @@ SELECT m.id FROM unnest(%(messages)s::uuid[]) AS m(id)
 
 -- name: facts_of_deed
 -- Lists the facts that a deed's tombstones, and other words, name by statement or messages.
-SELECT DISTINCT f.id, f.subject, f.slot, f.state
+SELECT DISTINCT f.id, f.subject, f.slot, f.state, f.standing, f.source_message_ids
   FROM belief_acts a JOIN memory_facts f USING (tenant_id, user_id)
  WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.deed = %(deed)s
    AND a.kind IN ('tombstone', 'other_words')
-   AND CASE WHEN a.value_key IS NOT NULL
+   AND CASE WHEN a.origin IS NOT NULL OR a.learnt_since IS NOT NULL
+            THEN left(f.message_key, 2) <> 'a:' AND coalesce(a.origin, f.source) = f.source
+             AND coalesce(a.learnt_since, f.recorded_at) <= f.recorded_at
+             AND least(f.said_at, f.recorded_at) <= a.acted_at
+            WHEN a.value_key IS NOT NULL
             THEN f.subject = a.subject AND f.slot IS NOT DISTINCT FROM a.slot AND f.value_key = a.value_key
             ELSE (a.slot IS NULL OR (f.subject = a.subject AND f.slot = a.slot AND f.value_key IS NULL))
              AND CASE WHEN f.source_message_ids = '{}' THEN f.id = ANY(a.source_message_ids)
@@ -210,14 +219,17 @@ UPDATE memory_facts f
    AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation));
 
 -- name: show_unfolded_facts
--- Shows such facts again; those of a generation not in use hold nowhere.
+-- Shows such facts again, those that are held as held; those of a generation not in use hold nowhere.
 UPDATE memory_facts f
-   SET standing = CASE WHEN f.state = 'settled' THEN 'retired' END,
-       canonical_id = CASE WHEN f.state = 'settled' THEN f.id END, evidence_count = 1
+   SET standing = CASE WHEN f.id = ANY(%(held)s::uuid[]) THEN 'quarantined'
+                       WHEN f.state = 'settled' THEN 'retired' END,
+       canonical_id = CASE WHEN f.state = 'settled' OR f.id = ANY(%(held)s::uuid[]) THEN f.id END,
+       evidence_count = CASE WHEN f.id = ANY(%(held)s::uuid[]) THEN 0 ELSE 1 END
   FROM users u
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = ANY(%(ids)s)
    AND u.tenant_id = f.tenant_id AND u.user_id = f.user_id
-   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation)) AND f.standing = 'forgotten';
+   AND (f.state <> 'settled' OR f.generation NOT IN (0, u.generation))
+   AND coalesce(f.standing, 'forgotten') IN ('forgotten', 'quarantined');
 
 -- name: session_exists
 -- Tells whether a user ever had this session.
@@ -320,7 +332,7 @@ WITH vectors AS (
 )
 UPDATE memory_facts
    SET content = '', value = NULL, value_key = NULL, quote = NULL, metadata = NULL, speaker = NULL,
-       essential = false, standing = 'forgotten', canonical_id = id, believed = '{}', planned_for = NULL,
+       suspicions = NULL, essential = false, standing = 'forgotten', canonical_id = id, believed = '{}', planned_for = NULL,
        planned_since = NULL, superseded_by = NULL, evidence_count = 0, state = 'settled',
        settled_at = coalesce(settled_at, now()), rings = 0, retry_at = NULL
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND id = ANY(%(ids)s);
@@ -496,7 +508,7 @@ WITH mine AS NOT MATERIALIZED (
                                 AND f.believed && tstzrange(%(held_since)s::timestamptz, %(now)s::timestamptz, '[]'))
                             OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz)
            WHEN 'named' THEN f.id = ANY(%(named)s::uuid[])
-           ELSE f.standing IS DISTINCT FROM 'forgotten' END
+           ELSE coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined') END
        AND (%(fading_at)s::timestamptz IS NULL OR f.fades_at IS NULL OR f.fades_at > %(fading_at)s)
        AND (%(categories)s::text[] IS NULL OR f.category = ANY(%(categories)s))
        AND (%(slots)s::text[] IS NULL OR f.slot = ANY(%(slots)s))
@@ -688,7 +700,7 @@ SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
     SELECT a.id,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
-               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.state = 'settled' AND coalesce(n.standing, '') NOT IN ('forgotten', 'quarantined')
                AND n.generation IN (0, (SELECT generation FROM users
                                          WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) < (a.said_at, a.recorded_at)
@@ -696,7 +708,7 @@ SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
              ORDER BY n.said_at DESC, n.recorded_at DESC, n.id LIMIT 1) AS before,
            (SELECT n.id FROM memory_facts n
              WHERE n.user_id = %(user)s AND n.tenant_id = %(tenant)s AND n.session_id IS NULL
-               AND n.state = 'settled' AND n.standing IS DISTINCT FROM 'forgotten'
+               AND n.state = 'settled' AND coalesce(n.standing, '') NOT IN ('forgotten', 'quarantined')
                AND n.generation IN (0, (SELECT generation FROM users
                                          WHERE tenant_id = %(tenant)s AND user_id = %(user)s))
                AND (n.said_at, n.recorded_at) > (a.said_at, a.recorded_at)
@@ -714,7 +726,7 @@ SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
              AND s.user_id = %(user)s AND s.tenant_id = %(tenant)s
 )
 SELECT m.id, m.confidence, m.said_at, m.essential, m.evidence_count, m.slot, m.category, m.subject, m.at,
-       f.content, f.session_id, f.source_message_ids[1] AS message, beside.before, beside.after,
+       f.source, f.content, f.session_id, f.source_message_ids[1] AS message, beside.before, beside.after,
        coalesce(f.speaker, nullif(f.subject, 'user'),
                 substring(f.content FROM '^([[:upper:]][^:.!?,]{0,40}):[[:space:]]')) AS who
   FROM mine m
@@ -804,7 +816,7 @@ SELECT e.xid::text AS xid, e.seq, e.event, e.user_id, e.fact_id, e.trace_id, e.a
        f.content, f.subject, f.slot, f.value
   FROM events e
   LEFT JOIN memory_facts f ON f.tenant_id = e.tenant_id AND f.user_id = e.user_id AND f.id = e.fact_id
-                          AND f.standing IS DISTINCT FROM 'forgotten'
+                          AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined')
  WHERE e.tenant_id = %(tenant)s AND (e.xid, e.seq) > (%(xid)s::text::xid8, %(seq)s)
    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
    AND (%(user)s::text IS NULL OR e.user_id = %(user)s)
@@ -819,3 +831,53 @@ SELECT EXISTS (SELECT FROM event_horizons
 -- name: events_now
 -- Tells the position behind everything that has ended by now.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text;
+
+-- name: held_facts
+-- Lists what waits for review, of a user or of all, the longest waiting first, behind a cursor.
+SELECT f.user_id, f.id
+  FROM memory_facts f
+  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ WHERE f.tenant_id = %(tenant)s AND f.standing = 'quarantined' AND f.generation IN (0, u.generation)
+   AND (%(user)s::text IS NULL OR f.user_id = %(user)s)
+   AND (%(reason)s::text IS NULL OR %(reason)s = ANY(f.suspicions))
+   AND (%(after_at)s::timestamptz IS NULL OR (f.recorded_at, f.id) > (%(after_at)s, %(after_id)s::uuid))
+ ORDER BY f.recorded_at, f.id
+ LIMIT %(limit)s;
+
+-- name: held_alike
+-- Reads what was suspicious when it was written and has these words, in every generation.
+SELECT id, subject, slot, state, standing, content, value, suspicions, source_message_ids, said_at, recorded_at
+  FROM memory_facts
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND subject = %(subject)s AND content = %(content)s
+   AND suspicions IS NOT NULL
+ ORDER BY id;
+
+-- name: held_messages
+-- Of these messages, lists those on which something rests that is held: they are not quoted meanwhile.
+SELECT DISTINCT m.id
+  FROM unnest(%(messages)s::uuid[]) AS m(id)
+  JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s
+                     AND f.standing = 'quarantined' AND f.source_message_ids @> ARRAY[m.id];
+
+-- name: learnt_from
+-- Lists the messages, and facts stated without one, that a caller's id or a session names.
+SELECT c.id FROM chat_logs c
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s
+   AND (c.id = %(chat_log)s::uuid OR c.message_key = 'm:' || %(message)s::text
+        OR c.session_id = %(session)s::text)
+UNION
+SELECT r.id FROM removed_messages r
+ WHERE r.tenant_id = %(tenant)s AND r.user_id = %(user)s
+   AND (r.id = %(chat_log)s OR r.session_id = %(session)s)
+UNION
+SELECT f.id FROM memory_facts f
+ WHERE f.user_id = %(user)s AND f.tenant_id = %(tenant)s AND f.session_id IS NULL
+   AND f.generation = 0 AND f.message_key = 'm:' || %(message)s;
+
+-- name: sweeping_deed
+-- Reads a deed that forgot what was learnt, and whether it was taken back.
+SELECT EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = %(tenant)s AND u.user_id = %(user)s
+                  AND u.undoes = %(deed)s::uuid) AS undone
+  FROM belief_acts a
+ WHERE a.tenant_id = %(tenant)s AND a.user_id = %(user)s AND a.deed = %(deed)s AND a.sweeping
+ LIMIT 1;

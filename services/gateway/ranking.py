@@ -25,6 +25,7 @@ class Candidate:
     """A fact that was found; None where an arm did not. Nobody changes it.
 
     `cosine` is -1..1; `bm25` ≥ 0; `matched_share` is 0..1, see there; `confidence` is 0..1.
+    `trust` is 0..1: how far those are trusted whose words it has.
     `likeness`: the mean cosine with the best hits. `message_score` ≥ 0: how well the message it
     rests on matches, see `surroundings`. `before`, `after`: the ids of what was stated next to it.
     `reached`: whether the vector arm found it; what it left out has a cosine for its score only.
@@ -42,6 +43,7 @@ class Candidate:
     said_at: datetime | None = None
     essential: bool = False
     evidence_count: int = 1
+    trust: float = 1.0
     content: str = ""
     reached: bool = True
     likeness: float = 0.0
@@ -75,6 +77,7 @@ class Weights:
     freshness: float = 0.50
     essential: float = 0.05
     evidence: float = 0.05
+    trust: float = 0.40
     person: float = 0.10
     half_life_days: float = 180.0
 
@@ -321,6 +324,7 @@ def _boosts(
         "freshness": 1 + weights.freshness * fresh,
         "essential": 1 + weights.essential * candidate.essential,
         "evidence": 1 + weights.evidence * repeated,
+        "trust": 1 - weights.trust * (1 - candidate.trust),
         "person": 1 + weights.person * (candidate.who in named),
     }
 

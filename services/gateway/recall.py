@@ -20,6 +20,7 @@ from services.gateway.hinting import Heard, Hinting, timeline_places
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Ranked
+from services.gateway.recall_figures import answered
 from services.gateway.recall_store import Scope
 from services.gateway.requests import RecallRequest
 from services.gateway.search import Found, Search, explained
@@ -86,6 +87,13 @@ class Recall:
         if "messages" in asked.include:
             answer["messages"] = await self._messages(tenant, asked, scope, found)
         answer["freshness"] = _freshness(pending)
+        answered(
+            time.perf_counter() - began,
+            [fact["id"] for fact in answer["relevant_facts"]],
+            found.candidates,
+            in_memory=found.in_memory,
+            with_vector=found.near is not None,
+        )
         if asked.explain:
             await self._explain(answer, found, asked, scope, rows)
             answer["explain"]["milliseconds"] = {
@@ -151,7 +159,8 @@ class Recall:
         order = sorted(scores, key=lambda message: (-scores[message], message))
         async with self._db.of(tenant).autocommit() as tx:
             rows = await store.messages_by_ids(tx, tenant, asked.user_id, order)
-        by_id = {row["id"]: row for row in rows if _passes(row, scope)}
+            held = await store.held_messages(tx, tenant, asked.user_id, order)
+        by_id = {row["id"]: row for row in rows if row["id"] not in held and _passes(row, scope)}
         shares = {row["id"]: row["matched_share"] for row in found.messages}
         shown = []
         for message in order:

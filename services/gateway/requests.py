@@ -70,11 +70,11 @@ EXAMPLE_MESSAGE: dict[str, Any] = {
 }
 
 
-class _Body(Lenient):
+class RequestBody(Lenient):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Batch(_Body):
+class Batch(RequestBody):
     """Messages that are stored together or not at all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"messages": [EXAMPLE_MESSAGE]}]})
@@ -89,7 +89,7 @@ def _without_secret(value: str) -> str:
     return value
 
 
-class RecallRequest(_Body):
+class RecallRequest(RequestBody):
     """What is known about a user that matters for a query."""
 
     model_config = ConfigDict(
@@ -180,7 +180,7 @@ class StatedFact(Statement):
         return value
 
 
-class FactCorrection(_Body):
+class FactCorrection(RequestBody):
     """What should be said instead; at least one of value, content, category, metadata, pinned."""
 
     model_config = ConfigDict(
@@ -207,13 +207,13 @@ class FactCorrection(_Body):
         return self
 
 
-class UndoRequest(_Body):
+class UndoRequest(RequestBody):
     """Why the last correction or deletion is taken back."""
 
     reason: Reason | None = None
 
 
-class Redrive(_Body):
+class Redrive(RequestBody):
     """Which dead letters get another set of attempts: some, a stage's or class's, or all."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"stage": "extractor"}]})
@@ -242,7 +242,7 @@ class Drop(Redrive):
     reason: Annotated[Text, Field(max_length=1_000)]
 
 
-class Mend(_Body):
+class Mend(RequestBody):
     """What a dead entry should have said: all its fields, as they go onto the stream."""
 
     model_config = ConfigDict(
@@ -254,7 +254,7 @@ class Mend(_Body):
     payload: Annotated[dict[Text, Annotated[str, AfterValidator(storable)]], Field(min_length=1)]
 
 
-class KeyRequest(_Body):
+class KeyRequest(RequestBody):
     """A key to be made, for the tenant of the one that asks."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "app", "scope": "write"}]})
@@ -273,7 +273,7 @@ class KeyRequest(_Body):
         return self
 
 
-class OwnSlot(_Body):
+class OwnSlot(RequestBody):
     """How a slot of the tenant's own behaves; what is not said is the catalogue's, or a default."""
 
     model_config = ConfigDict(
@@ -295,12 +295,12 @@ class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Page(_Query):
+class Page(_Query):
     limit: Limit = LIST_LIMIT
     cursor: Cursor | None = None
 
 
-class FactsQuery(_Page):
+class FactsQuery(Page):
     view: View = "current"
     category: ShortText | None = None
     slot: SlotName | None = None
@@ -319,7 +319,7 @@ class ReasonQuery(_Query):
     reason: Reason | None = Field(None, description="Why; kept in the history.")
 
 
-class DeadLettersQuery(_Page):
+class DeadLettersQuery(Page):
     stage: SlotName | None = None
     error_class: SlotName | None = None
     older_than_seconds: Annotated[float, Field(ge=0)] | None = None
@@ -353,7 +353,7 @@ class RotateQuery(_Query):
     overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
 
 
-PageParams = Annotated[_Page, Query()]
+PageParams = Annotated[Page, Query()]
 FactsParams = Annotated[FactsQuery, Query()]
 TimelineParams = Annotated[TimelineQuery, Query()]
 EventsParams = Annotated[EventsQuery, Query()]

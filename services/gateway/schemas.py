@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.gateway.auth import Scope
+from shared.trust import Source as WhoseWords
 
 Status = Literal["current", "planned", "due", "past", "merged", "forgotten"]
 Outcome = Literal["accepted", "duplicate"]
@@ -33,7 +34,10 @@ class ErrorBody(BaseModel):
 
 
 class Fact(BaseModel):
-    """One observation, and what became of it. `status` is null until it is settled."""
+    """One observation, and what became of it.
+
+    `status` is null while it does not count: until it is settled, or while it is held for review.
+    """
 
     id: UUID
     user_id: str
@@ -69,6 +73,11 @@ class Fact(BaseModel):
     pinned: bool = Field(description="It never fades, since somebody said so.")
     fades_at: datetime | None = Field(
         description="From when it is left out unless it is asked for; null: never, as far as known."
+    )
+    source: WhoseWords = Field(description="Whose words it rests on, the least trusted of them.")
+    trust: float = Field(description="How far they are trusted, 0 to 1; weighs in recall.")
+    quarantine: list[str] | None = Field(
+        description="Why it is held for review; null: it is not. What is held is not recalled."
     )
 
 
@@ -282,7 +291,9 @@ class Act(BaseModel):
     """What an operator did: who, when, why. `new_fact_id` is the correction's own fact."""
 
     id: UUID
-    kind: Literal["correction", "deletion", "erasure", "undo"]
+    kind: Literal[
+        "correction", "deletion", "erasure", "forgetting", "approval", "rejection", "undo"
+    ]
     at: datetime
     actor: str
     reason: str | None

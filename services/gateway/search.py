@@ -20,11 +20,13 @@ from services.gateway.hinting import Heard, Hinting
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
 from services.gateway.ranking import Calibration, Candidate
+from services.gateway.recall_figures import told
 from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
 from shared.beliefs import Standing
 from shared.db import Database, Row
 from shared.embeddings import Embedder
+from shared.trust import TRUST
 
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
@@ -48,6 +50,8 @@ class Found:
     messages: Sequence[Row]
     calibration: Calibration
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
+    in_memory: bool = False
+    """Whether the user's facts were kept in memory."""
 
 
 class Search:
@@ -74,8 +78,8 @@ class Search:
         embedder = self._vectors.embedder
         (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
             self._arms(scope, query, embedder, live=live),
-            self._messages(scope, query, as_of, known_at),
-            self._hinting.arm(scope, heard),
+            told("messages", self._messages(scope, query, as_of, known_at)),
+            told("hints", self._hinting.arm(scope, heard)),
         )
         found = _of_arms(near or (), lexical, hinted)
         rests = message_scores(messages)
@@ -86,7 +90,18 @@ class Search:
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
         calibration = ranking.calibration_for(embedder.model)
-        return Found(candidates, rows, heard, named, near, lexical, messages, calibration, rests)
+        return Found(
+            candidates,
+            rows,
+            heard,
+            named,
+            near,
+            lexical,
+            messages,
+            calibration,
+            rests,
+            in_memory=not isinstance(arms, SqlArms),
+        )
 
     async def _arms(
         self, scope: Scope, query: str, embedder: Embedder, *, live: bool
@@ -97,7 +112,9 @@ class Search:
         if live and self._hot.may_answer(scope, embedder):
             arms = await self._hot.look(scope, query, embedder)
         arms = arms or SqlArms(self._db, embedder.model, scope, query)
-        (vector, near), lexical = await asyncio.gather(_near(arms, embedding), arms.lexical())
+        (vector, near), lexical = await asyncio.gather(
+            _near(arms, embedding), told("lexical", arms.lexical(), _matches)
+        )
         return arms, vector, near, lexical
 
     async def _messages(
@@ -112,7 +129,12 @@ async def _near(
 ) -> tuple[list[float] | None, list[Row] | None]:
     """The query's vector and the facts nearest to it; None where there is no vector."""
     vector = await embedding
-    return vector, None if vector is None else await arms.near(vector)
+    return vector, None if vector is None else await told("vector", arms.near(vector))
+
+
+def _matches(lexical: Sequence[Row]) -> int:
+    """How many facts: without any there is one row, which has the query's terms alone."""
+    return sum(row["id"] is not None for row in lexical)
 
 
 async def _around(
@@ -195,6 +217,7 @@ def _complete(
             confidence=row["confidence"],
             said_at=row["said_at"],
             essential=row["essential"],
+            trust=TRUST[row["source"]],
             content=row["content"],
             who=row["who"],
         )
@@ -211,7 +234,7 @@ def explained(found: Found) -> dict[str, Any]:
     return {
         "candidates": {
             "vector": len(found.near or ()),
-            "lexical": sum(row["id"] is not None for row in lexical),
+            "lexical": _matches(lexical),
             "messages": len(found.messages),
             "ranked": len(found.candidates),
         },

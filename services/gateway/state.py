@@ -19,6 +19,7 @@ from services.gateway.conscious import ConsciousCache
 from services.gateway.errors import ApiError, detail, not_found
 from services.gateway.intake import SingleIntake
 from services.gateway.limits import tell
+from services.gateway.observed import told_of
 from services.gateway.rates import RateLimiter
 from services.gateway.recall import Recall
 from services.gateway.uses import UseCounter
@@ -81,6 +82,7 @@ Presented = Annotated[str | None, Depends(_presented)]
 
 async def _caller(request: Request, gateway: Parts, presented: Presented) -> Caller:
     caller = await gateway.keyring.caller(presented)
+    told_of(caller.tenant, request.path_params.get("user_id"))
     passed, counts = await gateway.limiter.count(caller.tenant, caller.key_id, caller.rates)
     # what a tenant's others do is nothing for a key of one user
     told = counts if caller.user is None else [c for c in counts if c.limit.name == "key"]

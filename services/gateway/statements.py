@@ -8,9 +8,11 @@ from uuid import UUID
 
 from services.gateway.requests import StatedFact
 from shared.db import Row
-from shared.facts.statements import NewFact, observed
+from shared.facts.statements import SELF, NewFact, observed
 from shared.ids import derived_id, time_ordered_id
+from shared.screening import suspicions
 from shared.slots import Catalogue, built_in
+from shared.trust import Source, speaks_for_user, stated_source
 
 _GENERATION = 0  # counts in every generation
 _COMPARED = (
@@ -25,9 +27,19 @@ _SAID = ("content", "subject", "value", "claim", "temporal_state")
 
 
 def new_fact(
-    stated: StatedFact, tenant: str, user: str, catalogue: Catalogue | None = None
+    stated: StatedFact,
+    tenant: str,
+    user: str,
+    catalogue: Catalogue | None = None,
+    *,
+    by: Source = "operator",
+    guards: bool = True,
 ) -> NewFact:
-    """Give a stated fact its identity: by its `message_id`, else a new one."""
+    """Give a stated fact its identity: by its `message_id`, else a new one.
+
+    With `guards` what is suspicious is held for review, as if a message had said it.
+    """
+    source = stated_source(stated.metadata, by)
     if stated.message_id is None:
         row = time_ordered_id()
         key = f"u:{row.hex}"
@@ -44,8 +56,18 @@ def new_fact(
         message_key=key,
         ordinal=0,
         metadata=stated.metadata,
+        source=source,
+        suspicions=_suspicions(stated, source) if guards else (),
         **observed(stated, catalogue),
     )
+
+
+def _suspicions(stated: StatedFact, source: Source) -> tuple[str, ...]:
+    words = "\n".join(filter(None, (stated.content, stated.value, stated.subject, stated.category)))
+    found: set[str] = set(suspicions(words, source))
+    if stated.subject == SELF and not speaks_for_user(source):
+        found.add("not_the_users_words")
+    return tuple(sorted(found))
 
 
 def says_the_same(fact: NewFact, stored: Row, catalogue: Catalogue | None = None) -> bool:

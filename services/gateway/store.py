@@ -110,6 +110,43 @@ async def messages_by_ids(
     return await tx.rows(queries["messages_by_ids"], params)
 
 
+async def held_facts(
+    tx: Transaction,
+    tenant: str,
+    *,
+    user: str | None,
+    reason: str | None,
+    after: tuple[Any, Any],
+    limit: int,
+) -> list[Row]:
+    """Read what waits for review, the longest waiting first; one more than `limit` when more."""
+    params = {
+        "tenant": tenant,
+        "user": user,
+        "reason": reason,
+        "after_at": after[0],
+        "after_id": after[1],
+        "limit": limit + 1,
+    }
+    found = await tx.rows(queries["held_facts"], params)
+    rows = {
+        row["id"]: row
+        for of in sorted({row["user_id"] for row in found})
+        for row in await facts_by_ids(
+            tx, tenant, of, [one["id"] for one in found if one["user_id"] == of]
+        )
+    }
+    return [rows[row["id"]] for row in found if row["id"] in rows]
+
+
+async def held_messages(
+    tx: Transaction, tenant: str, user: str, messages: Sequence[UUID]
+) -> set[UUID]:
+    """Of these messages, tell those on which something rests that is held."""
+    params = {"tenant": tenant, "user": user, "messages": list(messages)}
+    return {row["id"] for row in await tx.rows(queries["held_messages"], params)}
+
+
 async def extraction_by_id(tx: Transaction, tenant: str, user: str, row: UUID | None) -> Row | None:
     if row is None:
         return None

@@ -6,7 +6,9 @@ jobs take long holds up no other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from services.maintenance.jobs import load_jobs, store
 from services.maintenance.jobs.kinds import Job
@@ -20,6 +22,7 @@ from shared.errors import PoisonError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy, RowRef
 from shared.fairness import Turns
+from shared.metrics.catalogue import JOB_SECONDS
 from shared.rows import RowsStage
 from shared.topology import JOB_KINDS, JOBS, JobKind
 
@@ -80,4 +83,16 @@ class MaintenanceStage(RowsStage):
             means=self._means,
             at_point=self._at_point,
         )
-        return await job.run(self._jobs[kind].run)
+        with timed_job(kind):
+            return await job.run(self._jobs[kind].run)
+
+
+@contextmanager
+def timed_job(kind: JobKind) -> Iterator[None]:
+    """Tell how long a job took, and whether it failed."""
+    begun, outcome = time.perf_counter(), "failed"
+    try:
+        yield
+        outcome = "done"
+    finally:
+        JOB_SECONDS.observe(time.perf_counter() - begun, kind=kind, outcome=outcome)

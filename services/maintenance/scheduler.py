@@ -8,7 +8,7 @@ so again. At rest a turn reads one row a kind. Time is PostgreSQL's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -19,9 +19,10 @@ from services.maintenance.schedule import Round, after_step, current_round, turn
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import OperatorDatabase, Transaction
-from shared.events import Announcement
+from shared.events import Announcement, RowsBell
+from shared.metrics.sweeping import JOBS_SCHEDULED
 from shared.settings import Settings
-from shared.topology import JobKind
+from shared.topology import JOBS, JobKind
 
 log = structlog.get_logger()
 
@@ -65,6 +66,7 @@ class Scheduler:
         self._at_point("schedule_kept")
         if announcements:
             log.info("jobs are due", jobs=len(announcements))
+            _count(announcements)
             await self._announcer.announce(announcements)
         return len(announcements)
 
@@ -104,3 +106,11 @@ class Scheduler:
             return sum(
                 [await store.forget_jobs(tx, kind, keep, _FORGOTTEN_AT_ONCE) for kind in self._jobs]
             )
+
+
+def _count(announcements: Sequence[Announcement]) -> None:
+    """Count jobs by kind: their bells name them."""
+    for kind, stream in JOBS.items():
+        bells = (bell for on, bell in announcements if on == stream and isinstance(bell, RowsBell))
+        if jobs := sum(len(bell.ids) for bell in bells):
+            JOBS_SCHEDULED.add(jobs, kind=kind)

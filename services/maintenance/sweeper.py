@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,16 +25,20 @@ from services.maintenance import store
 from services.maintenance.jobs import load_jobs
 from services.maintenance.scheduler import Scheduler
 from services.maintenance.store import Sweep
+from services.maintenance.watch.work import Watch
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
 from shared.db import OperatorDatabase, Transaction
 from shared.erasure.store import being_erased, hold_off
 from shared.erasure.work import Eraser
 from shared.events import Announcement
+from shared.metrics.sweeping import RUNG_AGAIN, SWEEP_SECONDS, SWEEPS
 from shared.process import every
 from shared.settings import Settings
 from shared.tenant_slots import store as tenant_slots
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED, STAGES
+from shared.tracing import spans
+from shared.tracing.store import contexts_told
 
 log = structlog.get_logger()
 
@@ -65,6 +69,7 @@ class Sweeper:
         self._announcer = Announcer(redis, settings.settled_max_length)
         self._at_point = at_point
         self._eraser = Eraser(db, redis, at_point=at_point)
+        self.watch = Watch(db, redis, settings)
         self.scheduler = Scheduler(db, self._announcer, settings, load_jobs(), at_point)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -85,6 +90,7 @@ class Sweeper:
                     stopping,
                 )
             )
+            loops.create_task(every(settings.watch_seconds, self.watch.look, stopping))
             turn, forget = self._calmly(self.scheduler.turn), self._calmly(self.scheduler.forget)
             loops.create_task(every(settings.sweep_seconds, turn, stopping))
             loops.create_task(every(_HOUSEKEEPING_SECONDS, forget, stopping))
@@ -105,14 +111,20 @@ class Sweeper:
 
     async def sweep(self) -> int:
         """Announce what lost its bell; returns how many bells were rung."""
+        with timed_sweep() as turn:
+            return await self._sweep(turn)
+
+    async def _sweep(self, turn: Turn) -> int:
         async with self._db.autocommit() as tx:
             now = await store.now_if_open(tx)
         if now is None:
+            turn.outcome = "nothing_open"
             return 0
         oldest = await self._oldest_bells()  # before anything is locked: Redis may hang
         sweep = Sweep(now, self._settings.lost_after_seconds, self._settings.sweep_limit)
         async with self._db.transaction() as tx:
             if not await store.elect(tx, store.SWEEP):
+                turn.outcome = "not_elected"
                 return 0
             self._at_point("locked")
             announcements: list[Announcement] = []
@@ -123,13 +135,21 @@ class Sweeper:
             for kind, stream in JOBS.items():
                 announcements += await store.lost_jobs(tx, sweep, kind, oldest[stream])
             await self._resend_entries(tx, sweep)
+            traces = await contexts_told(tx, announcements)
             if announcements:
                 self._at_point("marked")
+        turn.outcome = "swept"
+        with spans.span("ring again", links=traces) if traces else nullcontext():
+            await self._ring_again(announcements)
+        return len(announcements)
+
+    async def _ring_again(self, announcements: Sequence[Announcement]) -> None:
         if announcements:
             streams = Counter(stream for stream, _ in announcements)
             log.info("bells rung again", bells=len(announcements), streams=dict(streams))
+            for stream, bells in streams.items():
+                RUNG_AGAIN.add(bells, stream=stream)
         await self._announce(announcements)
-        return len(announcements)
 
     async def _announce(self, announcements: Sequence[Announcement]) -> None:
         if announcements:
@@ -228,6 +248,23 @@ class Sweeper:
         for consumer in consumers:
             if consumer["pending"] == 0 and consumer["idle"] > _GONE_AFTER_MS:
                 await self._redis.xgroup_delconsumer(stream, group, consumer["name"])
+
+
+class Turn:
+    """What became of one turn of the sweep."""
+
+    outcome = "failed"
+
+
+@contextmanager
+def timed_sweep() -> Iterator[Turn]:
+    """Time a turn and count it by what became of it."""
+    turn = Turn()
+    try:
+        with SWEEP_SECONDS.timing():
+            yield turn
+    finally:
+        SWEEPS.add(outcome=turn.outcome)
 
 
 def _announced_at(fields: dict[bytes, bytes]) -> datetime | None:

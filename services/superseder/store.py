@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from uuid import UUID
 
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row
@@ -10,6 +11,7 @@ from shared.events import Announcement
 from shared.failures.store import RowRef, keys_of
 from shared.ledger import folding
 from shared.ledger import store as ledger
+from shared.metrics.commits import arrived, committed
 from shared.sql import Queries
 
 queries = Queries("services.superseder")
@@ -33,10 +35,16 @@ async def settle(
         changes = await ledger.refold(tx, _attributes(claimed), _free_text(claimed))
         at_point("written")
         news = [row for row in claimed if row["counts"]]
-        occurrences = [*map(_settled, news), *filter(None, map(ledger.occurrence_of, changes))]
+        changed = {change.fact for change in changes}
+        occurrences = [
+            *(_settled(row, changed) for row in news),
+            *filter(None, map(ledger.occurrence_of, changes)),
+        ]
         announcements = await ledger.record_events(tx, occurrences)
         at_point("saved")
     at_point("committed")
+    committed("superseder", len(refs), len(claimed))
+    arrived((row["seconds"] for row in news), "fact")
     answers: list[list[Announcement] | None] = [[] if key in free else None for key in keys]
     first_free = next((index for index, key in enumerate(keys) if key in free), None)
     if first_free is not None:
@@ -58,6 +66,8 @@ def _free_text(claimed: Sequence[Row]) -> list[RowRef]:
     ]
 
 
-def _settled(row: Row) -> ledger.Occurrence:
+def _settled(row: Row, changed: Collection[UUID]) -> ledger.Occurrence:
+    """Tell that a fact is settled, or that it was held and the law left it so."""
     user = (row["tenant_id"], row["user_id"])
-    return ledger.Occurrence(user, "fact.settled", row["id"], folding.trace_of(row))
+    event = "fact.quarantined" if row["held"] and row["id"] not in changed else "fact.settled"
+    return ledger.Occurrence(user, event, row["id"], folding.trace_of(row))

@@ -15,6 +15,7 @@ from shared.beliefs.observations import (
     OtherWords,
     Precision,
     Rank,
+    Review,
     TemporalState,
     Tombstone,
     Undo,
@@ -23,6 +24,7 @@ from shared.beliefs.observations import (
     rank_key,
 )
 from shared.beliefs.plans import Plan
+from shared.beliefs.quarantine import review_key
 from shared.beliefs.standing import Kind, Standing, Status, due_to_end, is_believed, status_at
 from shared.beliefs.timeline import (
     SlotTimeline,
@@ -44,6 +46,7 @@ __all__ = [
     "Plan",
     "Precision",
     "Rank",
+    "Review",
     "SlotTimeline",
     "Standing",
     "Status",
@@ -62,5 +65,6 @@ __all__ = [
     "planned_at",
     "rank_key",
     "recurring_at",
+    "review_key",
     "status_at",
 ]

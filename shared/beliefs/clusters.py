@@ -32,6 +32,7 @@ from shared.beliefs.observations import (
     Observation,
     OtherWords,
     Rank,
+    Review,
     Tombstone,
     Undo,
     acts_by,
@@ -39,6 +40,7 @@ from shared.beliefs.observations import (
     recorded_by,
 )
 from shared.beliefs.other_words import replacing
+from shared.beliefs.quarantine import reviewed
 from shared.beliefs.rewordings import Rewordings, Said, rewordings
 from shared.beliefs.standing import Standing, Validity
 from shared.beliefs.undoing import in_force, tombstones_in_force
@@ -66,6 +68,7 @@ def cluster(
     corrections: Iterable[Correction] = (),
     undos: Collection[Undo] = (),
     other_words: Iterable[OtherWords] = (),
+    reviews: Iterable[Review] = (),
 ) -> Mapping[UUID, Standing]:
     """The standing of each free-text fact of one user that was recorded by `known_at`.
 
@@ -78,11 +81,12 @@ def cluster(
     made = acts_by((act for act in corrections if act.slot is None), known_at)
     acts = in_force(made, undos, known_at)
     words = replacing(other_words, undos, known_at)
-    left = [observation for observation in known if not stones.stops(observation)]
-    kept = [observation for observation in left if not words.stops(observation)]
+    decided = reviewed(reviews, undos, known_at)
+    left = [o for o in known if not stones.stops(o) and not decided.rejects(o)]
+    kept = [o for o in left if not words.stops(o) and not decided.holds(o)]
     reworded = rewordings(kept, made, acts)
     undone = {act.id for act in made}.difference(act.id for act in acts)
-    result = _without_belief(known, {o.fact_id for o in left} - undone)
+    result = _without_belief(known, {o.fact_id for o in left} - undone) | decided.standings(left)
     clusters = _linked(reworded, _neighbours(duplicates))
     successors = _successors(clusters, supersedes, reworded)
     for one in clusters:

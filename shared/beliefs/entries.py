@@ -101,11 +101,14 @@ class Forgetting:
     statements: Mapping[Named, datetime]
     messages: Mapping[UUID, datetime]
     valueless: Mapping[tuple[str | None, str, UUID], datetime]
+    sweeping: Sequence[Tombstone] = ()
 
     def stops(self, observation: Observation) -> bool:
         """Whether what it says, or every message it rests on, was forgotten after it was said."""
         statement = (observation.subject, observation.slot, observation.value_key)
-        return self._stops(statement, sources_of(observation), effective_said_at(observation))
+        said = effective_said_at(observation)
+        named = self._stops(statement, sources_of(observation), said)
+        return named or any(_sweeps(stone, observation, said) for stone in self.sweeping)
 
     def stops_act(self, act: Correction) -> bool:
         """Whether what an operator said was forgotten later."""
@@ -126,12 +129,25 @@ def _stopped(said: datetime, at: datetime | None) -> bool:
     return at is not None and said <= at
 
 
+def _sweeps(stone: Tombstone, observation: Observation, said: datetime) -> bool:
+    """Whether it is of the words and the time that were forgotten; operators' acts never are."""
+    if observation.origin is None or said > stone.at:
+        return False
+    if stone.origin is not None and stone.origin != observation.origin:
+        return False
+    return stone.since is None or observation.recorded_at >= stone.since
+
+
 def forgetting(tombstones: Iterable[Tombstone]) -> Forgetting:
     """The tombstones, indexed by what they name; of several the latest counts."""
     statements: dict[Named, datetime] = {}
     messages: dict[UUID, datetime] = {}
     valueless: dict[tuple[str | None, str, UUID], datetime] = {}
+    sweeping: list[Tombstone] = []
     for stone in tombstones:
+        if stone.origin is not None or stone.since is not None:
+            sweeping.append(stone)
+            continue
         if stone.value_key is not None:
             named = (stone.subject, stone.slot, stone.value_key)
             statements[named] = max(stone.at, statements.get(named, stone.at))
@@ -142,4 +158,4 @@ def forgetting(tombstones: Iterable[Tombstone]) -> Forgetting:
             else:
                 key = (stone.subject, stone.slot, source)
                 valueless[key] = max(stone.at, valueless.get(key, stone.at))
-    return Forgetting(statements, messages, valueless)
+    return Forgetting(statements, messages, valueless, sweeping)

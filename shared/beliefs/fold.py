@@ -35,6 +35,10 @@ Where BELIEFS.md leaves a choice, this package chooses:
   believed: it stands where the corrected fact stood. Without that fact, it says what its record
   says, and nothing if that was believed nowhere.
 - An act that was undone leaves its own fact forgotten, and nothing else.
+- What is held for review takes no part: it is no evidence, closes nothing, and says nothing about
+  whether the slot has one value or many. Approved, it counts as of the time it was said.
+- A sweeping tombstone stops what rests on words of a source, or was recorded since a moment; what
+  an operator asserted is taken back by an undo alone.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -50,6 +54,7 @@ from shared.beliefs.observations import (
     Correction,
     Observation,
     OtherWords,
+    Review,
     Tombstone,
     Undo,
     acts_by,
@@ -57,6 +62,7 @@ from shared.beliefs.observations import (
     recorded_by,
 )
 from shared.beliefs.other_words import replacing
+from shared.beliefs.quarantine import reviewed
 from shared.beliefs.standings import replaced, standings
 from shared.beliefs.timeline import SlotTimeline
 from shared.beliefs.undoing import in_force, tombstones_in_force
@@ -70,21 +76,24 @@ def fold_slot(
     lasts: timedelta | None = None,
     undos: Collection[Undo] = (),
     other_words: Iterable[OtherWords] = (),
+    reviews: Iterable[Review] = (),
 ) -> SlotTimeline:
     """Folds the inputs of ONE (subject, slot) into its timeline.
 
     `known_at` folds only what was recorded by then, except that tombstones always count (rule 13).
     `lasts` is the catalogue's time for open claims (rule 11). `undos` take acts back. Tombstones
     and corrections of other slots change nothing. `other_words` say what corrections replaced.
+    What was held when it was written counts once `reviews` approve it.
     """
     delivered = deliveries(observations)
     known = recorded_by(delivered, known_at)
     stones = forgetting(tombstones_in_force(tombstones, undos, known_at))
     made = _acts_on(delivered, acts_by(corrections, known_at))
     acts = in_force(made, undos, known_at)
-    left = [observation for observation in known if not stones.stops(observation)]
+    decided = reviewed(reviews, undos, known_at)
+    left = [o for o in known if not stones.stops(o) and not decided.rejects(o)]
     words = replacing(other_words, undos, known_at)
-    kept = [observation for observation in left if not words.stops(observation)]
+    kept = [o for o in left if not words.stops(o) and not decided.holds(o)]
     many = "many" in {o.cardinality for o in kept} | {act.cardinality for act in acts}
     corrected = with_corrections([entry_of(o) for o in kept], acts, many=many, lasts=lasts)
     stopped = {act.id for act in made if stones.stops_act(act)}
@@ -94,7 +103,7 @@ def fold_slot(
     facts = [observation.fact_id for observation in known] + [act.id for act in made]
     forgotten = {o.fact_id for o in known}.difference(o.fact_id for o in left)
     forgotten |= stopped | {act.id for act in made}.difference(act.id for act in acts)
-    found = standings(facts, forgotten, outcome, ends)
+    found = standings(facts, forgotten, outcome, ends) | decided.standings(left)
     return SlotTimeline(
         cardinality="many" if many else "one",
         intervals=_intervals(outcome, beside=False),

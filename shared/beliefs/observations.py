@@ -45,6 +45,10 @@ class Observation:
     ended_at: datetime | None = None
     ended_precision: Precision | None = None
     source_message_ids: tuple[UUID, ...] = ()
+    origin: str | None = None
+    """Whose words it rests on; None for an operator's own act."""
+    held: str | None = None
+    """What a decision about it names, where it was suspicious when it was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,8 @@ class Tombstone:
 
     With `value_key` it names a statement: (subject, slot, value), or for free text (subject, None,
     content key). Without one it names messages, and forgets what rests on these alone: in every
-    slot, or, if it names one, what was said about it without a value.
+    slot, or, if it names one, what was said about it without a value. With `origin` or `since` it
+    is sweeping: it forgets all that rests on such words, or was recorded no earlier.
     """
 
     id: UUID
@@ -85,6 +90,18 @@ class Tombstone:
     subject: str | None = None
     slot: str | None = None
     value_key: str | None = None
+    origin: str | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """An operator's decision about what was held: it counts, or is forgotten. See `quarantine`."""
+
+    id: UUID
+    at: datetime
+    key: str
+    approved: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +125,7 @@ class Undo:
     act_id: UUID
 
 
-Act = TypeVar("Act", Correction, OtherWords)
+Act = TypeVar("Act", Correction, OtherWords, Review)
 """What counts from its time on, until it is undone."""
 
 

@@ -5,13 +5,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 from shared.beliefs.observations import TemporalState
 
-Kind: TypeAlias = Literal["belief", "merged", "plan", "retired", "forgotten"]
-Status: TypeAlias = Literal["current", "planned", "due", "past", "merged", "forgotten"]
+Kind: TypeAlias = Literal["belief", "merged", "plan", "retired", "forgotten", "quarantined"]
+Status: TypeAlias = Literal[
+    "current", "planned", "due", "past", "merged", "forgotten", "quarantined"
+]
 Validity: TypeAlias = tuple[tuple[datetime | None, datetime | None], ...]
 
 
@@ -21,13 +23,14 @@ class Standing:
 
     `kind`: 'belief' is the canonical fact of at least one interval; 'merged' is evidence for
     another, `canonical_id`; 'plan' stands announced; 'retired' holds nowhere; 'forgotten' is
-    stopped by a tombstone. `canonical_id` is the fact's own id in every kind but 'merged'.
+    stopped by a tombstone, or rejected; 'quarantined' waits for an operator's decision.
+    `canonical_id` is the fact's own id in every kind but 'merged'.
 
     `valid`: ordered half-open stretches for which it is believed, as its intervals' canonical
     fact; empty in every kind but 'belief'. `planned_for` and `planned_since`: the day of a plan,
     or of a belief's announced end, and when it was announced. `superseded_by`: the fact whose
     beginning closed the last stretch, or that took the place of a retired one. `evidence_count`:
-    how many observations a belief or plan rests on; 1 for others, 0 when forgotten.
+    how many observations a belief or plan rests on; 1 for others, 0 when forgotten or held.
     """
 
     kind: Kind
@@ -50,8 +53,8 @@ def status_at(
     its day and due from then on (without a day never due). Before it was announced it is 'past',
     and so is a belief outside its stretches.
     """
-    if standing.kind in {"merged", "forgotten"}:
-        return "merged" if standing.kind == "merged" else "forgotten"
+    if standing.kind in {"merged", "forgotten", "quarantined"}:
+        return cast("Status", standing.kind)
     if standing.kind == "plan":
         return _plan_status(standing, as_of)
     return "current" if is_believed(standing, as_of) else "past"

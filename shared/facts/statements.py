@@ -17,6 +17,7 @@ from shared.beliefs.observations import Precision
 from shared.facts.dates import parse_date
 from shared.intake.messages import Lenient, Metadata, Text, storable
 from shared.slots import DEFAULT_CATEGORY, Catalogue, SlotSpec, built_in
+from shared.trust import Source
 
 DEFAULT_CONFIDENCE = 0.8
 SELF = "user"
@@ -87,6 +88,9 @@ class NewFact:
     agent_id: str | None = None
     speaker: str | None = None
     metadata: Metadata | None = None
+    source: Source = "user"
+    suspicions: tuple[str, ...] = ()
+    """Why it is held for review; none: it is not."""
 
 
 def observed(statement: Statement, catalogue: Catalogue | None = None) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from psycopg.types.json import Jsonb
 from shared.db import Transaction
 from shared.events import Announcement, bells_for
 from shared.facts.statements import NewFact
+from shared.failures.store import RowRef
 from shared.sql import Queries
 from shared.topology import EXTRACTED
+from shared.tracing import store as traces
 
 queries = Queries("shared.facts")
 
@@ -54,6 +56,12 @@ async def insert_facts(tx: Transaction, facts: Sequence[NewFact]) -> list[Announ
             "metadata": [
                 Jsonb(fact.metadata) if fact.metadata is not None else None for fact in facts
             ],
+            "trusted": [fact.source for fact in facts],
+            "suspicions": [
+                Jsonb(list(fact.suspicions)) if fact.suspicions else None for fact in facts
+            ],
         },
     )
+    made = [RowRef(row["tenant_id"], row["user_id"], row["id"]) for row in rows]
+    await traces.keep(tx, "facts", made)
     return [(EXTRACTED, bell) for bell in bells_for(rows)]

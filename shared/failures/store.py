@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from shared.db import Row, Transaction
 from shared.errors import PoisonError, RetryableError, error_class
 from shared.ids import time_ordered_id
+from shared.metrics.catalogue import FAILED_ATTEMPTS
 from shared.settings import Settings
 from shared.sql import Queries
 
@@ -64,7 +65,7 @@ async def record(
 ) -> list[Row]:
     """Count one failed attempt at each subject; rows (subject_id, attempts, …, dead_at)."""
     least = error.retry_after_seconds if isinstance(error, RetryableError) else None
-    return await tx.rows(
+    rows = await tx.rows(
         queries["record"],
         {
             "stage": stage,
@@ -82,6 +83,16 @@ async def record(
             "cap": policy.cap_seconds,
         },
     )
+    _count(stage, error, rows)
+    return rows
+
+
+def _count(stage: str, error: Exception, rows: Sequence[Row]) -> None:
+    dead = sum(row["dead_at"] is not None for row in rows)
+    for outcome, attempts in (("dead", dead), ("retry", len(rows) - dead)):
+        if attempts:
+            kind = error_class(error)
+            FAILED_ATTEMPTS.add(attempts, stage=stage, error_class=kind, outcome=outcome)
 
 
 def _payload(payload: dict[str, Any] | None) -> Jsonb | None:

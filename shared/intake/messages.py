@@ -26,6 +26,7 @@ from pydantic import (
 
 from shared.errors import PoisonError
 from shared.ids import chat_log_id, time_ordered_id
+from shared.tracing.context import valid
 
 DEFAULT_SESSION = "default"
 _YEARS = range(1900, 2200)
@@ -142,12 +143,15 @@ class IncomingMessage(Lenient):
     metadata: Metadata | None = Field(None, description="Your own labels, filterable in recall.")
 
 
-class _StreamMessage(IncomingMessage):
+class StreamMessage(IncomingMessage):
     """The same as flat strings; what no field of ours names is somebody else's business."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     tenant: Identifier = "default"
+    traceparent: Annotated[str | None, BeforeValidator(valid)] = Field(
+        None, description="W3C trace context: its facts are told under your trace."
+    )
     metadata: Annotated[Metadata | None, BeforeValidator(_json_object)] = None
 
 
@@ -183,6 +187,7 @@ class Message:
     speaker: str | None
     metadata: dict[str, Any] | None
     content_sha256: bytes = field(repr=False)
+    traceparent: str | None = None
 
 
 def exceeds(message: IncomingMessage, limits: Limits) -> list[Problem]:
@@ -202,6 +207,7 @@ def accept(
     *,
     said_at: datetime | None = None,
     entry_id: str | None = None,
+    traceparent: str | None = None,
 ) -> Message:
     """Give a message its identity: by its `message_id`, else by its entry, else a new one.
 
@@ -223,6 +229,7 @@ def accept(
         speaker=message.speaker,
         metadata=message.metadata,
         content_sha256=said,
+        traceparent=traceparent,
     )
 
 
@@ -257,12 +264,18 @@ def read_stream_message(fields: Mapping[str, str], limits: Limits, *, entry_id: 
     Without a `timestamp` it was said when it was added: the entry id's milliseconds.
     """
     try:
-        message = _StreamMessage.model_validate(dict(fields))
+        message = StreamMessage.model_validate(dict(fields))
     except ValidationError as error:
         raise PoisonError(describe(error)) from error
     if problems := exceeds(message, limits):
         raise PoisonError("; ".join(f"{p.field} {p.reason}" for p in problems))
-    return accept(message, message.tenant, said_at=_added_at(entry_id), entry_id=entry_id)
+    return accept(
+        message,
+        message.tenant,
+        said_at=_added_at(entry_id),
+        entry_id=entry_id,
+        traceparent=message.traceparent,
+    )
 
 
 def _added_at(entry_id: str) -> datetime | None:

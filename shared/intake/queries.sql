@@ -6,9 +6,10 @@ WITH incoming AS MATERIALIZED (
       FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[], %(sessions)s::text[],
                   %(keys)s::text[], %(digests)s::bytea[], %(roles)s::text[], %(contents)s::text[],
                   %(agents)s::text[], %(speakers)s::text[], %(metadata)s::jsonb[],
-                  %(said)s::timestamptz[])
+                  %(said)s::timestamptz[], %(traceparents)s::text[])
            WITH ORDINALITY AS t(tenant_id, user_id, id, session_id, message_key, content_sha256,
-                                role, content, agent_id, speaker, metadata, said_at, ordinal)
+                                role, content, agent_id, speaker, metadata, said_at, traceparent,
+                                ordinal)
 ), new_tenants AS (
     INSERT INTO tenants (tenant_id) SELECT DISTINCT tenant_id FROM incoming ORDER BY 1
     ON CONFLICT DO NOTHING
@@ -30,10 +31,10 @@ WITH incoming AS MATERIALIZED (
       FROM (SELECT DISTINCT tenant_id FROM incoming) AS t
 )
 INSERT INTO chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256, role, content,
-                       agent_id, speaker, metadata, said_at, recorded_at, announced_at)
+                       agent_id, speaker, metadata, said_at, recorded_at, announced_at, traceparent)
 SELECT i.tenant_id, i.user_id, i.id, i.session_id, i.message_key, i.content_sha256, i.role, i.content,
        i.agent_id, i.speaker, i.metadata, coalesce(i.said_at, i.arrived_at), i.arrived_at,
-       CASE WHEN i.place <= room.places THEN now() END
+       CASE WHEN i.place <= room.places THEN now() END, i.traceparent
   FROM incoming i JOIN room USING (tenant_id)
  WHERE NOT EXISTS (SELECT FROM removed_messages r  -- was here, and retention removed it
                     WHERE r.tenant_id = i.tenant_id AND r.user_id = i.user_id AND r.id = i.id)

@@ -46,6 +46,7 @@ async def store_messages(tx: Transaction, messages: Sequence[Message], window: i
             "speakers": [m.speaker for m in messages],
             "metadata": [Jsonb(m.metadata) if m.metadata is not None else None for m in messages],
             "said": [m.said_at for m in messages],
+            "traceparents": [m.traceparent for m in messages],
             "window": window,
         },
     )

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from shared.db import Row, Transaction
 from shared.events import Announcement, bells_for
+from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
 from shared.sql import Queries
 from shared.topology import JOBS, JobKind
+from shared.tracing import store as traces
 
 queries = Queries("shared.jobs")
 
@@ -26,6 +28,7 @@ async def request_job(
     row = await tx.row(queries["request_job"], {**params, "id": time_ordered_id()})
     assert row is not None
     made = [row] if row["announced_at"] is not None else []
+    await traces.keep(tx, "jobs", [RowRef(tenant, user, row["id"])])
     return row["id"], [(JOBS[kind], bell) for bell in bells_for(made)]
 
 

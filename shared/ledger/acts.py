@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.beliefs import Correction, OtherWords, Tombstone, Undo
+from shared.beliefs import Correction, OtherWords, Review, Tombstone, Undo
 from shared.db import Row
+
+_DECISIONS = {"approval": True, "rejection": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Acts:
     tombstones: tuple[Tombstone, ...] = ()
     undos: tuple[Undo, ...] = ()
     other_words: tuple[OtherWords, ...] = ()
+    reviews: tuple[Review, ...] = ()
 
 
 def acts_from(rows: Sequence[Row]) -> Acts:
@@ -26,6 +29,7 @@ def acts_from(rows: Sequence[Row]) -> Acts:
         tuple(_tombstone(row) for row in rows if row["kind"] == "tombstone"),
         tuple(_undos(rows)),
         tuple(_other_words(rows)),
+        tuple(_review(row) for row in rows if row["kind"] in _DECISIONS),
     )
 
 
@@ -52,6 +56,14 @@ def _tombstone(row: Row) -> Tombstone:
         subject=row["subject"],
         slot=row["slot"],
         value_key=row["value_key"],
+        origin=row["origin"],
+        since=row["learnt_since"],
+    )
+
+
+def _review(row: Row) -> Review:
+    return Review(
+        id=row["id"], at=row["acted_at"], key=row["review_key"], approved=_DECISIONS[row["kind"]]
     )
 
 

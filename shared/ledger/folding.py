@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg.types.multirange import Multirange
 
-from shared.beliefs import Observation, SlotTimeline, Standing, cluster
+from shared.beliefs import Observation, SlotTimeline, Standing, cluster, review_key
 from shared.db import Row
 from shared.ledger.acts import Acts
 from shared.slot_folds import fold_under
@@ -20,6 +20,9 @@ from shared.slots import Catalogue, built_in
 
 Attribute = tuple[str, str]
 """A subject and a slot."""
+
+ACT_KEY = "a:"
+"""How the message key of an operator's correction begins."""
 
 Decided = Mapping[str, Sequence[tuple[UUID, UUID]]]
 """Unordered pairs of facts by verdict: `duplicate`, `supersedes`."""
@@ -68,6 +71,7 @@ def fold_attribute(
         known_at,
         acts.undos,
         acts.other_words,
+        acts.reviews,
     )
 
 
@@ -88,6 +92,7 @@ def fold_free_text(
         corrections=[act for act in acts.corrections if act.id in settled],
         undos=acts.undos,
         other_words=acts.other_words,
+        reviews=acts.reviews,
     )
 
 
@@ -111,7 +116,17 @@ def observation_of(row: Row) -> Observation:
         ended_at=row["ended_at"],
         ended_precision=row["ended_precision"],
         source_message_ids=tuple(row["source_message_ids"]),
+        origin=None if row["message_key"].startswith(ACT_KEY) else row["source"],
+        held=held_key(row),
     )
+
+
+def held_key(row: Row) -> str | None:
+    """What a decision about a fact names; None for one that was never suspicious."""
+    if row["suspicions"] is None:
+        return None
+    sources = row["source_message_ids"] or [row["id"]]
+    return review_key(row["subject"], row["content"], row["value"], sources)
 
 
 def standing_of(row: Row) -> Standing | None:

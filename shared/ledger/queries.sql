@@ -4,7 +4,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
        f.cardinality, f.claim, f.temporal_state, f.said_at, f.recorded_at, f.message_key, f.ordinal,
        f.occurred_at, f.occurred_precision, f.ended_at, f.ended_precision, f.source_message_ids,
        f.standing, f.canonical_id, f.believed, f.planned_for, f.planned_since, f.superseded_by,
-       f.evidence_count
+       f.evidence_count, f.source, f.suspicions
   FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(subjects)s::text[],
                                       %(slots)s::text[])) AS t(tenant_id, user_id, subject, slot)
   JOIN memory_facts f ON f.tenant_id = t.tenant_id AND f.user_id = t.user_id
@@ -31,7 +31,7 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
        f.cardinality, f.claim, f.temporal_state, f.said_at, f.recorded_at, f.message_key, f.ordinal,
        f.occurred_at, f.occurred_precision, f.ended_at, f.ended_precision, f.source_message_ids,
        f.standing, f.canonical_id, f.believed, f.planned_for, f.planned_since, f.superseded_by,
-       f.evidence_count
+       f.evidence_count, f.source, f.suspicions
   FROM reached
  CROSS JOIN LATERAL (SELECT * FROM memory_facts f
                       WHERE f.tenant_id = reached.tenant_id AND f.user_id = reached.user_id
@@ -50,7 +50,7 @@ SELECT v.first_id, v.second_id, v.verdict, v.recorded_at
 -- name: acts
 -- Reads the operators' acts and tombstones about users.
 SELECT a.tenant_id, a.user_id, id, kind, fact_id, subject, slot, value, value_key, old_value_key,
-       valid_from, valid_to, source_message_ids, acted_at, deed, undoes
+       valid_from, valid_to, source_message_ids, acted_at, deed, undoes, origin, learnt_since, review_key
   FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[])) AS t(tenant_id, user_id)
   JOIN belief_acts a USING (tenant_id, user_id);
 
@@ -82,9 +82,10 @@ SELECT pg_advisory_xact_lock(hashtextextended(%(scope)s::text || chr(31) || %(te
 
 -- name: observations_known
 -- Reads what had been recorded about a user by a moment, without its cache; all slots, or some.
-SELECT f.id, f.subject, f.slot, f.value, f.value_key, NULL::text AS content, f.cardinality, f.claim,
+SELECT f.id, f.subject, f.slot, f.value, f.value_key,
+       CASE WHEN f.suspicions IS NOT NULL THEN f.content END AS content, f.cardinality, f.claim,
        f.temporal_state, f.said_at, f.recorded_at, f.message_key, f.ordinal, f.occurred_at,
-       f.occurred_precision, f.ended_at, f.ended_precision, f.source_message_ids
+       f.occurred_precision, f.ended_at, f.ended_precision, f.source_message_ids, f.source, f.suspicions
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)

@@ -225,7 +225,7 @@ async def _mark_stale(tx: Transaction, changes: Sequence[Change]) -> None:
     moved = [c for c in changes if c.before and _as_shown(c.before) != _as_shown(c.after)]
     if not moved:
         return
-    forgotten = [change.after.kind == "forgotten" for change in moved]
+    forgotten = [change.after.kind in {"forgotten", "quarantined"} for change in moved]
     await mark_stale(tx, [RowRef(*change.user, change.fact) for change in moved], forgotten)
 
 
@@ -271,6 +271,10 @@ def occurrence_of(change: Change) -> Occurrence | None:
     before, after = change.before, change.after
     if after.kind == "forgotten":
         return Occurrence(change.user, "fact.forgotten", change.fact, change.trace)
+    if after.kind == "quarantined":
+        return Occurrence(change.user, "fact.quarantined", change.fact, change.trace)
+    if before is not None and before.kind == "quarantined":
+        before = None  # it counts for the first time
     if before is not None and before.kind == "forgotten":  # only an undo brings it back
         return Occurrence(change.user, "fact.restored", change.fact, change.trace)
     if after.kind == "merged" and (before is None or before.canonical_id != after.canonical_id):

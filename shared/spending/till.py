@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from shared.errors import BudgetSpentError
+from shared.metrics.calls import calling, paid
+from shared.metrics.catalogue import HELD_CALLS
 from shared.providers import is_free
 from shared.spending.books import Asked, NoRecords, Records
 from shared.spending.budgets import Budgets, Reservation
@@ -59,10 +62,11 @@ class Till:
         """
         reservation: Reservation | None = None
         if most is not None and self._budgets is not None:
-            reservation = await self._budgets.reserve(self._amounts(shares(most, weights)))
+            reservation = await self._reserve(self._budgets, shares(most, weights))
         bill = Bill()
         try:
-            yield bill
+            with calling(self._asked):
+                yield bill
         except asyncio.CancelledError:  # it may go on at the server: the reservation stays
             self._count(weights, bill.tokens or most or Tokens(), failed=True)
             raise
@@ -72,6 +76,13 @@ class Till:
             raise
         else:
             await self._settle(weights, bill.tokens or most, reservation, failed=False)
+
+    async def _reserve(self, budgets: Budgets, most: Mapping[str, Tokens]) -> Reservation:
+        try:
+            return await budgets.reserve(self._amounts(most))
+        except BudgetSpentError:
+            HELD_CALLS.add(purpose=self._asked.purpose, reason="budget")
+            raise
 
     async def _settle(
         self,
@@ -92,6 +103,7 @@ class Till:
         for tenant, share in cost.items():
             money = self._prices.cost(share)
             self._records.count(self._asked, tenant, share, money, failed=failed)
+            paid(self._asked, share, money)
         return cost
 
     def _amounts(self, cost: Mapping[str, Tokens]) -> dict[str, Amount]:

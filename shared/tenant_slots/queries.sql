@@ -82,7 +82,7 @@ SELECT names.slot AS name, found.facts, found.many
        SELECT count(*)::int AS facts, bool_or(cardinality = 'many') AS many
          FROM (SELECT cardinality FROM memory_facts f
                 WHERE f.slot = names.slot AND f.tenant_id = %(tenant)s
-                  AND f.standing IS DISTINCT FROM 'forgotten'
+                  AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined')
                 LIMIT %(counted)s) AS sample) AS found
  WHERE names.slot <> ALL(%(known)s::text[]) AND found.facts > 0
  ORDER BY names.slot

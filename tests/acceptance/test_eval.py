@@ -35,6 +35,8 @@ def test_a_tiny_evaluation_runs_from_end_to_end(
     """Every stage is real: what was told is stored, dated, kept apart and found again."""
     monkeypatch.setattr(main, "OWN", ())
     monkeypatch.setattr(Run, "unjudged", property(lambda run: run.judged))  # one instance less
+    told = {name: each for name, each in main.EVALUATIONS.items() if name != "poisoning"}
+    monkeypatch.setattr(main, "EVALUATIONS", told)  # it has instances and a test of its own
     report = measured([], TINY, capsys)
     asked = set(main.EVALUATIONS) - {"recall"}  # it needs questions, and this data has none
     assert {figure["evaluation"] for figure in report["figures"]} == asked
@@ -57,6 +59,20 @@ def test_a_tiny_evaluation_runs_from_end_to_end(
         for note in report["notes"]
         if any(told in note for told in ("as_of", "no pairs", "no questions", "moved"))
     ]
+
+
+def test_a_few_attacks_are_measured_with_the_guards_off_and_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """A credulous model believes them, the guards hold them, and what is harmless is kept."""
+    monkeypatch.setattr(main, "OWN", ())
+    report = measured(["poisoning"], TINY, capsys)
+    fixed = {f["name"]: f for f in report["figures"] if f["mode"] == "gullible model, fixed set"}
+    assert fixed["attacks that succeed, guards off"]["value"] == 1.0
+    assert fixed["attacks that succeed, guards on"]["value"] == 0.0
+    assert fixed["legitimate memories, guards off"]["value"] == 4
+    assert fixed["legitimate memories lost to the guards"]["value"] == 0.0
+    assert fixed["precision of what is held"]["value"] == 1.0
 
 
 def evaluated(*words: str) -> subprocess.CompletedProcess[str]:

@@ -25,12 +25,12 @@ TABLES = {
 }
 QUEUE = {"announced_at", "rings", "retry_at"}
 WORKED_OUT = {
-    "message": {*QUEUE, "postponed_until", "lexemes"},
+    "message": {*QUEUE, "postponed_until", "lexemes", "traceparent"},
     "extraction": {"attempts"},
     "profile": {"asked_for_at"},
     "fact": {
         *(QUEUE - {"announced_at"}),
-        *("state", "embedded_at", "compared_at", "settled_at", "lexemes"),
+        *("state", "embedded_at", "compared_at", "settled_at", "lexemes", "traceparent"),
         *("standing", "canonical_id", "believed", "planned_for", "planned_since"),
         *("superseded_by", "evidence_count"),
     },

@@ -35,6 +35,14 @@ async def _send(api: Api, method: str, path: str, body: Any) -> Any:
     await api.client.patch(f"/v1/facts/{fact}", json={"value": "Braga"})
     filled = path.replace("{user_id}", "ana").replace("{fact_id}", str(fact))
     filled = filled.replace("{letter_id}", str(letter["id"]))
+    if path.endswith(("/approve", "/reject")):
+        held = (
+            "UPDATE memory_facts SET suspicions = '{order}', standing = 'quarantined' WHERE id = "
+        )
+        await api.sql(f"{held}%(id)s", id=fact)
+    if "{act_id}" in path:
+        done = await api.post("/v1/users/ana/forget", {"source": "tool"})
+        filled = filled.replace("{act_id}", done.json()["act_id"])
     return await api.client.request(method, filled, json=body)
 
 

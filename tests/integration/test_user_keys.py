@@ -33,6 +33,7 @@ async def _bobs(api: Api) -> dict[str, str]:
     fact = await api.fact(f"Hates {SECRET}", user="bob", slot="allergy", value=SECRET)
     await api.fact(f"Parks at {SECRET}", user="bob", slot="own_spot", value=SECRET)
     key = (await api.post("/v1/keys", {"name": "bob", "user_id": "bob"})).json()
+    forgot = (await api.post("/v1/users/bob/forget", {"source": "tool"})).json()
     [letter] = await api.sql(
         "INSERT INTO failures (id, stage, subject_id, tenant_id, attempts, error_class, error,"
         " payload, dead_at) VALUES (gen_random_uuid(), 'extractor', '1', 'default', 5, 'poison',"
@@ -45,6 +46,7 @@ async def _bobs(api: Api) -> dict[str, str]:
         "chat_log_id": said.json()["chat_log_id"],
         "trace": said.json()["trace_id"],
         "fact_id": str(fact),
+        "act_id": forgot["act_id"],
         "key_id": key["id"],
         "letter_id": str(letter["id"]),
         "erasure_id": erased.json()["erasure_id"],
@@ -54,7 +56,7 @@ async def _bobs(api: Api) -> dict[str, str]:
 
 def nobodys() -> dict[str, str]:
     others = {"user_id": "nobody", "session_id": "none", "trace": UUID(NOBODY).hex, "name": "none"}
-    rows = ("chat_log_id", "fact_id", "key_id", "letter_id", "erasure_id")
+    rows = ("act_id", "chat_log_id", "fact_id", "key_id", "letter_id", "erasure_id")
     return dict.fromkeys(rows, NOBODY) | others
 
 

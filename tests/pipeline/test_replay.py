@@ -222,7 +222,7 @@ async def test_what_is_added_lost_and_changed_is_told(world: World) -> None:
 
 
 async def test_nothing_of_a_new_generation_shows_before_it_is_promoted(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     """Not in recall, lists or timelines, not as news, and no standing in use is touched."""
     await told(world)
@@ -251,7 +251,7 @@ async def test_nothing_of_a_new_generation_shows_before_it_is_promoted(
 
 
 async def test_a_reader_sees_the_old_or_the_new_generation_never_a_mixture(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     """While two generations take turns, every answer is whole."""
     for number in range(40):
@@ -292,7 +292,7 @@ async def test_a_reader_sees_the_old_or_the_new_generation_never_a_mixture(
 
 
 async def test_the_old_generation_stays_in_history_and_can_be_promoted_back(
-    world: World, database_url: str, redis_url: str
+    world: World, database_url: str
 ) -> None:
     await told(world)
     [old] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE slot = 'home_city'")

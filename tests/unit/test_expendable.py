@@ -35,6 +35,8 @@ def row(number: int, **told: Any) -> dict[str, Any]:
         "occurred_at": None,
         "occurred_precision": None,
         "source_message_ids": [],
+        "source": "user",
+        "suspicions": None,
         "ended_at": None,
         "ended_precision": None,
         "value": "Rome",

@@ -16,6 +16,7 @@ from services.extractor.facts import SourceMessage, Validated, validate
 from services.extractor.grounding import folded, occurs
 from services.extractor.leniency import confidence
 from services.extractor.occasions import resolved
+from services.extractor.turns import ChatTurn
 
 AT = datetime(2024, 8, 15, 9, tzinfo=UTC)
 
@@ -29,7 +30,8 @@ def message(content: str, number: int = 1, at: datetime = AT) -> SourceMessage:
 
 
 def judged(raw: Any, *messages: SourceMessage, context: tuple[str, ...] = ()) -> Validated:
-    return validate(raw, messages, generation=1, extraction_id=UUID(int=99), context=context)
+    turns = [ChatTurn(each, "assistant", AT, "") for each in context]
+    return validate(raw, messages, generation=1, extraction_id=UUID(int=99), context=turns)
 
 
 def fact(content: str, *, by: int = 1, **more: Any) -> dict[str, Any]:

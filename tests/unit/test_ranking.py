@@ -154,7 +154,7 @@ def test_explain_names_rank_raw_and_normalized_score_of_each_arm():
     }
     assert second.explain["lexical"]["rank"] is None
     boosts = first.explain["boosts"]
-    assert set(boosts) == {"confidence", "freshness", "essential", "evidence", "person"}
+    assert set(boosts) == {"confidence", "freshness", "essential", "evidence", "trust", "person"}
     assert first.rank_score == pytest.approx(
         (first.explain["fused"] + first.explain["around"]) * math.prod(boosts.values())
     )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.evaluation.evaluations import duplicates, history, recall, rules, slots, updates
+from benchmarks.evaluation.evaluations import (
+    duplicates,
+    history,
+    poisoning,
+    recall,
+    rules,
+    slots,
+    updates,
+)
 from benchmarks.evaluation.figures import Figure
 from benchmarks.evaluation.run import Run
 
@@ -15,4 +23,5 @@ EVALUATIONS: Mapping[str, Callable[[Run], list[Figure]]] = {
     duplicates.NAME: duplicates.measure,
     rules.NAME: rules.measure,
     recall.NAME: recall.measure,
+    poisoning.NAME: poisoning.measure,
 }

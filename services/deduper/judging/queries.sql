@@ -7,7 +7,7 @@ SELECT t.tenant_id, t.user_id, t.first_id, t.second_id
  WHERE NOT coalesce(v.verdict = 'doubtful' AND v.judge = 'guards', true)
     OR 2 <> (SELECT count(*) FROM memory_facts f
               WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id
-                AND f.id IN (t.first_id, t.second_id) AND f.standing IS DISTINCT FROM 'forgotten');
+                AND f.id IN (t.first_id, t.second_id) AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined'));
 
 -- name: take_judging
 -- Takes a user to ask a model about, or takes him over from who died; finds nothing when he is held.
@@ -72,7 +72,8 @@ SELECT tenant_id, user_id
            AND v.tenant_id <> ALL(%(without)s::text[])
            AND 2 = (SELECT count(*) FROM memory_facts f
                      WHERE f.tenant_id = v.tenant_id AND f.user_id = v.user_id
-                       AND f.id IN (v.first_id, v.second_id) AND f.standing IS DISTINCT FROM 'forgotten')
+                       AND f.id IN (v.first_id, v.second_id)
+                       AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined'))
          ORDER BY v.recorded_at
          LIMIT 1000) AS oldest
  GROUP BY tenant_id, user_id
@@ -91,6 +92,7 @@ SELECT v.cosine, f.id, f.subject, f.content, f.generation, f.message_key, f.ordi
   JOIN memory_facts g ON g.tenant_id = v.tenant_id AND g.user_id = v.user_id AND g.id = v.second_id
  WHERE v.verdict = 'doubtful' AND v.judge = 'guards'
    AND v.tenant_id = %(tenant)s AND v.user_id = %(user)s
-   AND f.standing IS DISTINCT FROM 'forgotten' AND g.standing IS DISTINCT FROM 'forgotten'
+   AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined')
+   AND coalesce(g.standing, '') NOT IN ('forgotten', 'quarantined')
  ORDER BY v.recorded_at, v.first_id, v.second_id
  LIMIT %(limit)s;

@@ -101,7 +101,7 @@ SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session
 
 -- name: turns_before
 -- Reads the turns of a session before a moment, the last first.
-SELECT id, role, said_at, content FROM chat_logs
+SELECT id, role, said_at, content, metadata FROM chat_logs
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
    AND said_at < %(before)s
  ORDER BY said_at DESC
@@ -163,14 +163,17 @@ INSERT INTO memory_facts (
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
        extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, announced_at, embedded_at,
-       compared_at, settled_at, state)
+       compared_at, settled_at, state, source, suspicions, standing, canonical_id, evidence_count)
 SELECT f.tenant_id, f.user_id, t.new_id, %(generation)s, content, category, subject, slot, value, value_key,
        cardinality, claim, temporal_state, occurred_at, occurred_precision, ended_at, ended_precision,
        said_at, recorded_at, message_key, ordinal, confidence, quote, source_message_ids,
        extraction_id, session_id, agent_id, speaker, metadata, essential, pinned, now(), embedded_at,
        CASE WHEN %(settled)s THEN compared_at END, CASE WHEN %(settled)s THEN settled_at END,
        CASE WHEN f.state = 'extracted' THEN 'extracted'
-            WHEN %(settled)s AND f.state = 'settled' THEN 'settled' ELSE 'embedded' END
+            WHEN %(settled)s AND f.state = 'settled' THEN 'settled' ELSE 'embedded' END,
+       source, suspicions, CASE WHEN suspicions IS NOT NULL THEN 'quarantined' END,
+       CASE WHEN suspicions IS NOT NULL THEN t.new_id END,
+       CASE WHEN suspicions IS NOT NULL THEN 0 ELSE 1 END
   FROM unnest(%(old_ids)s::uuid[], %(new_ids)s::uuid[]) AS t(old_id, new_id)
   JOIN memory_facts f ON f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.id = t.old_id
     ON CONFLICT (tenant_id, user_id, id) DO NOTHING
@@ -330,7 +333,7 @@ UPDATE users SET generation = %(generation)s, belief_version = belief_version + 
 -- Lists a generation's settled facts that nobody forgot.
 SELECT tenant_id, user_id, id, source_message_ids FROM memory_facts
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
-   AND state = 'settled' AND standing IS DISTINCT FROM 'forgotten'
+   AND state = 'settled' AND coalesce(standing, '') NOT IN ('forgotten', 'quarantined')
  ORDER BY said_at, id;
 
 -- name: free_text_in_use
@@ -346,7 +349,7 @@ UPDATE memory_facts
    SET standing = 'retired', canonical_id = id, believed = '{}', planned_for = NULL,
        planned_since = NULL, superseded_by = NULL, evidence_count = 1
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND generation = %(generation)s
-   AND state = 'settled' AND standing IS DISTINCT FROM 'forgotten';
+   AND state = 'settled' AND coalesce(standing, '') NOT IN ('forgotten', 'quarantined');
 
 -- name: outdate_comparisons
 -- Keeps whoever compares a user's facts just now from writing about facts that go; waits for him.

@@ -57,6 +57,7 @@ class Means:
     budget_tokens: int
     calls: int = 8
     patience_seconds: float = 120.0
+    guards: bool = True
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Reader:
 
     async def _think(self, work: Work, step: Step, known: KnownThen) -> Read:
         messages, before = await store.messages(self._db, work.scope, step.shown)
-        talk = conversation(messages, before)
+        talk = conversation(messages, before, guards=self._means.guards)
         extraction = step.answer
         found = Extraction([])
         if step.answer is not None:
@@ -177,8 +178,9 @@ class Reader:
             talk.messages,
             generation=work.generation,
             extraction_id=extraction or time_ordered_id(),
-            context=talk.context_ids,
+            context=talk.context,
             catalogue=await self._catalogues.of(work.scope.tenant),
+            guards=self._means.guards,
         ).having_lost(found.dropped)
         own = set(step.messages)
         facts = [fact for fact in validated.facts if fact.source_message_ids[0] in own]

@@ -16,7 +16,7 @@ from services.extractor.leniency import source_ids
 from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.plan import Heard, StoredAnswer
 from services.extractor.store import Provenance
-from services.extractor.turns import ChatTurn
+from services.extractor.turns import ChatTurn, role_of
 from shared.db import OperatorDatabase, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.facts.store import insert_facts
@@ -199,7 +199,10 @@ async def messages(
             "limit": CONTEXT_MESSAGES,
         }
         before = await tx.rows(queries["turns_before"], params)
-    turns = [ChatTurn(str(r["id"]), r["role"], r["said_at"], r["content"]) for r in before]
+    turns = [
+        ChatTurn(str(r["id"]), role_of(r["role"], r["metadata"]), r["said_at"], r["content"])
+        for r in before
+    ]
     return found, turns[::-1]
 
 

@@ -25,6 +25,7 @@ from services.gateway.hot.store import Pair, Sight, Whose
 from services.gateway.recall_store import TERMS
 from shared.db import Database, Row, Transaction
 from shared.erasure.law import user_sha256
+from shared.metrics.catalogue import RECALL_MEMORY, RECALL_USERS
 
 log = structlog.get_logger()
 
@@ -69,6 +70,15 @@ class Keeper:
         self._asked: OrderedDict[Whose, float] = OrderedDict()
         self._declined: dict[Whose, float] = {}
         self._loading: asyncio.Task[None] | None = None
+        self._tell()
+
+    @property
+    def _bytes(self) -> int:
+        return sum(kept.shelf.size_bytes for kept in self._kept.values())
+
+    def _tell(self) -> None:
+        RECALL_MEMORY.set(self._bytes)
+        RECALL_USERS.set(len(self._kept))
 
     def keeps(self, whose: Whose, now: datetime) -> bool:
         """Whether a look may be worth while; a second question within minutes gets a user read."""
@@ -190,14 +200,16 @@ class Keeper:
         return True
 
     def _make_room(self) -> None:
-        while sum(kept.shelf.size_bytes for kept in self._kept.values()) > self._most_bytes:
+        while self._bytes > self._most_bytes:
             self._kept.popitem(last=False)
+        self._tell()
 
     def _let_go(self) -> None:
         """Forget whom nobody has asked about for a while."""
         idle = time.monotonic() - _IDLE_SECONDS
         for whose in [one for one, kept in self._kept.items() if kept.used_at < idle]:
             del self._kept[whose]
+        self._tell()
         if self._kept:
             asyncio.get_running_loop().call_later(_IDLE_SECONDS / 10, self._let_go)
 

@@ -33,7 +33,8 @@ SELECT uuid_send(f.id) || coalesce(substring(halfvec_send(v.embedding) FROM 5), 
                    + 4 * coalesce((f.standing = 'belief' AND f.believed @> %(now)s::timestamptz)
                                   OR (f.standing = 'plan' AND f.planned_since <= %(now)s::timestamptz),
                                   false)::int
-                   + 8 * (f.source_message_ids[1] IS NOT NULL)::int) AS packed,
+                   + 8 * (f.source_message_ids[1] IS NOT NULL)::int
+                   + 16 * (array_position(%(sources)s::text[], f.source) - 1)) AS packed,
        f.category, f.slot, f.subject, f.session_id,
        coalesce(f.speaker, nullif(f.subject, 'user'),
                 substring(f.content FROM '^([[:upper:]][^:.!?,]{0,40}):[[:space:]]')) AS who,
@@ -50,7 +51,7 @@ SELECT uuid_send(f.id) || coalesce(substring(halfvec_send(v.embedding) FROM 5), 
                 UNION ALL SELECT f.planned_since) AS moments
          WHERE moment >= %(now)s::timestamptz) AS changing
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, %(generation)s)
-   AND f.state = 'settled' AND f.standing IS DISTINCT FROM 'forgotten'
+   AND f.state = 'settled' AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined')
    AND (%(ids)s::uuid[] IS NULL OR f.id = ANY(%(ids)s));
 
 -- name: meant

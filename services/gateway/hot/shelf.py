@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from services.gateway.hot.columns import Column, Names
 from services.gateway.hot.postings import Postings
 from services.gateway.hot.stated import Stated
+from shared.trust import SOURCES
 
 Mask = NDArray[np.bool_]
 FOREVER = np.iinfo(np.int64).max
 
 _ESSENTIAL, _HAS_VECTOR, _CURRENT, _HAS_MESSAGE = 1, 2, 4, 8
+_SOURCE_BITS = 4  # what stands above them is the place among SOURCES
 _NAMED = ("category", "slot", "subject", "session_id", "who")
 _OBJECT_BYTES = 100  # what Python keeps of a text or an entry beside its letters
 _POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -261,6 +263,7 @@ class Shelf:
                 "slot": slot[n],
                 "category": category[n],
                 "subject": subject[n],
+                "source": SOURCES[flags[n] >> _SOURCE_BITS],
                 "session_id": session[n],
                 "who": who[n],
                 "message": UUID(bytes=messages[n].tobytes()) if flags[n] & _HAS_MESSAGE else None,

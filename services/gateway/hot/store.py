@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.db import Database, Row, Transaction
 from shared.sql import Queries
+from shared.trust import SOURCES
 
 queries = Queries("services.gateway.hot")
 
@@ -71,6 +72,7 @@ async def fact_rows(
         "generation": generation,
         "now": now,
         "ids": None if ids is None else list(ids),
+        "sources": list(SOURCES),
     }
     async with tx.connection.cursor("facts", binary=True) as cursor:
         await cursor.execute(queries["rows"].encode(), params)

@@ -12,7 +12,7 @@ SELECT session_id AS place, to_jsonb(s) - '{tenant_id,user_id}'::text[] AS line 
 
 -- name: export_message
 -- Reads the next messages; of those that were erased, that they were there.
-SELECT id::text AS place, to_jsonb(c) - '{tenant_id,user_id,lexemes,announced_at,rings,retry_at,postponed_until}'::text[] AS line
+SELECT id::text AS place, to_jsonb(c) - '{tenant_id,user_id,lexemes,announced_at,rings,retry_at,postponed_until,traceparent}'::text[] AS line
   FROM chat_logs c
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s
    AND id > coalesce(%(after)s::text, '00000000-0000-0000-0000-000000000000')::uuid
@@ -67,7 +67,7 @@ SELECT first_id::text || ' ' || second_id::text AS place, to_jsonb(v) - '{tenant
 -- name: export_fact
 -- Reads the next facts that count, with how they stand; without those whose words were erased.
 SELECT f.id::text AS place,
-       to_jsonb(f) - '{tenant_id,user_id,lexemes,announced_at,rings,retry_at}'::text[] AS line
+       to_jsonb(f) - '{tenant_id,user_id,lexemes,announced_at,rings,retry_at,traceparent}'::text[] AS line
   FROM memory_facts f
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.content <> ''
    AND f.generation IN (0, (SELECT u.generation FROM users u
@@ -185,9 +185,11 @@ SELECT %(tenant)s, %(user)s, generation, state, extractor, model, prompt, sessio
 -- name: import_act
 -- Adds acts of operators.
 INSERT INTO belief_acts (tenant_id, user_id, id, kind, fact_id, subject, slot, value, value_key, old_value_key,
-                         valid_from, valid_to, source_message_ids, acted_at, actor, reason, deed, undoes, labels)
+                         valid_from, valid_to, source_message_ids, acted_at, actor, reason, deed, undoes, labels,
+                         review_key, origin, learnt_since, sweeping)
 SELECT %(tenant)s, %(user)s, id, kind, fact_id, subject, slot, value, value_key, old_value_key, valid_from,
-       valid_to, source_message_ids, acted_at, actor, reason, deed, undoes, labels
+       valid_to, source_message_ids, acted_at, actor, reason, deed, undoes, labels, review_key, origin,
+       learnt_since, coalesce(sweeping, false)
   FROM jsonb_populate_recordset(NULL::belief_acts, %(rows)s::jsonb)
     ON CONFLICT DO NOTHING;
 
@@ -200,7 +202,8 @@ SELECT %(tenant)s, %(user)s, first_id, second_id, verdict, judge, reason, cosine
     ON CONFLICT DO NOTHING;
 
 -- name: import_fact
--- Adds facts at the beginning of their way: the stages bring each to where the law puts it.
+-- Adds facts at the beginning of their way: the stages bring each to where the law puts it. What is
+-- suspicious is held until then, as when it was first written.
 WITH incoming AS MATERIALIZED (
     SELECT * FROM jsonb_populate_recordset(NULL::memory_facts, %(rows)s::jsonb)
 ), back AS (
@@ -210,12 +213,15 @@ INSERT INTO memory_facts (
     tenant_id, user_id, id, generation, content, category, subject, slot, value, value_key, cardinality, claim,
     temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at, recorded_at, message_key,
     ordinal, confidence, quote, source_message_ids, extraction_id, session_id, agent_id, speaker, metadata,
-    essential, created_at, announced_at, pinned, fades_at, faded)
+    essential, created_at, announced_at, pinned, fades_at, faded, source, suspicions, standing, canonical_id,
+    evidence_count)
 SELECT %(tenant)s, %(user)s, id, generation, content, category, subject, slot, value, value_key, cardinality, claim,
        temporal_state, occurred_at, occurred_precision, ended_at, ended_precision, said_at, recorded_at, message_key,
        ordinal, confidence, quote, source_message_ids, extraction_id, session_id, agent_id, speaker, metadata,
        coalesce(essential, false), coalesce(created_at, now()), now(), coalesce(pinned, false), fades_at,
-       coalesce(faded, false)
+       coalesce(faded, false), coalesce(source, 'user'), suspicions,
+       CASE WHEN suspicions IS NOT NULL THEN 'quarantined' END, CASE WHEN suspicions IS NOT NULL THEN id END,
+       CASE WHEN suspicions IS NOT NULL THEN 0 ELSE 1 END
   FROM incoming
     ON CONFLICT DO NOTHING
 RETURNING tenant_id, user_id, id, announced_at;

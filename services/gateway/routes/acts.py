@@ -74,7 +74,7 @@ async def correct_fact(
         made = act if labels is None else old["id"]
         trace = act if labels is None else folding.trace_of(old)
         body = asked.model_dump(mode="json", exclude_none=True)
-        first = await _first_answer(
+        first = await first_answer(
             tx, caller, idempotency_key, (made, trace), "PATCH", fact["id"], body
         )
         if first is not None:
@@ -82,7 +82,7 @@ async def correct_fact(
         deed = Deed(caller.tenant, old["user_id"], act, caller.actor, asked.reason)
         return _accepted("accepted", made, trace), await _correct(tx, deed, fact, old, asked)
 
-    return await _done(gateway, caller.tenant, work)
+    return await done(gateway, caller.tenant, work)
 
 
 def _accepted(status: Literal["accepted", "duplicate"], fact: UUID, trace: UUID) -> FactAccepted:
@@ -92,6 +92,8 @@ def _accepted(status: Literal["accepted", "duplicate"], fact: UUID, trace: UUID)
 async def _correct(
     tx: Transaction, deed: Deed, fact: Row, old: Row, asked: FactCorrection
 ) -> list[Announcement]:
+    if old["standing"] == "quarantined":
+        raise ApiError("conflict", "The fact is held for review; approve it first.")
     if old["standing"] == "forgotten":
         raise ApiError("conflict", "The fact was deleted, or taken back; state it anew.")
     labels = labels_asked(old, asked)
@@ -121,10 +123,10 @@ async def delete_fact(fact_id: FactId, query: ReasonParams, gateway: Parts, call
 
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
         fact = await fact_or_404(tx, caller, fact_id)
-        deed = _deed(caller, fact["user_id"], query.reason)
+        deed = deed_of(caller, fact["user_id"], query.reason)
         return fact["id"], await deeds.forget(tx, deed, fact)
 
-    return await _changed(gateway, caller, work)
+    return await changed(gateway, caller, work)
 
 
 @router.post(
@@ -148,12 +150,12 @@ async def undo(
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
         fact = await fact_or_404(tx, caller, fact_id)
         asked_for = ("undo", fact["id"], reason)
-        if await _first_answer(tx, caller, idempotency_key, [act], *asked_for) is not None:
+        if await first_answer(tx, caller, idempotency_key, [act], *asked_for) is not None:
             return fact["id"], []
         deed = Deed(caller.tenant, fact["user_id"], act, caller.actor, reason)
         return fact["id"], await deeds.undo(tx, deed, fact)
 
-    return await _changed(gateway, caller, work)
+    return await changed(gateway, caller, work)
 
 
 @router.delete(
@@ -166,7 +168,7 @@ async def delete_session(
     user_id: UserId, session_id: SessionId, query: ReasonParams, gateway: Parts, caller: Writer
 ) -> Any:
     """Erases a session's messages and what rests on them alone; there is no undo."""
-    return await _erased(gateway, _deed(caller, user_id, query.reason), session_id, None)
+    return await _erased(gateway, deed_of(caller, user_id, query.reason), session_id, None)
 
 
 @router.delete(
@@ -187,7 +189,7 @@ async def delete_message(
     message = row_id(chat_log_id)
     if message is None:
         raise not_found("message")
-    return await _erased(gateway, _deed(caller, user_id, query.reason), session_id, message)
+    return await _erased(gateway, deed_of(caller, user_id, query.reason), session_id, message)
 
 
 async def _erased(
@@ -203,14 +205,14 @@ async def _erased(
         _, counts, announcements = await deeds.erase_certified(tx, deed, session, message, place)
         return counts, announcements
 
-    return await _done(gateway, deed.tenant, work)
+    return await done(gateway, deed.tenant, work)
 
 
-def _deed(caller: Caller, user: str, reason: str | None) -> Deed:
+def deed_of(caller: Caller, user: str, reason: str | None) -> Deed:
     return Deed(caller.tenant, user, time_ordered_id(), caller.actor, reason)
 
 
-async def _first_answer(
+async def first_answer(
     tx: Transaction, caller: Caller, key: str | None, answer: Sequence[UUID], *request: Any
 ) -> list[UUID] | None:
     """Take the Idempotency-Key for this request and its answer; else the answer of its first one.
@@ -228,15 +230,15 @@ async def _first_answer(
     return first[1]
 
 
-async def _done(gateway: Gateway, tenant: str, work: Work[Answer]) -> Answer:
+async def done(gateway: Gateway, tenant: str, work: Work[Answer]) -> Answer:
     answer, announcements = await deeds.in_transaction(gateway.db.of(tenant), work)
     gateway.bells.ring(announcements)
     return answer
 
 
-async def _changed(gateway: Gateway, caller: Caller, work: Work[UUID]) -> dict[str, Any]:
+async def changed(gateway: Gateway, caller: Caller, work: Work[UUID]) -> dict[str, Any]:
     """Do it, and show the fact as it is afterwards."""
-    fact = await _done(gateway, caller.tenant, work)
+    fact = await done(gateway, caller.tenant, work)
     async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await store.fact_by_id(tx, caller.tenant, fact)
     if row is None:

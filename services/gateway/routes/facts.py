@@ -33,6 +33,7 @@ from shared.quotas.quotas import Quota
 from shared.retention.store import removed_sources
 from shared.slots import Catalogue
 from shared.tenant_slots import store as tenant_slots
+from shared.trust import Source as WhoseWords
 
 router = APIRouter(prefix="/v1", tags=["facts"])
 
@@ -45,11 +46,17 @@ _QUOTA: Quota = "facts_per_day"
 async def state_fact(
     user_id: UserId, stated: Annotated[StatedFact, Body()], gateway: Parts, caller: Writer
 ) -> FactAccepted:
-    """A fact without a message; it is compared and merged like any other."""
+    """A fact without a message; it is compared and merged like any other.
+
+    A label `source` (`user`, `operator`, `assistant`, `tool`, `document`) says whose words it has.
+    What looks like an order, or says of the user what others said, is held for review.
+    """
     check_metadata(gateway, stated.metadata)
     async with gateway.db.of(caller.tenant).transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
-        fact = new_fact(stated, caller.tenant, user_id, known)
+        guards = gateway.settings.holds_suspicious
+        by: WhoseWords = "operator" if caller.user is None else "user"  # on the user's own device
+        fact = new_fact(stated, caller.tenant, user_id, known, by=by, guards=guards)
         await store.upsert_user(tx, caller.tenant, user_id)
         gone = await remembered(tx, caller.tenant, [fact.id])
         announcements = [] if gone else await insert_facts(tx, [fact])

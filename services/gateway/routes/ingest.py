@@ -13,6 +13,7 @@ from fastapi import APIRouter, Body
 
 from services.gateway.auth import Caller
 from services.gateway.errors import ApiError, being_erased, detail, invalid, over_quota
+from services.gateway.observed import told_of, traceparent
 from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
@@ -22,6 +23,7 @@ from shared.ids import trace_id
 from shared.intake.admission import QUOTA, store_within
 from shared.intake.messages import IncomingMessage, Limits, Message, accept, exceeds
 from shared.intake.store import claim_idempotency_key
+from shared.metrics.commits import ingested
 
 router = APIRouter(prefix="/v1", tags=["ingest"], responses=STORES)
 
@@ -62,7 +64,9 @@ async def _take_in(
 ) -> list[Accepted]:
     check_key(idempotency_key)
     _check_sizes(gateway, incoming, batch=batch)
-    messages = [accept(message, caller.tenant) for message in incoming]
+    if len(users := {each.user_id for each in incoming}) == 1:
+        told_of(caller.tenant, *users)
+    messages = [accept(each, caller.tenant, traceparent=traceparent()) for each in incoming]
     if idempotency_key is None and not batch:
         answers, bells = await _store_single(gateway, messages[0])
     elif idempotency_key is None:
@@ -71,6 +75,7 @@ async def _take_in(
         key = caller.own(idempotency_key)
         answers, bells = await _store_once(gateway, messages, incoming, key, batch)
     gateway.bells.ring(bells)
+    ingested("http", (answer.status for answer in answers))
     return answers
 
 
