@@ -25,6 +25,7 @@ BEGIN
     END IF;
     SELECT r.rolname INTO role_name FROM pg_roles r
      WHERE pg_has_role(role.oid, r.oid, 'MEMBER') AND r.oid <> role.oid
+       AND r.rolname <> 'pg_read_all_stats'
      LIMIT 1;
     IF FOUND THEN
         RETURN format('the role %s is a member of %s', role.rolname, role_name);
@@ -74,6 +75,12 @@ BEGIN
             END;
         END IF;
     END LOOP;
+    IF NOT pg_has_role('memoire_operator', 'pg_read_all_stats', 'USAGE') THEN
+        BEGIN  -- how many connections there are, and how long transactions last; no rows
+            GRANT pg_read_all_stats TO memoire_operator;
+        EXCEPTION WHEN insufficient_privilege THEN NULL;  -- then those two metrics see less
+        END;
+    END IF;
 END $$;
 
 -- Closes a table: the named tenants' rows for memoire_app, all for memoire_operator, for its owner too.

@@ -36,6 +36,7 @@ ANSWERS_A_STRANGER: dict[tuple[str, str], int] = {
     ("POST", "/v1/users/{user_id}/optimize"): 202,
     ("POST", "/v1/users/{user_id}/decay"): 202,
     ("POST", "/v1/users/{user_id}/consolidate"): 202,
+    ("POST", "/v1/users/{user_id}/forget"): 200,
     ("DELETE", "/v1/users/{user_id}"): 200,
     ("DELETE", "/v1/users/{user_id}/sessions/{session_id}"): 200,
     ("POST", "/v1/users/{user_id}/import"): 202,
@@ -51,6 +52,7 @@ ANSWERS_A_STRANGER: dict[tuple[str, str], int] = {
     ("GET", "/v1/users/{user_id}/sessions/{session_id}/messages"): 200,
     ("GET", "/v1/users/{user_id}/conscious"): 200,
     ("GET", "/v1/slots"): 200,
+    ("GET", "/v1/quarantine"): 200,
     ("GET", "/v1/keys"): 200,
     ("GET", "/v1/dead-letters"): 200,
     ("GET", "/v1/dead-letters/summary"): 200,
@@ -118,7 +120,10 @@ async def _acmes(api: Api) -> dict[str, str]:
     gone = {"user_id": ANA, "role": "user", "content": SECRET, "session_id": "gone"}
     await api.post("/v1/ingest", gone, headers=headers)
     erased = await api.client.delete(f"/v1/users/{ANA}/sessions/gone", headers=headers)
+    learnt = {"source": "tool"}
+    forgot = await api.post(f"/v1/users/{ANA}/forget", learnt, headers=headers)
     return {
+        "act_id": forgot.json()["act_id"],
         "user_id": ANA,
         "session_id": CHAT,
         "chat_log_id": said.json()["chat_log_id"],

@@ -131,7 +131,9 @@ class Consolidating(Pipeline):
         if name != "maintenance":
             return super().stage(name, at_point)
         means = Means(Overlooked(self.embedder.model), None)
-        return MaintenanceStage(durable=self.db, policy=RetryPolicy.of(self.settings), means=means)
+        return MaintenanceStage(
+            durable=self.db.everyone, policy=RetryPolicy.of(self.settings), means=means
+        )
 
 
 async def test_a_sentence_approved_late_is_compared_with_what_was_said_meanwhile(
