@@ -225,3 +225,15 @@ def test_a_long_hostile_text_is_read_in_reasonable_time() -> None:
         "i g n o r e ",
     ):
         suspicions((part * 32_768)[:32_768])
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "Work email is a.lind@example.org",
+        "Email address changed to ana@example.org",
+        "Email: ana@example.org",
+    ],
+)
+def test_an_address_that_somebody_has_is_no_order(fact: str) -> None:
+    assert suspicions(fact) == []
