@@ -53,7 +53,7 @@ class Statement(Lenient):
     cardinality: Literal["one", "many"] | None = None
     claim: Literal["holds", "ends", "denies"] = "holds"
     temporal_state: Literal["current", "past", "future", "recurring"] = "current"
-    confidence: Annotated[float, BeforeValidator(_confidence), Field(ge=0, le=1)] = (
+    confidence: Annotated[float, Field(ge=0, le=1), BeforeValidator(_confidence)] = (
         DEFAULT_CONFIDENCE
     )
     occurred_at: Date | None = None
