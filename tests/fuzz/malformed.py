@@ -217,7 +217,7 @@ def main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="memoire-malformed-") as folder:
         report = run(Path(folder) / "data", asked.count, asked.seed)
-    print(json.dumps(report.shown(), indent=1))
+    sys.stdout.write(json.dumps(report.shown(), indent=1) + "\n")
     return 1 if report.faults else 0
 
 
