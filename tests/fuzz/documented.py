@@ -18,6 +18,7 @@ from tests.fuzz.malformed import NO_LIMITS
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
+_USUAL = ("--seed=1", "--max-examples=60")
 
 
 def fuzz(url: str, key: str, more: Sequence[str] = (), folder: Path | None = None) -> int:
@@ -38,9 +39,11 @@ def fuzz(url: str, key: str, more: Sequence[str] = (), folder: Path | None = Non
 
 
 def main(more: Sequence[str]) -> int:
-    with tempfile.TemporaryDirectory(prefix="memoire-fuzz-") as folder:
-        with running(Path(folder) / "data", **NO_LIMITS) as instance:
-            return fuzz(instance.url, instance.key, more or ("--seed=1",), Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="memoire-fuzz-") as folder,
+        running(Path(folder) / "data", **NO_LIMITS) as instance,
+    ):
+        return fuzz(instance.url, instance.key, more or _USUAL, Path(folder))
 
 
 if __name__ == "__main__":

@@ -72,3 +72,8 @@ def test_metadata_of_an_entry_nested_beyond_reading_is_refused_for_good() -> Non
     fields = {**_MESSAGE, "metadata": '{"a":' + "[" * 60_000 + "]" * 60_000 + "}"}
     with pytest.raises(PoisonError, match="nested"):
         read_stream_message(fields, Limits(), entry_id="1-1")
+
+
+async def test_a_confidence_next_to_nothing_is_stored(api: Api) -> None:
+    stated = await api.post("/v1/users/ana/facts", {"content": "Likes tea", "confidence": 5e-324})
+    assert stated.status_code == 202
