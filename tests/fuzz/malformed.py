@@ -17,7 +17,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -74,10 +74,19 @@ class Report:
         }
 
 
+class Target(Protocol):
+    """What is sent to: a gateway's address and key, and its rows to judge by."""
+
+    url: str
+    key: str
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]: ...
+
+
 class Run:
     """Sends `count` malformed things, half over each entrance, and a neighbour after every 20."""
 
-    def __init__(self, instance: Instance, redis: Redis, count: int, seed: int) -> None:
+    def __init__(self, instance: Target, redis: Redis, count: int, seed: int) -> None:
         self._instance = instance
         self._redis = redis
         self._count = count
