@@ -24,5 +24,5 @@ class Methods:
             return []
         meant = min(fitting, key=lambda route: len(route.param_convertors)).path
         return sorted(
-            {method for route in fitting if route.path == meant for method in route.methods}
+            {method for route in fitting if route.path == meant for method in route.methods or ()}
         )

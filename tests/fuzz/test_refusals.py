@@ -77,3 +77,8 @@ def test_metadata_of_an_entry_nested_beyond_reading_is_refused_for_good() -> Non
 async def test_a_confidence_next_to_nothing_is_stored(api: Api) -> None:
     stated = await api.post("/v1/users/ana/facts", {"content": "Likes tea", "confidence": 5e-324})
     assert stated.status_code == 202
+
+
+async def test_a_parameter_given_twice_is_refused(api: Api) -> None:
+    refused = await api.client.get("/v1/users?limit=1&limit=2")
+    assert (refused.status_code, code(refused)) == (422, "invalid_request")
