@@ -73,6 +73,17 @@ fuzz: setup $(FUZZ_TOOLS)  ## Check every route against its document, and 5,000 
 	$(BIN)/python -m tests.fuzz.documented $(ARGS)
 	$(BIN)/python -m tests.fuzz.malformed --count 5000
 
+AUDIT := .venv/audit/bin/pip-audit
+audit: setup  ## Ask the index for known vulnerabilities of what is pinned; nothing to say without a network
+	@test -x $(AUDIT) || { $(PYTHON) -m venv .venv/audit \
+	  && .venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } \
+	  > .venv/audit.log 2>&1 || echo "pip-audit cannot be had here"
+	@test ! -x $(AUDIT) || timeout 120 $(AUDIT) --requirement constraints.txt --no-deps --disable-pip \
+	  --progress-spinner off --timeout 10 > .venv/audit.log 2>&1 || true
+	@grep -iE "^(Found|No) .*known vulnerabilit" .venv/audit.log || echo "the index could not be asked"
+	@echo "$$(grep -c 'could not be audited' .venv/audit.log) packages could not be asked about"
+	@! grep -E -A50 "^Found [0-9]+ known vulnerabilit" .venv/audit.log
+
 lint: setup  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -91,4 +102,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test test-long chaos deploy-check fuzz lint types check format clean
+.PHONY: help setup demo up test test-long chaos deploy-check fuzz audit lint types check format clean

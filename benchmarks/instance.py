@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,19 +109,28 @@ def _done(counted: tuple[Any, ...], messages: int) -> bool:
 
 
 @contextmanager
-def running(*, fakes: bool = False, **settings: str) -> Iterator[Instance]:
+def running(
+    *,
+    fakes: bool = False,
+    fakes_delay_ms: int = 0,
+    copies: Mapping[str, int] | None = None,
+    **settings: str,
+) -> Iterator[Instance]:
     """Start an instance from nothing; stopped and removed at the end."""
-    with tempfile.TemporaryDirectory() as folder, _fakes(enabled=fakes) as models:
-        with running_in(Path(folder) / "data", **{**models, **settings}) as instance:
+    with tempfile.TemporaryDirectory() as folder, _fakes(fakes, fakes_delay_ms) as models:
+        data = Path(folder) / "data"
+        with running_in(data, copies, **{**models, **settings}) as instance:
             yield instance
 
 
 @contextmanager
-def running_in(data: Path, **settings: str) -> Iterator[Instance]:
+def running_in(
+    data: Path, copies: Mapping[str, int] | None = None, **settings: str
+) -> Iterator[Instance]:
     """Start an instance over a folder, which is left as it is at the end."""
     port = free_port()
     instance = Instance(data, f"http://127.0.0.1:{port}")
-    process = start(instance, port, **settings)
+    process = start(instance, port, copies, **settings)
     try:
         instance.quiet()
         yield instance
@@ -130,10 +139,14 @@ def running_in(data: Path, **settings: str) -> Iterator[Instance]:
         process.wait(30)
 
 
-def start(instance: Instance, port: int, **settings: str) -> subprocess.Popen[bytes]:
+def start(
+    instance: Instance, port: int, copies: Mapping[str, int] | None = None, **settings: str
+) -> subprocess.Popen[bytes]:
     """Start `memoire up` and wait until it answers its first ingest."""
     command = [sys.executable, "-m", "services.cli", "up"]
     command += ["--data", str(instance.data), "--port", str(port)]
+    for name, count in (copies or {}).items():
+        command += ["--copies", f"{name}={count}"]
     begun = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(settings)
@@ -181,12 +194,12 @@ def _environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _fakes(*, enabled: bool) -> Iterator[dict[str, str]]:
+def _fakes(enabled: bool, delay_ms: int) -> Iterator[dict[str, str]]:
     if not enabled:
         yield {}
         return
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.fakes", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.fakes", str(port), str(delay_ms)])
     url = f"http://127.0.0.1:{port}/v1"
     try:
         wait_for(lambda: _answers(port), 20, "the fakes")

@@ -23,7 +23,7 @@ class _OneKey:
         self._row = {**named, **ends, **rates, "secret_sha256": key.secret_sha256}
 
     @asynccontextmanager
-    async def autocommit(self) -> AsyncIterator[_OneKey]:
+    async def gate(self) -> AsyncIterator[_OneKey]:
         yield self
 
     async def row(self, _: bytes, params: dict[str, Any]) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def _post_all(instance: Instance, clients: int, batches: list[list[dict[str, Any
 # ---- 3, 4 and 5: end to end
 
 
-def end_to_end(users: int = 50, sessions: int = 10, messages: int = 5_000, **settings: str) -> None:
+def end_to_end(users: int = 50, sessions: int = 10, messages: int = 5_000, **settings: Any) -> None:
     """Batches in, settled facts out: chat and embedding servers over HTTP that answer at once."""
     with running(fakes=True, **settings) as instance:
         with_ = "".join(f", {name}={value}" for name, value in settings.items())
@@ -129,6 +129,26 @@ def end_to_end_unseen() -> None:
 def end_to_end_scattered() -> None:
     """500 users × 10 sessions, one message each: nothing to batch by session."""
     end_to_end(users=500, sessions=10)
+
+
+def scale_out(messages: int = 1_200) -> None:
+    """1, 2 and 4 extractors with a model that takes 200 ms; each message is a call of its own."""
+    paces: dict[int, float] = {}
+    for extractors in (1, 2, 4):
+        copies = {"extractor": extractors}
+        with running(fakes=True, fakes_delay_ms=200, copies=copies) as instance:
+            begun = time.monotonic()
+            with costing(instance, messages, f"{extractors} extractors, 200 ms a call", "message"):
+                with instance.client() as client:
+                    for batch in _chunks(_messages(messages, 1, messages), 100):
+                        body = {"messages": batch}
+                        client.post("/v1/ingest/batch", json=body).raise_for_status()
+                instance.settled(messages, 600)
+            paces[extractors] = messages / (time.monotonic() - begun)
+    show(
+        "scale-out",
+        {f"{n} extractors, times {n // 2}": paces[n] / paces[n // 2] for n in (2, 4)},
+    )
 
 
 def _bytes(instance: Instance, messages: int) -> None:
@@ -276,6 +296,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "unseen": end_to_end_unseen,
     "one-user": end_to_end_one_user,
     "scattered": end_to_end_scattered,
+    "scale-out": scale_out,
     "latency": latency_at_rest,
     "default-path": default_path,
     "idle": idle,

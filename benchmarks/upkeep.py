@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.figures import quantile, show
-from shared.db import Database
+from shared.db import OperatorDatabase
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.migrate import migrate
 from shared.settings import Settings
@@ -145,7 +145,7 @@ async def _all_jobs(url: str) -> dict[str, Any]:
     from services.maintenance.jobs.means import Means  # noqa: PLC0415
     from shared.failures.store import RetryPolicy, RowRef  # noqa: PLC0415
 
-    db = Database(url, durable=True, max_connections=3, by_key=True)
+    db = OperatorDatabase(url, durable=True, max_connections=3, by_key=True)
     await db.open()
     held = _Held()
     stage = MaintenanceStage(
@@ -208,7 +208,7 @@ class _Held:
 async def _retain(url: str) -> dict[str, Any]:
     from services.maintenance.retention.work import Retention  # noqa: PLC0415
 
-    db = Database(url, durable=False, max_connections=1, by_key=True)
+    db = OperatorDatabase(url, durable=False, max_connections=1, by_key=True)
     await db.open()
     batches: list[float] = []
     since = time.monotonic()
@@ -245,7 +245,7 @@ async def _retain(url: str) -> dict[str, Any]:
     }
 
 
-async def _plan(db: Database) -> str:
+async def _plan(db: OperatorDatabase) -> str:
     async with db.autocommit() as tx:
         rows = await tx.rows(
             "EXPLAIN (ANALYZE, BUFFERS, COSTS off) SELECT id FROM chat_logs"

@@ -11,20 +11,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from services.models import Models
+from services.prerequisites import require_isolation, wait_for_schema
 from shared.crash import crash_hook
-from shared.db import Database, Patience
+from shared.db import Database, OperatorDatabase, Patience
 from shared.delivery import Stage
 from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
 from shared.heartbeat import beating
 from shared.metrics.serving import beat, served, version
-from shared.migrate import pending
 from shared.process import StageProcess, consumer_name, stop_signal
+from shared.roles import APP, GATE, OPERATOR, ROLES
 from shared.settings import Settings
 from shared.topology import JOB_KINDS, JobKind
 from shared.tracing.otlp import sent
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _KEEP_ALIVE_SECONDS = 65  # longer than clients keep an idle connection: they close it, not we
+
+
+AnyDatabase = TypeVar("AnyDatabase", bound=Database)
 
 
 class Adapters:
@@ -59,17 +63,30 @@ class Adapters:
         return _required(self.settings.redis_url, "REDIS_URL")
 
     async def database(self, *, durable: bool, max_connections: int = 4) -> Database:
-        db = Database(
-            self.database_url,
-            durable=durable,
-            max_connections=max_connections,
-            by_key=self.process != "gateway",  # recall reads all that a user has
-            name=f"memoire-{self.process}",
-            patience=self._patience(),
-        )
+        """Open a pool that reaches the rows of tenants that are named."""
+        options = self._options(durable=durable, max_connections=max_connections)
+        role = APP if self.settings.row_security else None
+        return await self._opened(Database(self.database_url, role=role, **options))
+
+    async def everyone(self, *, durable: bool, max_connections: int = 4) -> OperatorDatabase:
+        """Open a pool that reaches every tenant's rows: never for what answers requests."""
+        options = self._options(durable=durable, max_connections=max_connections)
+        role = OPERATOR if self.settings.row_security else None
+        return await self._opened(OperatorDatabase(self.database_url, role=role, **options))
+
+    async def _opened(self, db: AnyDatabase) -> AnyDatabase:
         await db.open()
         self._stack.push_async_callback(db.close)
         return db
+
+    def _options(self, *, durable: bool, max_connections: int) -> dict[str, Any]:
+        return {
+            "durable": durable,
+            "max_connections": max_connections,
+            "by_key": self.process != "gateway",  # recall reads all that a user has
+            "name": f"memoire-{self.process}",
+            "patience": self._patience(),
+        }
 
     def _patience(self) -> Patience:
         """Who called the gateway waits no longer than REQUEST_SECONDS; a stage has time."""
@@ -190,7 +207,8 @@ async def _judge(
         ),
     )
     announcer = Announcer(connect_redis(adapters.redis_url))
-    return judging, CatchingUp(db, judging, floors_for(model), announcer.announce)
+    everyone = await adapters.everyone(durable=False, max_connections=1)
+    return judging, CatchingUp(everyone, judging, floors_for(model), announcer.announce)
 
 
 async def _superseder(adapters: Adapters) -> Stage:
@@ -212,7 +230,7 @@ async def _maintenance(adapters: Adapters) -> list[Stage]:
     jobs, means = await _jobs(adapters), await _means(adapters)
     return [
         MaintenanceStage(
-            durable=await adapters.database(
+            durable=await adapters.everyone(
                 durable=True, max_connections=settings.job_concurrency + 2
             ),
             policy=adapters.policy,
@@ -283,10 +301,10 @@ async def _run_sweeper(adapters: Adapters, stopping: asyncio.Event) -> None:
     from shared.broker import Announcer, connect_redis
 
     settings = adapters.settings
-    db = await adapters.database(durable=False)
+    db = await adapters.everyone(durable=False)
     redis = connect_redis(adapters.redis_url)
     retention = Retention(
-        await adapters.database(durable=False, max_connections=1),
+        await adapters.everyone(durable=False, max_connections=1),
         settings,
         Announcer(redis, settings.settled_max_length),
         at_point=crash_hook("retention"),
@@ -351,33 +369,13 @@ async def run_process(name: str, settings: Settings) -> None:
         if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
             stack.callback(asyncio.create_task(beat(), name="beat").cancel)
         adapters = Adapters(settings, name, stack)
-        await _wait_for_schema(adapters.database_url, stopping)
+        await wait_for_schema(adapters.database_url, stopping)
+        if not stopping.is_set():
+            roles = (APP, GATE) if name == "gateway" else ROLES
+            await require_isolation(settings, adapters.database_url, roles)
         if name == "gateway":
             await _run_gateway(adapters, stopping)
         elif name == "sweeper":
             await _run_sweeper(adapters, stopping)
         else:
             await _run_stage(adapters, stopping)
-
-
-async def require_schema(url: str) -> None:
-    if missing := await asyncio.to_thread(pending, url):
-        names = ", ".join(migration.name for migration in missing)
-        raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
-
-
-async def _wait_for_schema(url: str, stopping: asyncio.Event) -> None:
-    """Wait for a PostgreSQL that is away; refuse one that is not migrated."""
-    import psycopg
-
-    while not stopping.is_set():
-        try:
-            missing = await asyncio.to_thread(pending, url)
-        except psycopg.OperationalError as error:
-            log.warning("waiting for PostgreSQL", error=str(error).strip())
-            await asyncio.sleep(1.0)
-            continue
-        if missing:
-            names = ", ".join(migration.name for migration in missing)
-            raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
-        return

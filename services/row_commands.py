@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from services.composition import Adapters, require_schema
+from services.composition import Adapters
 from services.models import Models
+from services.prerequisites import require_isolation, require_schema
 from shared.crash import crash_hook
-from shared.db import Database, Patience
+from shared.db import OperatorDatabase, Patience
+from shared.roles import OPERATOR
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,12 +40,14 @@ async def replayer(settings: Settings, prompt: str) -> AsyncIterator[Replayer]:
     async with AsyncExitStack() as stack:
         adapters = Adapters(settings, "replay", stack)
         await require_schema(adapters.database_url)
-        db = Database(
+        await require_isolation(settings, adapters.database_url)
+        db = OperatorDatabase(
             adapters.database_url,
             max_connections=settings.llm_concurrency + _REPLAY_CONNECTIONS,
             by_key=True,
             patience=Patience(statement_seconds=_REPLAY_STATEMENT_SECONDS),
             name="memoire-replay",
+            role=OPERATOR if settings.row_security else None,
         )
         await db.open()
         stack.push_async_callback(db.close)
@@ -77,11 +81,13 @@ async def migration(settings: Settings) -> AsyncIterator[tuple[Migration, Models
     async with AsyncExitStack() as stack:
         adapters = Adapters(settings, "embeddings", stack)
         await require_schema(adapters.database_url)
-        db = Database(
+        await require_isolation(settings, adapters.database_url)
+        db = OperatorDatabase(
             adapters.database_url,
             max_connections=_MIGRATION_CONNECTIONS,
             patience=Patience(statement_seconds=_MIGRATION_STATEMENT_SECONDS),
             name="memoire-embeddings",
+            role=OPERATOR if settings.row_security else None,
         )
         await db.open()
         stack.push_async_callback(db.close)

@@ -3,33 +3,37 @@
 `durable=False` commits without waiting for the disk (`synchronous_commit = off`): a crash of
 PostgreSQL may forget the last moments, the rows are back in their earlier state, and the sweep
 rings again. What an outsider was told must be durable.
+
+Whose rows are there is the database's to decide (migration 0024): a pool acts under a role, and
+each transaction names its tenants: `db.of(tenant).transaction()`. One that names none finds no rows
+of anybody and writes none. `OperatorDatabase` sees all; only what is built with one can.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import select
-import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from pgvector.psycopg import register_vector_async
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import AsyncConnection, sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-log = structlog.get_logger()
+from shared.connections import Connection, begun, hang_up, still_open
+from shared.roles import APP, GATE, OPERATOR, TENANTS, Role, tenants_array
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
 
 
 _LONG_SECONDS = 30.0
-_LONG_STATEMENTS = b"SET LOCAL statement_timeout = 30000"
+_LONG_STATEMENTS = b"; SET LOCAL statement_timeout = 30000"
+_SNAPSHOT = b" ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_NOBODY = tenants_array(())
 _WHOLE_TABLE_PLANS = ("enable_seqscan", "enable_mergejoin")
 
 
@@ -50,7 +54,7 @@ class Patience:
 
 
 class Database:
-    """A pool of connections that all carry the timeouts and the durability asked for."""
+    """A pool of connections that all carry the timeouts, the durability and the role asked for."""
 
     def __init__(
         self,
@@ -61,10 +65,12 @@ class Database:
         by_key: bool = False,
         patience: Patience = Patience(),
         name: str = "memoire",
+        role: Role | None = APP,
     ) -> None:
         """A server that says nothing for longer than any statement may take has gone.
 
         `by_key`: every statement finds its rows by key, so no plan may read a whole table.
+        `role`: whom the connections act as; None: as who logs in, where there are no roles.
 
         Statements are planned while tables are small and kept; without this a stage that starts on
         an empty database reads all of it for every batch until statistics are gathered.
@@ -76,13 +82,18 @@ class Database:
             "statement_timeout": str(int(1_000 * patience.statement_seconds)),
             "idle_in_transaction_session_timeout": "15000",
             "timezone": "UTC",
+            TENANTS: _NOBODY,
         }
+        self.role = role
         self._silence_seconds = patience.in_all_seconds
         self._wait_seconds = patience.wait_seconds
         if by_key:
             self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
-        self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
+        if role is not None:
+            self._settings["role"] = role
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
+            connection_class=Connection,
             min_size=1,
             max_size=max_connections,
             open=False,
@@ -92,7 +103,7 @@ class Database:
                 "connect_timeout": max(2, round(patience.wait_seconds)),  # libpq takes 1 for 2
                 "tcp_user_timeout": int(1_000 * self._silence_seconds),
             },
-            check=_still_open,
+            check=still_open,
             reconnect_timeout=2,  # then the next request tries: never minutes after an outage
             name=name,
         )
@@ -103,7 +114,25 @@ class Database:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _configure(self, connection: AsyncConnection[TupleRow]) -> None:
+    def of(self, *tenants: str) -> Reach:
+        """Reach the rows of these tenants, and of nobody where none is named.
+
+        Under another role than `APP` naming makes no difference: that role sees what it sees.
+        """
+        return Reach(self, tenants_array(tenants) if self.role == APP else None)
+
+    @asynccontextmanager
+    async def gate(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
+        """Run a transaction in which every tenant's keys, limits and counts are there: only those.
+
+        For what must be known before a tenant is.
+        """
+        role = GATE if self.role == APP else None
+        opening = b"BEGIN" if role is None else b"BEGIN; SET LOCAL ROLE " + role.encode()
+        async with self.connected(wait_seconds) as connection, begun(connection, opening):
+            yield Transaction(connection, role)
+
+    async def _configure(self, connection: Connection) -> None:
         settings = sql.SQL("; ").join(
             sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
             for name, value in self._settings.items()
@@ -111,32 +140,56 @@ class Database:
         async with self._watched(connection, self._silence_seconds):
             await connection.execute(settings)
             await register_vector_async(connection)
+        connection.tenants = _NOBODY
 
     @asynccontextmanager
-    async def _watched(
-        self, connection: AsyncConnection[TupleRow], seconds: float
-    ) -> AsyncIterator[None]:
+    async def _watched(self, connection: Connection, seconds: float) -> AsyncIterator[None]:
         """Hang up when a block takes longer than the server's own timeouts allow.
 
         They end what is slow; only a network that swallows everything, or a server that was
         stopped, outlasts them, and then nothing else would ever wake who waits.
         """
-        watch = asyncio.get_running_loop().call_later(seconds, _hang_up, connection)
+        watch = asyncio.get_running_loop().call_later(seconds, hang_up, connection)
         try:
             yield
         finally:
             watch.cancel()
 
     @asynccontextmanager
-    async def _connected(self, wait_seconds: float) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        """A connection for a block that is watched; waiting for it is part of its time."""
+    async def connected(self, wait_seconds: float | None = None) -> AsyncIterator[Connection]:
+        """A connection for a block that is watched; waiting for it is part of its time.
+
+        For this module: it sees whomever it saw last. Raises psycopg.OperationalError (PoolTimeout)
+        when none comes in time.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._silence_seconds
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
         async with (
-            self._pool.connection(wait_seconds) as connection,
+            self._pool.connection(wait) as connection,
             self._watched(connection, max(0.0, deadline - loop.time())),
         ):
             yield connection
+
+    @asynccontextmanager
+    async def long_connected(self) -> AsyncIterator[Connection]:
+        """The same for what may take half a minute; a server that is silent from the start is not
+        waited for so long.
+        """
+        async with self._pool.connection(self._wait_seconds) as connection:
+            async with self._watched(connection, self._silence_seconds):
+                await connection.execute("SELECT 1")
+            async with self._watched(connection, _LONG_SECONDS + self._wait_seconds):
+                yield connection
+
+
+class Reach:
+    """What of a database may be reached: the rows of some tenants. Where transactions begin."""
+
+    def __init__(self, db: Database, tenants: str | None) -> None:
+        """`tenants`: as `tenants_array` writes them; None: the pool's role sees what it sees."""
+        self._db = db
+        self._tenants = tenants
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -144,23 +197,20 @@ class Database:
 
         Raises psycopg.OperationalError (PoolTimeout) when no connection comes in time.
         """
-        async with self._connected(self._wait_seconds) as connection, connection.transaction():
-            yield Transaction(connection)
+        async with (
+            self._db.connected() as connection,
+            begun(connection, self._opening(connection)),
+        ):
+            yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def long_transaction(self) -> AsyncIterator[Transaction]:
-        """The same for what may take half a minute; a server that is silent from the start is not
-        waited for so long.
-        """
-        async with self._pool.connection(self._wait_seconds) as connection:
-            async with self._watched(connection, self._silence_seconds):
-                await connection.execute("SELECT 1")
-            async with (
-                self._watched(connection, _LONG_SECONDS + self._wait_seconds),
-                connection.transaction(),
-            ):
-                await connection.execute(_LONG_STATEMENTS)
-                yield Transaction(connection)
+        """The same for what may take half a minute."""
+        async with (
+            self._db.long_connected() as connection,
+            begun(connection, self._opening(connection) + _LONG_STATEMENTS),
+        ):
+            yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def snapshot(self, *, long: bool = False) -> AsyncIterator[Transaction]:
@@ -168,45 +218,58 @@ class Database:
 
         `long`: it may take half a minute.
         """
-        async with self.long_transaction() if long else self.transaction() as tx:
-            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield tx
+        connected = self._db.long_connected() if long else self._db.connected()
+        async with connected as connection:
+            opening = self._opening(connection, _SNAPSHOT) + (_LONG_STATEMENTS if long else b"")
+            async with begun(connection, opening):
+                yield Transaction(connection, self._db.role)
 
     @asynccontextmanager
     async def autocommit(self, wait_seconds: float | None = None) -> AsyncIterator[Transaction]:
-        """Run statements that each are a transaction: one round trip instead of three."""
-        wait = self._wait_seconds if wait_seconds is None else wait_seconds
-        async with self._connected(wait) as connection:
-            yield Transaction(connection)
+        """Run statements that each are a transaction: one round trip instead of three.
+
+        Whose rows they reach is set for the session, and only where it was somebody else's: nobody
+        is given a connection of this pool without naming whose.
+        """
+        async with self._db.connected(wait_seconds) as connection:
+            if self._tenants is not None:
+                await connection.turn_to(self._tenants)
+            yield Transaction(connection, self._db.role)
+
+    def _opening(self, connection: Connection, mode: bytes = b"") -> bytes:
+        """Begin and name the tenants in one message: no round trip more than beginning alone."""
+        if self._tenants is None:
+            return b"BEGIN" + mode
+        named = connection.naming(self._tenants)
+        return b"BEGIN%s; SET LOCAL %s = %s" % (mode, TENANTS.encode(), named)
 
 
-def _hang_up(connection: AsyncConnection[TupleRow]) -> None:
-    """Shut the socket: who waits for an answer gets an OperationalError at once."""
-    log.warning("PostgreSQL says nothing any more: hanging up")
-    with (
-        suppress(OSError, OperationalError),
-        socket.socket(fileno=os.dup(connection.fileno())) as end,
-    ):
-        end.shutdown(socket.SHUT_RDWR)
+class OperatorDatabase(Database, Reach):
+    """Every tenant's rows, for sweeps, maintenance and commands; no request has one."""
 
-
-async def _still_open(connection: AsyncConnection[TupleRow]) -> None:
-    """Refuse a connection whose server has gone: its idle socket has something to read, the end.
-
-    Asking the server instead would cost a round trip at every use.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await connection.close()  # else the pool would keep it
-        raise OperationalError("the server closed the connection")
+    def __init__(self, url: str, *, role: Role | None = OPERATOR, **options: Any) -> None:
+        Database.__init__(self, url, role=role, **options)
+        Reach.__init__(self, self, None)
 
 
 class Transaction:
     """What a store may do while its transaction lives."""
 
-    def __init__(self, connection: AsyncConnection[TupleRow]) -> None:
+    def __init__(self, connection: AsyncConnection[TupleRow], role: Role | None = None) -> None:
         self.connection = connection
+        self._role = role
+
+    @asynccontextmanager
+    async def at_gate(self) -> AsyncIterator[None]:
+        """Within a transaction, read for a moment what every tenant's limits are."""
+        if self._role != APP:
+            yield
+            return
+        if self.connection.info.transaction_status is TransactionStatus.IDLE:
+            raise RuntimeError("statements that each commit have no way back from the gate")
+        await self.connection.execute(b"SET LOCAL ROLE " + GATE.encode())
+        yield
+        await self.connection.execute(b"SET LOCAL ROLE " + APP.encode())
 
     async def rows(
         self, statement: str, params: Params | None = None, *, binary: bool = False

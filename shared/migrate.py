@@ -1,19 +1,25 @@
 """Migrations: plain SQL files, applied once each, in order, under one lock.
 
 Each file runs in a transaction of its own; its checksum is kept, and a file that changed after it
-was applied is refused, because two databases would then differ under one name.
+was applied is refused, because two databases would then differ under one name. Behind the last one
+every table is closed to who names no tenant (migration 0024).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from typing import LiteralString
 
 import psycopg
+import structlog
 
 from shared.errors import ConfigurationError
+from shared.roles import ROLES
+
+log = structlog.get_logger()
 
 _LOCK = 0x6D656D6F  # any constant: it serializes migrators of one database
 _LEDGER: LiteralString = """
@@ -23,6 +29,17 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at  timestamptz NOT NULL DEFAULT now()
 )
 """
+_GAP: LiteralString = """
+SELECT gap
+  FROM (SELECT 0, memoire_role_gap(role) FROM unnest(%(roles)s::text[]) AS asked(role)
+         UNION ALL SELECT 1, memoire_open_table() || ' is open to who names no tenant') AS g(n, gap)
+ WHERE gap IS NOT NULL ORDER BY n, gap LIMIT 1
+"""
+ROLES_NEEDED = """\
+CREATE ROLE memoire_app NOLOGIN;
+CREATE ROLE memoire_operator NOLOGIN;
+CREATE ROLE memoire_gate NOLOGIN;
+GRANT memoire_app, memoire_operator, memoire_gate TO <who migrates and runs Mémoire>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +74,36 @@ def migrate(url: str) -> list[str]:
         pending = [m for m in available() if not _is_applied(m, applied)]
         for migration in pending:
             _apply(connection, migration)
+        _isolate(connection)
         return [migration.name for migration in pending]
+
+
+def _isolate(connection: psycopg.Connection) -> None:
+    """Put row-level security in force, and say loudly where that is not allowed."""
+    found = connection.execute("SELECT memoire_isolate()").fetchone()
+    if found is not None and found[0] is not None:
+        log.warning(
+            "row-level security is not in force", reason=found[0], then_migrate_again=ROLES_NEEDED
+        )
+
+
+def isolation_gap(url: str, roles: Iterable[str] = ROLES) -> str | None:
+    """Say why tenants are not kept apart by the database itself for who acts under these roles.
+
+    None: they are. For a migrated database only.
+    """
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        found = connection.execute(_GAP, {"roles": list(roles)}).fetchone()
+    return None if found is None else str(found[0])
+
+
+def refuse_unisolated(url: str, roles: Iterable[str] = ROLES) -> None:
+    """Raise ConfigurationError, with what to do, where tenants are not kept apart."""
+    if gap := isolation_gap(url, roles):
+        raise ConfigurationError(
+            f"row-level security is not in force: {gap}. Let an administrator run\n{ROLES_NEEDED}\n"
+            "then `memoire migrate`; or do without: MEMOIRE_ROW_SECURITY=off (docs/isolation.md)"
+        )
 
 
 def pending(url: str) -> list[Migration]:

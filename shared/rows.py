@@ -86,12 +86,14 @@ class RowsStage(ABC):
             await self._bury(entry, error)
 
     async def _fail(self, refs: Sequence[RowRef], error: Exception) -> None:
-        async with self._failures_db.transaction() as tx:
+        tenants = {ref.tenant for ref in refs}
+        async with self._failures_db.of(*tenants).transaction() as tx:
             await fail_rows(tx, self.name, self.table, refs, error, self._policy, self.state)
 
     async def _bury(self, entry: Entry, error: Exception) -> None:
-        async with self._failures_db.transaction() as tx:
-            await record(tx, self.name, [entry_subject(entry)], error, self._policy)
+        subject = entry_subject(entry)
+        async with self._failures_db.of(subject.tenant).transaction() as tx:
+            await record(tx, self.name, [subject], error, self._policy)
 
 
 def _told(refs: Sequence[RowRef]) -> dict[str, str]:

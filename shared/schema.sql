@@ -18,6 +18,7 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(tenant_id)
 );
 CREATE INDEX api_keys_of_tenant ON public.api_keys USING btree (tenant_id, created_at);
+ALTER TABLE api_keys FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE belief_acts (
     tenant_id text NOT NULL,
@@ -48,6 +49,7 @@ CREATE TABLE belief_acts (
 );
 CREATE UNIQUE INDEX belief_acts_undone_once ON public.belief_acts USING btree (undoes, user_id, tenant_id) WHERE (undoes IS NOT NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.belief_acts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE belief_acts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budget_days (
     tenant_id text NOT NULL,
@@ -57,6 +59,7 @@ CREATE TABLE budget_days (
     refused_at timestamp with time zone,
     CONSTRAINT budget_days_pkey PRIMARY KEY (tenant_id, day)
 );
+ALTER TABLE budget_days FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE budgets (
     tenant_id text NOT NULL,
@@ -67,6 +70,7 @@ CREATE TABLE budgets (
     CONSTRAINT budgets_money_per_day_check CHECK ((money_per_day >= (0)::numeric)),
     CONSTRAINT budgets_tokens_per_day_check CHECK ((tokens_per_day >= 0))
 );
+ALTER TABLE budgets FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE chat_logs (
     tenant_id text NOT NULL,
@@ -103,6 +107,7 @@ CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, u
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.chat_logs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
+ALTER TABLE chat_logs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE embedding_spaces (
     model text NOT NULL,
@@ -126,6 +131,7 @@ CREATE TABLE erased_ids (
     id uuid NOT NULL,
     CONSTRAINT erased_ids_pkey PRIMARY KEY (tenant_id, id)
 );
+ALTER TABLE erased_ids FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE erasures (
     tenant_id text NOT NULL,
@@ -148,6 +154,7 @@ CREATE TABLE erasures (
 CREATE INDEX erasures_by_time ON public.erasures USING btree (requested_at);
 CREATE INDEX erasures_unfinished ON public.erasures USING btree (requested_at) WHERE (finished_at IS NULL);
 CREATE UNIQUE INDEX erasures_one_at_a_time ON public.erasures USING btree (tenant_id, user_sha256) WHERE ((scope = 'user'::text) AND (gone_at IS NULL));
+ALTER TABLE erasures FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE essential_rankings (
     tenant_id text NOT NULL,
@@ -162,6 +169,7 @@ CREATE TABLE essential_rankings (
     CONSTRAINT essential_rankings_pkey PRIMARY KEY (tenant_id, user_id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.essential_rankings FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE essential_rankings FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE event_horizons (
     tenant_id text NOT NULL,
@@ -169,6 +177,7 @@ CREATE TABLE event_horizons (
     seq bigint NOT NULL,
     CONSTRAINT event_horizons_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE event_horizons FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE events (
     seq bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
@@ -185,6 +194,7 @@ CREATE TABLE events (
 CREATE INDEX events_of_fact ON public.events USING btree (tenant_id, user_id, fact_id);
 CREATE INDEX events_to_follow ON public.events USING btree (tenant_id, xid, seq);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.events FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE events FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE extractions (
     tenant_id text NOT NULL,
@@ -211,6 +221,7 @@ CREATE TABLE extractions (
 );
 CREATE UNIQUE INDEX extractions_open ON public.extractions USING btree (session_id, user_id, tenant_id) WHERE (state = 'open'::text);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.extractions FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE extractions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_uses (
     tenant_id text NOT NULL,
@@ -221,6 +232,7 @@ CREATE TABLE fact_uses (
     CONSTRAINT fact_uses_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.fact_uses FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE fact_uses FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE fact_vectors (
     tenant_id text NOT NULL,
@@ -232,6 +244,7 @@ CREATE TABLE fact_vectors (
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
 CREATE TRIGGER recall_mark AFTER INSERT OR DELETE OR UPDATE ON public.fact_vectors FOR EACH ROW EXECUTE FUNCTION mark_changed_vector();
+ALTER TABLE fact_vectors FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE failures (
     id uuid NOT NULL,
@@ -256,6 +269,7 @@ CREATE INDEX failures_dead ON public.failures USING btree (tenant_id, dead_at, i
 CREATE INDEX failures_due ON public.failures USING btree (next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 CREATE INDEX failures_of_user ON public.failures USING btree (user_id, tenant_id) WHERE (user_id IS NOT NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.failures FOR EACH ROW WHEN ((new.user_id IS NOT NULL)) EXECUTE FUNCTION keep_out_failure();
+ALTER TABLE failures FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE idempotency_keys (
     tenant_id text NOT NULL,
@@ -266,6 +280,7 @@ CREATE TABLE idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
 );
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+ALTER TABLE idempotency_keys FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE job_runs (
     tenant_id text NOT NULL,
@@ -276,6 +291,7 @@ CREATE TABLE job_runs (
     CONSTRAINT job_runs_pkey PRIMARY KEY (tenant_id, user_id, kind)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.job_runs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE job_runs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE jobs (
     tenant_id text NOT NULL,
@@ -306,6 +322,7 @@ CREATE INDEX jobs_open_of_user ON public.jobs USING btree (tenant_id, user_id, k
 CREATE INDEX jobs_scheduled ON public.jobs USING btree (kind) WHERE ((state = 'requested'::text) AND (due_slot IS NOT NULL) AND (retry_at IS DISTINCT FROM 'infinity'::timestamp with time zone));
 CREATE UNIQUE INDEX jobs_of_slot ON public.jobs USING btree (tenant_id, user_id, kind, due_slot) WHERE (due_slot IS NOT NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE jobs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE judgements (
     tenant_id text NOT NULL,
@@ -321,6 +338,7 @@ CREATE TABLE judgements (
     CONSTRAINT judgements_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.judgements FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE judgements FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE memory_facts (
     tenant_id text NOT NULL,
@@ -397,6 +415,7 @@ CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.memory_facts FOR EACH ROW
 CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH ROW WHEN ((old.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
+ALTER TABLE memory_facts FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,
@@ -406,6 +425,7 @@ CREATE TABLE profile_edges (
     CONSTRAINT profile_edges_pkey PRIMARY KEY (tenant_id, user_id, fact_id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.profile_edges FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE profile_edges FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profiles (
     tenant_id text NOT NULL,
@@ -423,6 +443,7 @@ CREATE TABLE profiles (
 CREATE INDEX profiles_ending ON public.profiles USING btree (holds_until) WHERE (stale_since IS NULL);
 CREATE INDEX profiles_stale ON public.profiles USING btree (stale_since) WHERE (asked_for_at IS NULL);
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.profiles FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE profiles FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE provider_pauses (
     purpose text NOT NULL,
@@ -446,6 +467,7 @@ CREATE TABLE quota_days (
     CONSTRAINT quota_days_quota_check CHECK ((quota = ANY (ARRAY['messages_per_day'::text, 'facts_per_day'::text]))),
     CONSTRAINT quota_days_used_check CHECK ((used >= 0))
 );
+ALTER TABLE quota_days FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE recall_marks (
     tenant_id text NOT NULL,
@@ -455,6 +477,7 @@ CREATE TABLE recall_marks (
     token uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT recall_marks_pkey PRIMARY KEY (tenant_id, user_id, xid, fact_id)
 );
+ALTER TABLE recall_marks FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE removed_messages (
     tenant_id text NOT NULL,
@@ -466,6 +489,7 @@ CREATE TABLE removed_messages (
     CONSTRAINT removed_messages_pkey PRIMARY KEY (tenant_id, user_id, id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.removed_messages FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE removed_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replay_messages (
     tenant_id text NOT NULL,
@@ -476,6 +500,7 @@ CREATE TABLE replay_messages (
     CONSTRAINT replay_messages_pkey PRIMARY KEY (tenant_id, user_id, generation, chat_log_id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.replay_messages FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE replay_messages FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE replays (
     tenant_id text NOT NULL,
@@ -497,6 +522,7 @@ CREATE TABLE replays (
 );
 CREATE UNIQUE INDEX replays_open ON public.replays USING btree (tenant_id, user_id) WHERE (state = ANY (ARRAY['running'::text, 'ready'::text, 'dropping'::text]));
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.replays FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE replays FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE retention (
     tenant_id text NOT NULL,
@@ -507,6 +533,7 @@ CREATE TABLE retention (
     CONSTRAINT retention_message_days_check CHECK ((message_days >= 0)),
     CONSTRAINT retention_superseded_days_check CHECK ((superseded_days >= 0))
 );
+ALTER TABLE retention FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE schedules (
     kind text NOT NULL,
@@ -531,6 +558,7 @@ CREATE TABLE sessions (
     CONSTRAINT sessions_pkey PRIMARY KEY (tenant_id, user_id, session_id)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.sessions FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
+ALTER TABLE sessions FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE slot_refolds (
     tenant_id text NOT NULL,
@@ -540,6 +568,7 @@ CREATE TABLE slot_refolds (
     requested_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT slot_refolds_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE slot_refolds FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE slots (
     tenant_id text NOT NULL,
@@ -555,6 +584,7 @@ CREATE TABLE slots (
     CONSTRAINT slots_cardinality_check CHECK ((cardinality = ANY (ARRAY['one'::text, 'many'::text]))),
     CONSTRAINT slots_lasts_days_check CHECK ((lasts_days > (0)::double precision))
 );
+ALTER TABLE slots FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE spending (
     tenant_id text NOT NULL,
@@ -569,6 +599,7 @@ CREATE TABLE spending (
     money numeric(20,6) DEFAULT 0 NOT NULL,
     CONSTRAINT spending_pkey PRIMARY KEY (tenant_id, day, purpose, provider, model)
 );
+ALTER TABLE spending FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE tenant_limits (
     tenant_id text NOT NULL,
@@ -583,12 +614,14 @@ CREATE TABLE tenant_limits (
     CONSTRAINT tenant_limits_messages_per_day_check CHECK ((messages_per_day >= 0)),
     CONSTRAINT tenant_limits_requests_per_minute_check CHECK ((requests_per_minute >= 0))
 );
+ALTER TABLE tenant_limits FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE tenants (
     tenant_id text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id)
 );
+ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE users (
     tenant_id text NOT NULL,
@@ -602,6 +635,7 @@ CREATE TABLE users (
 );
 CREATE INDEX users_by_turn ON public.users USING btree (((hashtextextended(((tenant_id || chr(31)) || user_id), (0)::bigint) & (2147483647)::bigint)));
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION begin_anew();
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE verdicts (
     tenant_id text NOT NULL,
@@ -621,3 +655,4 @@ CREATE TABLE verdicts (
 CREATE INDEX verdicts_by_second ON public.verdicts USING btree (second_id, user_id, tenant_id);
 CREATE INDEX verdicts_undecided ON public.verdicts USING btree (recorded_at) WHERE ((verdict = 'doubtful'::text) AND (judge = 'guards'::text));
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.verdicts FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
+ALTER TABLE verdicts FORCE ROW LEVEL SECURITY;

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL URL; without one `up` starts its own server."
     )
+    row_security: bool = Field(
+        True,
+        description="Let PostgreSQL itself keep tenants apart; processes refuse to start where its "
+        "roles are missing. Off, only the statements do: see docs/isolation.md.",
+    )
     redis_url: str | None = Field(
         None, description="Redis or Valkey URL; without one `up` starts its own server."
     )

@@ -17,10 +17,10 @@ from psycopg import sql
 from redis.asyncio import Redis
 
 from shared.broker import connect_redis
-from shared.db import Database
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.embedded.valkey import EmbeddedValkey
 from shared.migrate import migrate
+from tests.databases import TestedDatabase
 
 _numbers = itertools.count(1)
 
@@ -69,8 +69,8 @@ def redis_url(valkey_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, max_connections=6)
+async def db(database_url: str) -> AsyncIterator[TestedDatabase]:
+    database = TestedDatabase(database_url, max_connections=6)
     await database.open()
     yield database
     await database.close()

@@ -226,5 +226,5 @@ def without_model(embed_model: str, **settings: str) -> Iterator[Memory]:
         yield Memory(instance, client)
 
 
-def _running(**settings: str) -> AbstractContextManager[Instance]:
+def _running(**settings: Any) -> AbstractContextManager[Instance]:
     return running(fakes=False, embeddings="local", **settings)

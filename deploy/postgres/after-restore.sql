@@ -7,6 +7,13 @@
 -- nothing for days, and a change of slots would wait as long. (A physical backup keeps the counter:
 -- nothing of this is needed there.)
 
+-- Who does not see every row would change none, and not be told.
+DO $$ BEGIN
+    IF NOT pg_has_role('memoire_operator', 'USAGE') THEN
+        RAISE EXCEPTION 'not a member of memoire_operator: deploy/postgres/roles.sql comes first';
+    END IF;
+END $$;
+
 -- Events keep their order, which is that of `seq`, and get positions of this cluster.
 UPDATE events SET xid = pg_current_xact_id();
 UPDATE event_horizons SET xid = pg_current_xact_id();

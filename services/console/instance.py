@@ -24,7 +24,7 @@ from services.console.ports import listening_port, url_of
 from services.console.supervisor import Server, Supervisor
 from shared.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from shared.embedded.folder import write_private
-from shared.migrate import migrate
+from shared.migrate import migrate, refuse_unisolated
 from shared.settings import Settings
 from shared.topology import PROCESSES
 
@@ -69,6 +69,8 @@ def built_instance(
         )
         database_url, redis_url = settings.database_url or "", settings.redis_url or ""
         migrate(database_url)
+        if settings.row_security:
+            refuse_unisolated(database_url)
         supervisor = kind(
             folder,
             programs(settings, key, copies or {}),

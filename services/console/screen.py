@@ -95,6 +95,10 @@ def print_status(report: dict[str, Any]) -> None:
         console.print(Text(f"vectors of {embeddings['migrating_to']} are being made", "dim"))
     if embeddings.get("warning"):
         console.print(Text(f"! {embeddings['warning']}", "yellow"))
+    isolation = report.get("isolation")
+    if isolation and not isolation["row_security"]:
+        line = "! row-level security is off: only the statements keep tenants apart"
+        console.print(Text(line, "yellow"))
     for problem in report["problems"]:
         console.print(Text(f"! {problem}", "yellow"))
     console.print(Text(report["status"], "green" if not report["problems"] else "bold yellow"))

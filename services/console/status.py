@@ -15,11 +15,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from services.console import store
+from services.console.environment import read_settings
 from services.console.errors import NOT_RUNNING, CommandError
 from services.console.ready import embedding_warning, is_ready
 from services.console.servers import Servers, find_servers
 from shared.broker import connect_redis
 from shared.dead_letters.store import count_by_stage
+from shared.migrate import isolation_gap
 from shared.spaces.store import read as read_spaces
 from shared.spending import store as spending
 from shared.topology import PROCESSES, STAGES
@@ -66,8 +68,10 @@ async def _read(servers: Servers) -> Status:
     }
     problems += await _spending(servers.database_url)
     embeddings = await _embeddings(servers)
+    isolation = await _isolation(servers.database_url, problems)
     problems += _stuck(stages) + _missing(servers) + await _silent_gateway(servers)
-    return Status(_report(servers, stages, problems) | {"embeddings": embeddings}, problems)
+    beside = {"embeddings": embeddings, "isolation": isolation}
+    return Status(_report(servers, stages, problems) | beside, problems)
 
 
 def _report(servers: Servers, stages: dict[str, Any], problems: list[str]) -> dict[str, Any]:
@@ -131,6 +135,18 @@ async def _embeddings(servers: Servers) -> dict[str, Any] | None:
         "migrating_to": spaces.filling.model if spaces and spaces.filling else None,
         "warning": warning,
     }
+
+
+async def _isolation(url: str, problems: list[str]) -> dict[str, Any] | None:
+    """Whether the database itself keeps tenants apart; None where PostgreSQL cannot say."""
+    try:
+        gap = await asyncio.to_thread(isolation_gap, url)
+    except psycopg.Error:  # that PostgreSQL is away, or not migrated, has been said
+        return None
+    wanted = read_settings().row_security
+    if gap and wanted:
+        problems.append(f"row-level security is not in force: {gap}; see docs/isolation.md")
+    return {"row_security": wanted and not gap, "gap": gap}
 
 
 async def _streams(url: str | None, problems: list[str]) -> dict[str, dict[str, int | None]]:

@@ -60,7 +60,7 @@ async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str
     `model` is whose vectors count where nothing was embedded yet.
     """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(keys)).autocommit() as tx:
         model = await tx.value(queries["active_model"]) or model
         params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
         versions = await tx.rows(queries["belief_versions"], _columns(keys))
@@ -79,7 +79,7 @@ async def read_comparands(
     """Read all the free text of these users."""
     if not users:
         return {}
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(users)).autocommit() as tx:
         params = {**_columns(users), "model": model}
         rows = await tx.rows(queries["comparands"], params, binary=True)
     found = {key: _collection(mine) for key, mine in _by_user(rows).items()}
@@ -95,7 +95,7 @@ async def commit(
     now, or has more to be compared with than was read.
     """
     keys = [one.snapshot.user for one in compared]
-    async with db.transaction() as tx:
+    async with db.of(*_tenants(keys)).transaction() as tx:
         at_point("begin")
         locked = await try_lock_users(tx, _LOCK, keys)
         ours = [one for one in compared if one.snapshot.user in locked]
@@ -132,7 +132,7 @@ VectorsById: TypeAlias = Mapping[UUID, Vectors]
 
 async def read_sentences(db: Database, user: UserKey) -> list[FreeText]:
     """Read all the settled free text of one user that counts, without vectors."""
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         rows = await tx.rows(queries["sentences"], _key(user))
     return [free_text(row) for row in rows]
 
@@ -146,7 +146,7 @@ async def undecided(
         "firsts": [first.id for first, _ in pairs],
         "seconds": [second.id for _, second in pairs],
     }
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         rows = await tx.rows(queries["verdicts_of_pairs"], params)
     decided = {(row["first_id"], row["second_id"]) for row in rows}
     return [(one, other) for one, other in pairs if (one.id, other.id) not in decided]
@@ -157,7 +157,7 @@ async def read_vectors(
 ) -> VectorsById:
     """Read the vectors of some facts, as far as the model made any."""
     params = {**_key(user), "ids": list(facts), "model": model}
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         rows = await tx.rows(queries["vectors_of"], params, binary=True)
     return {row["fact_id"]: row["embedding"].to_numpy().astype(np.float32) for row in rows}
 
@@ -189,6 +189,10 @@ def verdict_columns(pairs: Sequence[tuple[UserKey, PairVerdict]]) -> dict[str, l
         "reasons": [verdict.reason for _, verdict in pairs],
         "cosines": [verdict.cosine for _, verdict in pairs],
     }
+
+
+def _tenants(users: Iterable[UserKey]) -> set[str]:
+    return {tenant for tenant, _ in users}
 
 
 def _columns(users: Sequence[UserKey]) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from shared.db import Database, Row
-from shared.failures.store import RowRef, keys_of
+from shared.failures.store import RowRef, keys_of, tenants_of
 from shared.spaces.law import Spaces
 from shared.sql import Queries
 
@@ -27,7 +27,7 @@ class Text:
 
 
 async def texts_of(db: Database, refs: Sequence[RowRef]) -> list[Text]:
-    async with db.autocommit() as tx:
+    async with db.of(*tenants_of(refs)).autocommit() as tx:
         rows = await tx.rows(queries["texts_of"], keys_of(refs))
     return [
         Text(RowRef(row["tenant_id"], row["user_id"], row["id"]), row["content"]) for row in rows
@@ -52,7 +52,8 @@ async def save_vectors(
         "skipped": [space.model for space in spaces.beside if space.model not in vectors],
         **_vector_columns(texts, vectors),
     }
-    async with db.autocommit() as tx:
+    tenants = tenants_of([text.ref for text in texts])
+    async with db.of(*tenants).autocommit() as tx:
         return await tx.rows(queries["save_vectors"], params)
 
 
@@ -70,5 +71,5 @@ def _vector_columns(
 
 async def postpone(db: Database, refs: Sequence[RowRef], seconds: float) -> None:
     """Leave facts alone for these many seconds; nobody's attempt is counted."""
-    async with db.autocommit() as tx:
+    async with db.of(*tenants_of(refs)).autocommit() as tx:
         await tx.execute(queries["postpone"], {"seconds": seconds, **keys_of(refs)})

@@ -76,7 +76,8 @@ class Intake:
         readable = await self._readable([entry for entries in several for entry in entries])
         if not readable:
             return [[] for _ in several]
-        async with self._db.transaction() as tx:
+        tenants = {message.tenant for _, message in readable}
+        async with self._db.of(*tenants).transaction() as tx:
             pairs = await self._standing(tx, readable)
             messages = [message for _, message in pairs]
             stored = await store_within(tx, messages, self._window, self._quotas)
@@ -123,7 +124,10 @@ class Intake:
     async def bury(self, entries: Sequence[Entry], error: Exception) -> None:
         """Keep what cannot be stored as dead letters, unless its user was erased since."""
         named = [(entry, *whose(entry.raw)) for entry in entries]
-        async with self._db.transaction() as tx:
+        tenants = {tenant for _, tenant, _ in named} | {
+            entry_subject(entry).tenant for entry in entries
+        }
+        async with self._db.of(*tenants).transaction() as tx:
             stones = await hold_off(tx, [(tenant, user) for _, tenant, user in named if user])
             subjects = [
                 entry_subject(entry)

@@ -103,7 +103,7 @@ async def reserve(
         "worker": worker,
         "lease": lease_seconds,
     }
-    async with db.autocommit() as tx:
+    async with db.of(*{tenant for tenant, _, _ in asked}).autocommit() as tx:
         rows = await tx.rows(queries["reserve"], params)
     held = {
         (row["tenant_id"], row["user_id"], row["session_id"]): Reservation(
@@ -126,20 +126,20 @@ async def renew(db: Database, held: Collection[Reservation], lease_seconds: floa
     """Renew leases; returns the reservations that are still ours."""
     worker = next(iter(held)).worker
     params = {**_keys(held), "worker": worker, "lease": lease_seconds}
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(held)).autocommit() as tx:
         return {row["id"] for row in await tx.rows(queries["renew"], params)}
 
 
 async def release(db: Database, held: Collection[Reservation]) -> None:
     """Let somebody else take reservations at once, as if these attempts had not begun."""
     worker = next(iter(held)).worker
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(held)).autocommit() as tx:
         await tx.execute(queries["release"], {**_keys(held), "worker": worker})
 
 
 async def seconds_since_newest(db: Database, held: Sequence[Reservation]) -> list[float | None]:
     """Tell how long ago each session's newest waiting message arrived; None when none waits."""
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(held)).autocommit() as tx:
         rows = await tx.rows(queries["newest_arrivals"], _keys(held))
     ages: dict[UUID, float | None] = {row["id"]: row["seconds"] for row in rows}
     return [ages[one.id] for one in held]
@@ -154,7 +154,7 @@ async def claim(
     """
     claimed: dict[UUID, list[SourceMessage]] = {}
     params = {"worker": held[0].worker, "budget": budget_bytes}
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(held)).autocommit() as tx:
         if taken_over := [one for one in held if one.taken_over]:
             _sort_in(claimed, await tx.rows(queries["messages_held"], _keys(taken_over)))
         if fresh := [one for one in held if one.id not in claimed]:
@@ -182,7 +182,7 @@ async def surroundings(
         "known": _KNOWN_LIMIT,
         "context": _CONTEXT_MESSAGES,
     }
-    async with db.autocommit() as tx:
+    async with db.of(*_tenants(held for held, _ in asked)).autocommit() as tx:
         rows = {row["id"]: row for row in await tx.rows(queries["surroundings"], params)}
     return [_surroundings_of(rows[held.id]) for held, _ in asked]
 
@@ -211,7 +211,7 @@ async def commit(
 
     The first to commit wins: a reservation that somebody closed in the meantime writes nothing.
     """
-    async with db.transaction() as tx:
+    async with db.of(*_tenants([one.held for one in finished])).transaction() as tx:
         at_point("begin")
         open_ids = await _lock_open(tx, [one.held for one in finished], any_worker=True)
         ours = [one for one in finished if one.held.id in open_ids]
@@ -259,7 +259,7 @@ async def fail(
 ) -> None:
     """Record the failed attempt, park the messages until the next one, close the reservation."""
     refs = [RowRef(message.tenant, message.user, message.id) for message in failed.messages]
-    async with db.transaction() as tx:
+    async with db.of(failed.held.tenant).transaction() as tx:
         if not await _lock_open(tx, [failed.held], any_worker=False):
             return  # taken over: the new holder's call may still succeed
         await fail_rows(tx, STAGE, "chat_logs", refs, error, policy)
@@ -268,13 +268,13 @@ async def fail(
 
 async def keep_first(db: Database, held: Reservation, keep: int) -> None:
     """Give back all but the first `keep` messages."""
-    async with db.transaction() as tx:
+    async with db.of(held.tenant).transaction() as tx:
         await tx.execute(queries["release_after_first"], held.params(keep=keep))
 
 
 async def postpone(db: Database, held: Reservation, seconds: float) -> None:
     """Leave the whole session alone for a while; nobody's attempt is counted."""
-    async with db.transaction() as tx:
+    async with db.of(held.tenant).transaction() as tx:
         await tx.execute(queries["postpone"], held.params(seconds=seconds))
         await tx.execute(queries["abandon_if_empty"], _keys([held]))
 
@@ -287,7 +287,7 @@ async def postpone_sessions(db: Database, asked: Sequence[tuple[SessionBell, flo
         "sessions": [bell.session for bell, _ in asked],
         "seconds": [seconds for _, seconds in asked],
     }
-    async with db.autocommit() as tx:
+    async with db.of(*{bell.tenant for bell, _ in asked}).autocommit() as tx:
         await tx.execute(queries["postpone_sessions"], params)
     return [None] * len(asked)
 
@@ -319,6 +319,10 @@ async def _close(
     }
     await tx.execute(queries["close"], params)
     await tx.execute(queries["keep_waiting"], params)
+
+
+def _tenants(held: Iterable[Reservation]) -> set[str]:
+    return {one.tenant for one in held}
 
 
 def _keys(held: Collection[Reservation]) -> dict[str, list[Any]]:

@@ -39,27 +39,27 @@ class SqlArms:
     """The arms in SQL, each in a statement of its own."""
 
     def __init__(self, db: Database, model: str, scope: Scope, query: str) -> None:
-        self._db = db
+        self._reach = db.of(scope.tenant)
         self._model = model
         self._scope = scope
         self._query = query
 
     async def near(self, vector: Vector) -> list[Row]:
-        async with self._db.autocommit() as tx:
+        async with self._reach.autocommit() as tx:
             return await recall_store.vector_arm(tx, self._scope, self._model, list(vector))
 
     async def lexical(self) -> list[Row]:
-        async with self._db.autocommit() as tx:
+        async with self._reach.autocommit() as tx:
             return await recall_store.lexical_arm(tx, self._scope, self._query)
 
     async def around(
         self, found: Sequence[UUID], anchors: Sequence[UUID], messages: Sequence[UUID]
     ) -> list[Row]:
-        async with self._db.autocommit() as tx:
+        async with self._reach.autocommit() as tx:
             return await recall_store.gathered(tx, self._scope, found, anchors, messages)
 
     async def alike(self, vector: Vector, ids: Sequence[UUID], best: Sequence[UUID]) -> list[Row]:
-        async with self._db.autocommit() as tx:
+        async with self._reach.autocommit() as tx:
             return await recall_store.likeness(
                 tx, self._scope, self._model, list(vector), ids, best
             )

@@ -143,11 +143,11 @@ class Keyring:
 
     async def _verify(self, presented: str, digest: bytes) -> Caller | None:
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
-            async with self._db.autocommit() as tx:
+            async with self._db.of("default").autocommit() as tx:
                 own = await key_store.rates_of_tenant(tx, "default")
             return Caller("default", "admin", "admin", rates=self._rates.overridden(own))
         row_id, secret = _parts(presented)
-        async with self._db.autocommit() as tx:
+        async with self._db.gate() as tx:
             row = await key_store.key_by_id(tx, row_id)
         expected = bytes(row["secret_sha256"]) if row else _NOBODY
         if not hmac.compare_digest(_sha256(secret), expected) or row is None or row["ended"]:
@@ -175,7 +175,7 @@ class Keyring:
         if not used:
             return
         try:
-            async with self._db.autocommit() as tx:
+            async with self._db.gate() as tx:
                 await key_store.note_uses(tx, used)
         except psycopg.OperationalError:
             self._used = {**used, **self._used}

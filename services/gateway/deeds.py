@@ -18,7 +18,7 @@ from services.gateway.act_store import Deed, Named
 from services.gateway.corrections import labels_now
 from services.gateway.errors import ApiError
 from shared.beliefs.quarantine import reviewed
-from shared.db import Database, Row, Transaction
+from shared.db import Reach, Row, Transaction
 from shared.erasure import store as erasures
 from shared.erasure.law import Position
 from shared.events import Announcement
@@ -33,15 +33,15 @@ _TRIES = 3
 REVIEWS = frozenset({"approval", "rejection"})
 
 
-async def in_transaction(db: Database, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+async def in_transaction(reach: Reach, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
     """Run work in one transaction, again when it and a stage waited for each other."""
     for _ in range(_TRIES - 1):
         try:
-            async with db.long_transaction() as tx:
+            async with reach.long_transaction() as tx:
                 return await work(tx)
         except psycopg.errors.DeadlockDetected:
             continue
-    async with db.long_transaction() as tx:
+    async with reach.long_transaction() as tx:
         return await work(tx)
 
 

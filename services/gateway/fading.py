@@ -42,7 +42,7 @@ async def find_present(
     at = scope.fading_at
     if at is None or scope.named is not None or not found.rows:
         return found
-    async with db.autocommit() as tx:
+    async with db.of(scope.tenant).autocommit() as tx:
         faded = await recall_store.faded_among(tx, scope, at, [row["id"] for row in found.rows])
     gone = {str(row) for row in faded}
     kept = [

@@ -26,7 +26,7 @@ async def follow_erasures(db: Database, recall: Recall) -> None:
     since = datetime(9999, 1, 1, tzinfo=UTC)  # nobody is kept yet
     while True:
         try:
-            async with db.autocommit() as tx:
+            async with db.gate() as tx:
                 now, erased = await store.erased_since(tx, since)
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.debug("erasures not looked for", error=str(error).strip())

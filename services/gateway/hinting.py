@@ -60,7 +60,7 @@ class Hinting:
         hints = heard.hints
         if not (hints.slots or hints.about_user_at_large):
             return []
-        async with self._db.autocommit() as tx:
+        async with self._db.of(scope.tenant).autocommit() as tx:
             if hints.about_user_at_large:
                 return await recall_store.at_large_arm(tx, scope)
             return await recall_store.hinted_arm(tx, scope, heard.stored_slots())
@@ -69,7 +69,7 @@ class Hinting:
         at, known = self._known.get(tenant, (0.0, None))
         if known is not None and monotonic() - at < _CATALOGUE_SECONDS:
             return known
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             known = await tenant_slots.catalogue(tx, tenant)
         self._known[tenant] = monotonic(), known
         self._known.move_to_end(tenant)
@@ -153,6 +153,6 @@ async def timeline_places(
     db: Database, scope: Scope, rows: Sequence[Row]
 ) -> dict[UUID, dict[str, int]]:
     """For `explain`: which stretch of its slot's timeline each fact is, of how many."""
-    async with db.autocommit() as tx:
+    async with db.of(scope.tenant).autocommit() as tx:
         places = await recall_store.slot_places(tx, scope, [row["id"] for row in rows])
     return {fact: {"place": row["place"], "of": row["stretches"]} for fact, row in places.items()}

@@ -34,13 +34,14 @@ def build_single_intake(
     """
 
     async def store_now(messages: Sequence[Message]) -> Stored:
-        limited = await quotas.limits(QUOTA, {message.tenant for message in messages})
+        tenants = {message.tenant for message in messages}
+        limited = await quotas.limits(QUOTA, tenants)
         if limited:
-            async with db.transaction() as tx:
+            async with db.of(*tenants).transaction() as tx:
                 stored = await store_within(tx, messages, window, quotas)
                 at_point("commit")
         else:
-            async with db.autocommit() as tx:
+            async with db.of(*tenants).autocommit() as tx:
                 at_point("commit")
                 stored = await store_messages(tx, messages, window)
         at_point("committed")

@@ -77,7 +77,7 @@ class Recall:
             return await self.answer(tenant, asked, heard.timeless())
         searched = time.perf_counter()
         best = _best(found, asked, scope)
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             rows = await store.facts_by_ids(
                 tx, tenant, asked.user_id, [UUID(hit.id) for hit in best]
             )
@@ -127,7 +127,7 @@ class Recall:
         The query does not matter: the same for every one.
         """
         scope, known = await self._seen(tenant, asked, self._clock())
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             found = [row["id"] for row in await recall_store.conscious(tx, scope)]
             rows = await store.facts_by_ids(tx, tenant, asked.user_id, found)
         return [public_fact(row, scope.now, (known or {}).get(row["id"])) for row in rows]
@@ -142,7 +142,7 @@ class Recall:
         scope = replace(scope, fading_at=fading_at(as_of, now, view=asked.view, named=named))
         if asked.known_at is None:
             return scope, None
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             known = await standings_known(tx, tenant, asked.user_id, asked.known_at, scope.slots)
         return replace(scope, named=visible(known, asked.view, as_of)), known
 
@@ -157,7 +157,7 @@ class Recall:
             return []
         scores = found.message_scores
         order = sorted(scores, key=lambda message: (-scores[message], message))
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             rows = await store.messages_by_ids(tx, tenant, asked.user_id, order)
             held = await store.held_messages(tx, tenant, asked.user_id, order)
         by_id = {row["id"]: row for row in rows if row["id"] not in held and _passes(row, scope)}
@@ -170,14 +170,14 @@ class Recall:
         return shown[: asked.limit]
 
     async def _pending(self, scope: Scope, now: datetime) -> Row:
-        async with self._db.autocommit() as tx:
+        async with self._db.of(scope.tenant).autocommit() as tx:
             return await recall_store.pending(tx, scope, now)
 
     async def _stored_slots(self, tenant: str, asked: RecallRequest) -> list[str] | None:
         """Every name under which facts of the slots asked for may be stored."""
         if not asked.slots:
             return None
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             known = await tenant_slots.catalogue(tx, tenant)
         return [name for named in asked.slots for name in known.spellings(named)]
 

@@ -120,7 +120,7 @@ class Search:
     async def _messages(
         self, scope: Scope, query: str, as_of: datetime | None, known_at: datetime | None
     ) -> list[Row]:
-        async with self._db.autocommit() as tx:
+        async with self._db.of(scope.tenant).autocommit() as tx:
             return await recall_store.message_arm(tx, scope, query, as_of, known_at)
 
 

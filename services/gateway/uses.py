@@ -87,6 +87,6 @@ class UseCounter:
             "ids": [fact for (_, _, fact), _ in batch],
             "uses": [times for _, times in batch],
         }
-        async with self._db.transaction() as tx:
+        async with self._db.of(*{tenant for (tenant, _, _), _ in batch}).transaction() as tx:
             await tx.execute(queries["save_uses"], params)
             await tx.execute(queries["keep_used"], params)

@@ -72,7 +72,8 @@ class RowWatch:
     async def _look(self, waiters: set[_Waiter]) -> None:
         """Look once, with one statement a table, and wake whose rows have all ended."""
         tables = {waiter.table for waiter in waiters}
-        async with self._db.autocommit() as tx:
+        tenants = {ref.tenant for waiter in waiters for ref in waiter.open}
+        async with self._db.of(*tenants).autocommit() as tx:
             for table in tables:
                 mine = [waiter for waiter in waiters if waiter.table == table]
                 refs = list({ref: None for waiter in mine for ref in waiter.open})

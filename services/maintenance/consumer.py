@@ -16,7 +16,7 @@ from services.maintenance.jobs.means import Means
 from services.maintenance.jobs.running import JobPace, OpenJob
 from services.maintenance.jobs.store import Held
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database
+from shared.db import OperatorDatabase
 from shared.delivery import Entry
 from shared.errors import PoisonError
 from shared.events import Announcement
@@ -35,7 +35,7 @@ class MaintenanceStage(RowsStage):
     def __init__(
         self,
         *,
-        durable: Database,
+        durable: OperatorDatabase,
         policy: RetryPolicy,
         kinds: Sequence[JobKind] = JOB_KINDS,
         jobs: Mapping[JobKind, Job] | None = None,

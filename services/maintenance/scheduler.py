@@ -18,7 +18,7 @@ from services.maintenance.jobs.kinds import Job
 from services.maintenance.schedule import Round, after_step, current_round, turns_due
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.events import Announcement, RowsBell
 from shared.metrics.sweeping import JOBS_SCHEDULED
 from shared.settings import Settings
@@ -34,7 +34,7 @@ class Scheduler:
 
     def __init__(
         self,
-        db: Database,
+        db: OperatorDatabase,
         announcer: Announcer,
         settings: Settings,
         jobs: Mapping[JobKind, Job],

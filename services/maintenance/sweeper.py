@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -27,7 +28,7 @@ from services.maintenance.store import Sweep
 from services.maintenance.watch.work import Watch
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.erasure.store import being_erased, hold_off
 from shared.erasure.work import Eraser
 from shared.events import Announcement
@@ -56,7 +57,11 @@ class Sweeper:
     """Any number may run; whoever gets the lock does this sweep."""
 
     def __init__(
-        self, db: Database, redis: Redis, settings: Settings, at_point: AtPoint = ignore_point
+        self,
+        db: OperatorDatabase,
+        redis: Redis,
+        settings: Settings,
+        at_point: AtPoint = ignore_point,
     ) -> None:
         self._db = db
         self._redis: Any = redis  # redis-py types every answer as the union of all it could be
@@ -79,7 +84,11 @@ class Sweeper:
             )
             loops.create_task(every(_HOUSEKEEPING_SECONDS, self._calmly(self.keep_house), stopping))
             loops.create_task(
-                every(settings.sweep_seconds, self._calmly(self._eraser.resume), stopping)
+                every(
+                    settings.sweep_seconds,
+                    self._calmly(partial(self._eraser.resume, self._db)),
+                    stopping,
+                )
             )
             loops.create_task(every(settings.watch_seconds, self.watch.look, stopping))
             turn, forget = self._calmly(self.scheduler.turn), self._calmly(self.scheduler.forget)

@@ -26,7 +26,7 @@ async def settle(
     user who is somebody else's just now.
     """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
-    async with db.transaction() as tx:
+    async with db.of(*{tenant for tenant, _ in keys}).transaction() as tx:
         at_point("begin")
         free = await ledger.try_lock_users(tx, ledger.BELIEFS, keys)
         refs = [ref for key, mine in zip(keys, users, strict=True) if key in free for ref in mine]

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row, Transaction
+from shared.db import Database, OperatorDatabase, Row, Transaction
 from shared.erasure import store, streams
 from shared.erasure.law import Position, user_sha256
 from shared.erasure.store import Erasure
@@ -67,7 +67,7 @@ class Eraser:
             self._at_point("tombstone")
             return erasure
 
-        erasure = await self._patiently(work)
+        erasure = await self._patiently(tenant, work)
         self._at_point("begun")
         return erasure
 
@@ -76,9 +76,9 @@ class Eraser:
         while not await self._advance(erasure):
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def resume(self) -> int:
+    async def resume(self, everyone: OperatorDatabase) -> int:
         """Go on with what others left unfinished; returns how many are finished now."""
-        async with self._db.autocommit() as tx:
+        async with everyone.autocommit() as tx:
             waiting = await store.unfinished(tx, _AT_ONCE)
         done = [await self._advance(erasure) for erasure in waiting]
         return sum(done)
@@ -90,7 +90,7 @@ class Eraser:
                 if erased < 0:
                     return await self._is_over(erasure)
         cleared = await self._clear(erasure)
-        if not await self._patiently(lambda tx: self._end(tx, erasure, cleared)):
+        if not await self._patiently(erasure.tenant, lambda tx: self._end(tx, erasure, cleared)):
             return await self._is_over(erasure)
         self._at_point("ended")
         return True
@@ -111,14 +111,14 @@ class Eraser:
                 self._at_point("batch")
             return erased
 
-        erased = await self._patiently(work)
+        erased = await self._patiently(erasure.tenant, work)
         if erased > 0:
             self._at_point("erased")
         return erased
 
     async def _clear(self, erasure: Erasure) -> dict[str, int] | None:
         """Take the user's entries out of Redis; None while it is away."""
-        async with self._db.transaction() as tx:
+        async with self._db.of(erasure.tenant).transaction() as tx:
             taken = await store.take(tx, erasure)
         if taken is None or self._redis is None:
             return None
@@ -149,20 +149,22 @@ class Eraser:
         return True
 
     async def _is_over(self, erasure: Erasure) -> bool:
-        async with self._db.autocommit() as tx:
+        async with self._db.of(erasure.tenant).autocommit() as tx:
             return await store.is_over(tx, erasure)
 
-    async def _patiently(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    async def _patiently(
+        self, tenant: str, work: Callable[[Transaction], Awaitable[Result]]
+    ) -> Result:
         """Run work in one transaction, again when somebody was in the way."""
         for _ in range(_TRIES - 1):
             try:
-                async with self._db.transaction() as tx:
+                async with self._db.of(tenant).transaction() as tx:
                     return await work(tx)
             except Exception as error:
                 if not is_conflict(error):
                     raise
                 log.info("an erasure waits for a transaction", error=str(error).strip())
-        async with self._db.transaction() as tx:
+        async with self._db.of(tenant).transaction() as tx:
             return await work(tx)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -132,6 +132,10 @@ async def fail_rows(
     await record(tx, stage, [Subject(r.tenant, r.user, str(r.id)) for r in refs], error, policy)
     params = {"stage": stage, "state": state, **keys_of(refs)}
     await tx.execute(queries[f"park_{table}"], params)
+
+
+def tenants_of(refs: Iterable[RowRef]) -> set[str]:
+    return {ref.tenant for ref in refs}
 
 
 def keys_of(refs: Sequence[RowRef]) -> dict[str, list[Any]]:

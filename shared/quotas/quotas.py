@@ -61,7 +61,8 @@ class Quotas:
         """
         if self._now() >= self._known_until:
             if tx is not None:
-                await self._read(tx)
+                async with tx.at_gate():
+                    await self._read(tx)
             else:
                 await self._read_once()
         own, default = self._own[quota], self._default[quota]
@@ -73,7 +74,7 @@ class Quotas:
     async def _read_once(self) -> None:
         async with self._asking:
             if self._now() >= self._known_until:
-                async with self._db.autocommit() as tx:
+                async with self._db.gate() as tx:
                     await self._read(tx)
 
     async def _read(self, tx: Transaction) -> None:

@@ -48,7 +48,7 @@ class Embedders:
 
     async def read(self) -> Spaces:
         """The spaces as they are now; the configured model is adopted where there is none."""
-        async with self._db.autocommit() as tx:
+        async with self._db.of().autocommit() as tx:
             spaces = await store.read(tx)
             if spaces is None:
                 await store.adopt(tx, self._address, self.configured.dimensions or None)
@@ -73,7 +73,7 @@ class Embedders:
         """Refuse vectors of another length than the space's; the first ones say which it is."""
         known = space.dimensions
         if known is None:
-            async with self._db.autocommit() as tx:
+            async with self._db.of().autocommit() as tx:
                 known = await store.learn(tx, space.model, dimensions)
         if known != dimensions:
             raise ConfigurationError(

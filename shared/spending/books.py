@@ -92,7 +92,7 @@ class Books:
         counted, self._counted = self._counted, {}
         pauses, self._pauses = self._pauses, {}
         try:
-            async with self._db.transaction() as tx:
+            async with self._db.of(*{line.tenant for line in counted}).transaction() as tx:
                 if counted:
                     await store.add(tx, counted)
                 for asked, pause in pauses.items():

@@ -106,14 +106,14 @@ class Budgets:
         if not differences:
             return
         try:
-            async with self._db.autocommit() as tx:
+            async with self._db.of(*differences).autocommit() as tx:
                 await store.settle(tx, reservation.day, differences)
         except psycopg.Error as error:
             log.warning("a reservation stays counted", error=str(error).strip())
 
     async def _take(self, most: Mapping[str, Amount]) -> tuple[date | None, frozenset[str]]:
         """Take all amounts or, where some tenant has no room, none."""
-        async with self._db.transaction() as tx:
+        async with self._db.of(*most).transaction() as tx:
             day, refused = await store.reserve(tx, most, self._default)
             if refused:
                 raise psycopg.Rollback
@@ -122,14 +122,14 @@ class Budgets:
     async def _read_own(self) -> None:
         if self._now() < self._known_until:
             return
-        async with self._db.autocommit() as tx:
+        async with self._db.gate() as tx:
             self._own = await store.own_budgets(tx)
         self._known_until = self._now() + _LIMITS_KNOWN_SECONDS
 
     async def _refused(
         self, most: Mapping[str, Amount], tenants: frozenset[str]
     ) -> BudgetSpentError:
-        async with self._db.transaction() as tx:
+        async with self._db.of(*tenants).transaction() as tx:
             left = await store.note_refused(tx, sorted(tenants))
         wait = min(left, self._look_again_seconds)
         for tenant in tenants:

@@ -29,7 +29,7 @@ class RecentCatalogues:
         now = self._monotonic()
         if (known := self._read.get(tenant)) is not None and now - known[0] < _SECONDS:
             return known[1]
-        async with self._db.autocommit() as tx:
+        async with self._db.of(tenant).autocommit() as tx:
             catalogue = await store.catalogue(tx, tenant)
         if len(self._read) >= _TENANTS:
             self._read.clear()

@@ -19,7 +19,7 @@ async def contexts_of(db: Database, table: Table, refs: Sequence[RowRef]) -> lis
     """The traces of rows, each once and always in one order; none where traces are off."""
     if not spans.is_on() or not refs:
         return []
-    async with db.autocommit() as tx:
+    async with db.of(*{ref.tenant for ref in refs}).autocommit() as tx:
         return await _read(tx, table, keys_of(refs))
 
 

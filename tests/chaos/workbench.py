@@ -14,7 +14,7 @@ import psycopg
 from redis import Redis
 
 from shared.broker import Announcer, connect_redis
-from shared.db import Database
+from shared.db import OperatorDatabase
 from shared.events import RowsBell
 from shared.intake.messages import IncomingMessage, accept
 from shared.intake.store import store_messages
@@ -96,7 +96,10 @@ class Workbench:
         """Take messages in as the gateway does: stored, then their bells rung."""
         now = datetime.now(UTC)
         messages = [accept(IncomingMessage(**said.body()), said.tenant) for said in several]
-        db, redis = Database(self.database_url, max_connections=1), connect_redis(self.redis_url)
+        db, redis = (
+            OperatorDatabase(self.database_url, max_connections=1),
+            connect_redis(self.redis_url),
+        )
         await db.open()
         async with db.transaction() as tx:
             stored = await store_messages(tx, messages, 1_000)

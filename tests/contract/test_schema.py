@@ -41,7 +41,7 @@ def test_every_query_fits_the_schema(package: str, database_url: str) -> None:
     queries = Queries(package)
     with psycopg.connect(database_url, autocommit=True) as connection:
         for name in queries:
-            statement = _numbered(queries[name])
+            statement = numbered(queries[name])
             try:
                 connection.execute(f"PREPARE checked AS {statement}".encode())
             except psycopg.errors.IndeterminateDatatype as error:
@@ -57,7 +57,7 @@ def test_every_query_says_what_it_promises() -> None:
             assert re.match(r"-- [A-Z].*[^ ]$", following), f"{package}:{name}"
 
 
-def _numbered(statement: str) -> str:
+def numbered(statement: str) -> str:
     """Turn psycopg's %(name)s into $1, $2, … as the server sees them."""
     numbers: dict[str, int] = {}
 

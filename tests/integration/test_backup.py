@@ -14,12 +14,13 @@ import pytest
 from psycopg.rows import scalar_row
 from redis.asyncio import Redis
 
-from shared.db import Database
 from shared.embedded.binaries import postgres_binaries
 from shared.embedded.postgres import EmbeddedPostgres
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
-SCRIPT = Path(__file__).parents[2] / "deploy" / "postgres" / "after-restore.sql"
+FOLDER = Path(__file__).parents[2] / "deploy" / "postgres"
+ROLES, SCRIPT = FOLDER / "roles.sql", FOLDER / "after-restore.sql"
 AHEAD = 3_000  # transactions; a fresh cluster has used some hundreds
 
 
@@ -54,7 +55,7 @@ def ask(url: str, statement: str) -> list[object]:
 
 
 async def test_a_dump_brings_everything_back(
-    db: Database,
+    db: TestedDatabase,
     database_url: str,
     redis: Redis,
     redis_url: str,
@@ -75,6 +76,8 @@ async def test_a_dump_brings_everything_back(
     pg_dump, pg_restore, psql = (program(n, tmp_path) for n in ("pg_dump", "pg_restore", "psql"))
     run(pg_dump, "--format=custom", f"--file={dump}", f"--dbname={database_url}")
     await redis.flushall()
+    owner = ("--set=owner=memoire", f"--file={ROLES}")
+    run(psql, "--no-psqlrc", "--set=ON_ERROR_STOP=1", *owner, f"--dbname={other_cluster}")
     run(pg_restore, "--no-owner", "--exit-on-error", f"--dbname={other_cluster}", str(dump))
     visible = "SELECT event FROM events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())"
     assert ask(other_cluster, visible) == [], "else this test shows nothing"
@@ -82,7 +85,7 @@ async def test_a_dump_brings_everything_back(
     run(psql, "--no-psqlrc", *script, f"--dbname={other_cluster}")
 
     assert ask(other_cluster, visible + " ORDER BY xid, seq") == events
-    restored = Database(other_cluster, max_connections=6)
+    restored = TestedDatabase(other_cluster, max_connections=6)
     await restored.open()
     after = Pipeline(restored, redis, redis_url)
     async with after.running():

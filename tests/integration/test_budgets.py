@@ -15,27 +15,27 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from shared.db import Database
 from shared.errors import BudgetSpentError
 from shared.spending import store
 from shared.spending.budgets import Budgets, Reservation
 from shared.spending.prices import Amount
 from shared.spending.store import Limits
+from tests.databases import TestedDatabase
 
 LIMITS = Limits(1_000, Decimal("2.5"))
 
 
-def budgets_of(db: Database, limits: Limits = LIMITS, **more: Any) -> Budgets:
+def budgets_of(db: TestedDatabase, limits: Limits = LIMITS, **more: Any) -> Budgets:
     return Budgets(db, limits, look_again_seconds=0.01, **more)
 
 
-async def taken(db: Database, tenant: str = "a") -> tuple[int, Decimal]:
-    async with db.autocommit() as tx:
+async def taken(db: TestedDatabase, tenant: str = "a") -> tuple[int, Decimal]:
+    async with db.everyone.autocommit() as tx:
         row = await store.budget_of(tx, tenant)
     return row["tokens_today"], row["money_today"]
 
 
-async def test_any_number_of_workers_stays_within_the_budget(db: Database) -> None:
+async def test_any_number_of_workers_stays_within_the_budget(db: TestedDatabase) -> None:
     """Twelve workers with pools of their own reserve, settle and die; the count is exact."""
     random.seed(1)
     spent = {"a": Amount(0, Decimal(0)), "b": Amount(0, Decimal(0))}
@@ -77,7 +77,7 @@ async def test_any_number_of_workers_stays_within_the_budget(db: Database) -> No
         assert amount.money <= Decimal("2.5")
 
 
-async def test_two_at_once_do_not_share_the_last_room(db: Database) -> None:
+async def test_two_at_once_do_not_share_the_last_room(db: TestedDatabase) -> None:
     """Of fifty calls that each need more than half of the day, one is made."""
     outcomes = await asyncio.gather(
         *(budgets_of(db).reserve({"a": Amount(501, Decimal(0))}) for _ in range(50)),
@@ -88,7 +88,7 @@ async def test_two_at_once_do_not_share_the_last_room(db: Database) -> None:
 
 
 async def test_of_a_call_for_two_tenants_nothing_is_taken_when_one_has_no_room(
-    db: Database,
+    db: TestedDatabase,
 ) -> None:
     """The refusal names who has none."""
     mine = budgets_of(db)
@@ -98,29 +98,29 @@ async def test_of_a_call_for_two_tenants_nothing_is_taken_when_one_has_no_room(
     assert refused.value.tenants == {"a"}
     assert 0 < refused.value.wait_seconds <= 86_400
     assert await taken(db, "b") == (0, 0)
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         assert await store.over_budget(tx) == ["a"]
 
 
-async def test_the_next_day_has_a_budget_of_its_own(db: Database) -> None:
+async def test_the_next_day_has_a_budget_of_its_own(db: TestedDatabase) -> None:
     """What was taken yesterday is yesterday's, and is settled there."""
     mine = budgets_of(db)
     late = await mine.reserve({"a": Amount(1_000, Decimal(0))})
     with pytest.raises(BudgetSpentError):
         await mine.reserve({"a": Amount(1, Decimal(0))})
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await tx.execute("UPDATE budget_days SET day = day - 1")
     await mine.reserve({"a": Amount(1_000, Decimal(0))})
     yesterday = Reservation(late.day - timedelta(days=1), late.amounts)
     await mine.settle(yesterday, {"a": Amount(7, Decimal(0))})
     assert await taken(db) == (1_000, 0)
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         assert await tx.value("SELECT min(tokens) AS least FROM budget_days") == 7
 
 
-async def test_a_tenant_may_have_limits_of_its_own(db: Database) -> None:
+async def test_a_tenant_may_have_limits_of_its_own(db: TestedDatabase) -> None:
     """They replace the settings' limits, upwards and downwards; 0 lifts one."""
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await store.set_budget(tx, "small", Limits(10, None))
         await store.set_budget(tx, "free", Limits(0, Decimal(0)))
     mine = budgets_of(db)
@@ -132,9 +132,9 @@ async def test_a_tenant_may_have_limits_of_its_own(db: Database) -> None:
     assert not await without.concern(["free", "another"])
 
 
-async def test_a_budget_set_during_the_day_counts_what_was_spent_before(db: Database) -> None:
+async def test_a_budget_set_during_the_day_counts_what_was_spent_before(db: TestedDatabase) -> None:
     """Calls that were only counted until then are in the day's account from its first moment."""
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await tx.execute(
             """INSERT INTO spending (tenant_id, day, purpose, provider, model, calls, input_tokens)
                VALUES ('a', (now() AT TIME ZONE 'UTC')::date, 'extraction', 'p', 'm', 1, 950)"""
@@ -157,7 +157,7 @@ class AnyWorkers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.db = Database(self.url, max_connections=1)
+        self.db = TestedDatabase(self.url, max_connections=1)
         self.run(self.db.open())
         self.run(self._clear())
         self.workers = [budgets_of(self.db) for _ in range(3)]
@@ -168,7 +168,7 @@ class AnyWorkers(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     async def _clear(self) -> None:
-        async with self.db.autocommit() as tx:
+        async with self.db.everyone.autocommit() as tx:
             await tx.execute("DELETE FROM budget_days")
 
     @rule(worker=st.integers(0, 2), tokens=st.integers(1, 600))
@@ -228,7 +228,7 @@ def test_any_interleaving_stays_within_the_budget(machine: type[AnyWorkers]) -> 
 
 
 async def test_what_cannot_be_settled_stays_counted(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    db: TestedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL goes away between the call and its settlement: nothing is given back twice."""
     mine = budgets_of(db)

@@ -40,7 +40,7 @@ async def consolidated(api: Api, biographer: Biographer | None = None, **more: A
 
 def worker(api: Api, biographer: Biographer | None = None, **more: Any) -> MaintenanceStage:
     means = Means(Overlooked(MODEL), biographer)
-    return MaintenanceStage(durable=api.db, policy=RetryPolicy(), means=means, **more)
+    return MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy(), means=means, **more)
 
 
 async def shown(api: Api) -> list[str]:

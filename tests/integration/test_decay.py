@@ -35,7 +35,7 @@ async def decayed(
     """Have the job done, or gone on with; returns what it did."""
     trace = trace or str((await api.post("/v1/users/ana/decay")).json()["trace_id"])
     jobs: dict[Any, Any] = {"decay": decay.job(faded_below)}
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy(), jobs=jobs, **more)
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy(), jobs=jobs, **more)
     await stage.process([RowRef("default", "ana", UUID(trace))])
     result: dict[str, Any] = (await api.get(f"/v1/traces/{trace}")).json()["job"]["result"]
     return result
@@ -212,7 +212,7 @@ async def test_what_faded_is_taken_out_of_the_profile(api: Api) -> None:
 
 async def consolidated(api: Api) -> None:
     trace = (await api.post("/v1/users/ana/consolidate")).json()["trace_id"]
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy())
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy())
     await stage.process([RowRef("default", "ana", UUID(trace))])
 
 

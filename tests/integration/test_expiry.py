@@ -73,17 +73,17 @@ async def test_a_profile_follows_what_ends_by_itself(api: Api) -> None:
     fact = await api.fact("Is visiting Eva", said_at=at(2024), ended_at="2150-01-05")
     await consolidated(api)
     assert str(fact) in (await profile(api))["rests_on"]
-    assert await Retention(api.db, Settings()).turn() == {}
+    assert await Retention(api.db.everyone, Settings()).turn() == {}
     await api.sql(
         "UPDATE memory_facts SET believed = '{[2024-01-01,2024-02-01)}' WHERE id = %(id)s RETURNING 1",
         id=fact,
     )
     await api.sql("UPDATE profiles SET holds_until = '2024-02-01' RETURNING 1")
-    assert await Retention(api.db, Settings()).turn() == {"profiles ended": 1}
+    assert await Retention(api.db.everyone, Settings()).turn() == {"profiles ended": 1}
     assert (await profile(api))["stale"] is True
     jobs = await api.sql("SELECT kind FROM jobs WHERE state = 'requested'")
     assert jobs == [{"kind": "consolidate"}]
-    assert await Retention(api.db, Settings()).turn() == {}
+    assert await Retention(api.db.everyone, Settings()).turn() == {}
 
 
 async def test_a_profile_that_lost_a_source_is_written_anew_by_itself(api: Api) -> None:
@@ -93,9 +93,9 @@ async def test_a_profile_that_lost_a_source_is_written_anew_by_itself(api: Api) 
     await corrected(api, fact, value="Porto")
     [stale] = await api.sql("SELECT stale_since IS NOT NULL AS stale FROM profiles")
     assert stale["stale"]
-    patient = Retention(api.db, Settings(profile_stale_seconds=3_600))
+    patient = Retention(api.db.everyone, Settings(profile_stale_seconds=3_600))
     assert "profiles stale" not in await patient.turn()
-    soon = Retention(api.db, Settings(profile_stale_seconds=0))
+    soon = Retention(api.db.everyone, Settings(profile_stale_seconds=0))
     assert (await soon.turn())["profiles stale"] == 1
     assert "profiles stale" not in await soon.turn()
     [job] = await api.sql("SELECT kind FROM jobs WHERE state = 'requested'")

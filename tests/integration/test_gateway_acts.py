@@ -414,7 +414,7 @@ async def test_acts_are_told_on_the_public_stream(database_url: str, redis_url: 
 
 async def test_a_user_that_somebody_else_has_is_waited_for(api: Api) -> None:
     fact = await api.fact("Lives in Rome", slot="home_city", value="Rome")
-    async with api.db.transaction() as tx:
+    async with api.db.everyone.transaction() as tx:
         await tx.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended("
             "'beliefs' || chr(31) || 'default' || chr(31) || 'ana', 0))"

@@ -27,13 +27,13 @@ from services.gateway.state import Gateway
 from services.maintenance.jobs import known_kinds
 from services.superseder.store import settle
 from shared.broker import connect_redis
-from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
+from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 
 ADMIN = "the-admin-key"
@@ -45,7 +45,7 @@ class Api:
 
     client: httpx.AsyncClient
     app: FastAPI
-    db: Database
+    db: TestedDatabase
     embedder: Any
 
     @property
@@ -63,7 +63,7 @@ class Api:
 
     async def key(self, scope: str = "write", tenant: str = "default", **more: Any) -> str:
         made = new_key()
-        async with self.db.transaction() as tx:
+        async with self.db.everyone.transaction() as tx:
             await key_store.create_key(
                 tx,
                 tenant,
@@ -102,7 +102,7 @@ class Api:
             metadata=metadata,
             **observed(Statement(content=content, **stated)),
         )
-        async with self.db.transaction() as tx:
+        async with self.db.everyone.transaction() as tx:
             await tx.execute(
                 "INSERT INTO users (tenant_id, user_id) VALUES (%(t)s, %(u)s) ON CONFLICT DO NOTHING",
                 {"t": tenant, "u": user},
@@ -123,7 +123,7 @@ class Api:
         return row
 
     async def sql(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        async with self.db.transaction() as tx:
+        async with self.db.everyone.transaction() as tx:
             return await tx.rows(statement, params)
 
 
@@ -132,7 +132,7 @@ async def serve(
     database_url: str, redis: Redis | None, *, embedder: Any = None, **settings: Any
 ) -> AsyncIterator[Api]:
     """An app in this process, called as its admin; lifespan and pools included."""
-    db = Database(database_url, max_connections=8)
+    db = TestedDatabase(database_url, max_connections=8)
     await db.open()
     app = build_app(
         Settings(**{"admin_key": ADMIN, **settings}),

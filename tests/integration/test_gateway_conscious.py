@@ -33,7 +33,7 @@ async def consolidated(api: Api) -> dict[str, Any]:
     answer = await api.post("/v1/users/ana/consolidate")
     assert answer.status_code == 202, answer.text
     trace = answer.json()["trace_id"]
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy())
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy())
     await stage.process([RowRef("default", "ana", UUID(trace))])
     shown = (await api.get(f"/v1/traces/{trace}")).json()
     assert shown["status"] == "settled"

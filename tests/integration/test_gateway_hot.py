@@ -16,7 +16,8 @@ from services.gateway.arms import Arms, SqlArms
 from services.gateway.hot.arms import HotArms
 from services.gateway.recall_store import Scope
 from shared.clock import utc_now
-from shared.db import Database, Row
+from shared.db import Row
+from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 from tests.integration.test_gateway_app import Api, serve
 
@@ -34,7 +35,7 @@ async def api(database_url: str) -> AsyncIterator[Api]:
 class Beside:
     """One gateway's memory beside the SQL it stands for."""
 
-    def __init__(self, db: Database, most_bytes: int = 50 * MEGABYTE) -> None:
+    def __init__(self, db: TestedDatabase, most_bytes: int = 50 * MEGABYTE) -> None:
         self.db = db
         self.hot = HotArms(db, most_bytes)
 
@@ -228,10 +229,10 @@ async def test_a_change_is_seen_when_it_commits_and_not_before(api: Api) -> None
     beside = Beside(api.db)
     await beside.keep(_scope())
     statement = "UPDATE memory_facts SET essential = true WHERE id = %(id)s"
-    async with api.db.transaction() as early:
+    async with api.db.everyone.transaction() as early:
         await early.execute(statement, {"id": first})
         await beside.agree(_scope(), "tea")
-        async with api.db.transaction() as late:
+        async with api.db.everyone.transaction() as late:
             await late.execute(statement, {"id": second})
         await beside.agree(_scope(), "tea")
     await beside.agree(_scope(), "tea")

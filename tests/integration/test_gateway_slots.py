@@ -37,9 +37,9 @@ async def listed(api: Api, source: str | None = None) -> dict[str, Any]:
 async def follow(api: Api) -> int:
     """What the sweeper and maintenance do after a change; returns how many users were refolded."""
     jobs = 0
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy())
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy())
     while await _open(api):
-        async with api.db.autocommit() as tx:
+        async with api.db.everyone.autocommit() as tx:
             bells = await tenant_slots.spread_refolds(tx, 2)
         for user, job in [(bell.user, job) for _, bell in bells for job in bell.ids]:
             await stage.process([RowRef("default", user, job)])
@@ -48,7 +48,7 @@ async def follow(api: Api) -> int:
 
 
 async def _open(api: Api) -> bool:
-    async with api.db.autocommit() as tx:
+    async with api.db.everyone.autocommit() as tx:
         return await tenant_slots.anything_to_refold(tx)
 
 
@@ -166,10 +166,10 @@ async def test_every_user_follows_and_only_those_concerned(api: Api) -> None:
 async def test_a_refold_waits_for_transactions_that_know_the_old_catalogue(api: Api) -> None:
     """Somebody who folds while the slot changes is seen by the refold that follows."""
     await api.fact("Locker is 12", slot="locker", value="12")
-    async with api.db.transaction() as folding:
+    async with api.db.everyone.transaction() as folding:
         await folding.value("SELECT pg_current_xact_id()::text AS xid")
         await put(api, "locker", cardinality="many")
-        async with api.db.autocommit() as tx:
+        async with api.db.everyone.autocommit() as tx:
             assert await tenant_slots.spread_refolds(tx, 10) == []
     assert await follow(api) == 1
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from services.console.status import read_status
-from shared.db import Database
 from shared.errors import BudgetSpentError
 from shared.spending import store
 from shared.spending.books import Asked, Books, Pause
 from shared.spending.budgets import Budgets
 from shared.spending.prices import Amount, Tokens
 from shared.spending.store import Limits
+from tests.databases import TestedDatabase
 from tests.integration.test_gateway_app import Api, serve
 
 EXTRACTION = Asked("extraction", "llm.test", "m1")
@@ -30,7 +30,7 @@ async def api(database_url: str) -> AsyncIterator[Api]:
         yield serving
 
 
-async def written(db: Database, day: datetime, *calls: tuple[Any, ...]) -> None:
+async def written(db: TestedDatabase, day: datetime, *calls: tuple[Any, ...]) -> None:
     books = Books(db, clock=lambda: day)
     for asked, tenant, tokens, money, failed in calls:
         books.count(asked, tenant, tokens, money, failed=failed)
@@ -80,7 +80,7 @@ async def test_usage_is_an_admins_and_takes_sensible_days(api: Api) -> None:
 
 async def test_usage_shows_the_budget_and_what_is_taken(api: Api) -> None:
     """A reservation counts at the most its call may cost."""
-    async with api.db.autocommit() as tx:
+    async with api.db.everyone.autocommit() as tx:
         await store.set_budget(tx, "default", Limits(1_000, Decimal("2.5")))
     await Budgets(api.db, Limits()).reserve({"default": Amount(900, Decimal("0.75"))})
     assert (await api.get("/v1/usage")).json()["budget"] == {
@@ -149,7 +149,7 @@ def test_status_says_what_is_paused_and_why(
     import asyncio
 
     async def prepare() -> None:
-        db = Database(database_url)
+        db = TestedDatabase(database_url)
         await db.open()
         books = Books(db)
         books.note(EXTRACTION, Pause("configuration", "the model server answered 401", 15))

@@ -39,7 +39,7 @@ def stage(
     api: Api, run: Callable[[OpenJob], Awaitable[None]] | None = None, **more: Any
 ) -> MaintenanceStage:
     jobs = {"consolidate": Job(run)} if run else None
-    return MaintenanceStage(durable=api.db, policy=RetryPolicy(), jobs=jobs, **more)
+    return MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy(), jobs=jobs, **more)
 
 
 async def job_row(api: Api, ref: RowRef) -> dict[str, Any]:

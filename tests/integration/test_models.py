@@ -13,16 +13,17 @@ from shared.errors import ConfigurationError
 from shared.local_models import LOCAL_MODEL, MULTILINGUAL_MODEL
 from shared.settings import Settings
 from shared.spaces.law import Address
+from tests.databases import TestedDatabase
 
 
-async def built(db: Database, stack: AsyncExitStack, **settings: Any) -> Models:
+async def built(db: TestedDatabase, stack: AsyncExitStack, **settings: Any) -> Models:
     async def open_durable() -> Database:
         return db
 
     return Models(Settings(llm_base_url="http://127.0.0.1:9/v1", **settings), open_durable, stack)
 
 
-async def test_extraction_and_judging_by_one_model_share_its_breaker(db: Database) -> None:
+async def test_extraction_and_judging_by_one_model_share_its_breaker(db: TestedDatabase) -> None:
     """One finding the provider away is enough; another model is asked on."""
     async with AsyncExitStack() as stack:
         models = await built(db, stack, provider_failures=1, llm_api_key=None)
@@ -34,12 +35,12 @@ async def test_extraction_and_judging_by_one_model_share_its_breaker(db: Databas
         assert extracting.wait_seconds() > 0
         assert judging.wait_seconds() > 0
         assert another.wait_seconds() == 0
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         rows = await tx.rows("SELECT provider, calls, failed FROM spending")
     assert rows == [{"provider": "127.0.0.1:9", "calls": 1, "failed": 1}]
 
 
-async def test_a_limit_in_money_needs_a_price(db: Database) -> None:
+async def test_a_limit_in_money_needs_a_price(db: TestedDatabase) -> None:
     """Else it would hold nobody back; the refusal names what to set."""
     async with AsyncExitStack() as stack:
         models = await built(db, stack, tenant_money_per_day=1.0)
@@ -49,7 +50,7 @@ async def test_a_limit_in_money_needs_a_price(db: Database) -> None:
         await priced.extracting()
 
 
-async def test_bundled_embeddings_need_neither_a_price_nor_the_database(db: Database) -> None:
+async def test_bundled_embeddings_need_neither_a_price_nor_the_database(db: TestedDatabase) -> None:
     """They cost nothing, and their vectors are stored under their own name."""
     async with AsyncExitStack() as stack:
         models = await built(db, stack, embeddings="local")
@@ -57,7 +58,7 @@ async def test_bundled_embeddings_need_neither_a_price_nor_the_database(db: Data
         assert (await models.embedder("recall")).model == LOCAL_MODEL
 
 
-async def test_a_model_that_runs_here_is_one_setting_away(db: Database) -> None:
+async def test_a_model_that_runs_here_is_one_setting_away(db: TestedDatabase) -> None:
     """By its short name or its whole one; another's name is an error where none else may answer."""
     async with AsyncExitStack() as stack:
         for name in ("multilingual-e5-small", MULTILINGUAL_MODEL):

@@ -32,7 +32,7 @@ async def optimized(
     """Have the job done; returns what it did."""
     trace = (await api.post("/v1/users/ana/optimize")).json()["trace_id"]
     jobs: dict[Any, Any] = {"optimize": optimize.job(budget, ranker)}
-    stage = MaintenanceStage(durable=api.db, policy=RetryPolicy(), jobs=jobs, **more)
+    stage = MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy(), jobs=jobs, **more)
     await stage.process([RowRef("default", "ana", UUID(trace))])
     result: dict[str, Any] = (await api.get(f"/v1/traces/{trace}")).json()["job"]["result"]
     return result

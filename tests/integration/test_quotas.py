@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from services.extractor.intake import Intake
-from shared.db import Database
 from shared.delivery import Entry
 from shared.failures.store import RetryPolicy
 from shared.intake.admission import store_within
@@ -19,6 +18,7 @@ from shared.quotas import store
 from shared.quotas.quotas import Quotas
 from shared.settings import Settings
 from shared.topology import MESSAGES
+from tests.databases import TestedDatabase
 from tests.integration.test_gateway_app import code, eventually, serve
 
 
@@ -27,18 +27,19 @@ def _message(name: str, tenant: str = "acme", content: str = "x") -> Message:
     return accept(said, tenant)
 
 
-async def _store(db: Database, quotas: Quotas, messages: Sequence[Message]) -> list[str]:
-    async with db.transaction() as tx:
+async def _store(db: TestedDatabase, quotas: Quotas, messages: Sequence[Message]) -> list[str]:
+    tenants = {message.tenant for message in messages}
+    async with db.of(*tenants).transaction() as tx:
         return list((await store_within(tx, messages, 100, quotas)).outcomes)
 
 
-async def _used(db: Database) -> int:
-    async with db.autocommit() as tx:
+async def _used(db: TestedDatabase) -> int:
+    async with db.everyone.autocommit() as tx:
         return int(await tx.value("SELECT coalesce(sum(used), 0) FROM quota_days", {}))
 
 
 @pytest.mark.parametrize("limit", [25, 1_003])
-async def test_all_together_store_exactly_the_quota(db: Database, limit: int) -> None:
+async def test_all_together_store_exactly_the_quota(db: TestedDatabase, limit: int) -> None:
     """Many processes, each in its own row of the counter, with duplicates among their messages."""
     processes = [Quotas(db, messages_per_day=limit) for _ in range(6)]
     step = limit // 10
@@ -49,7 +50,7 @@ async def test_all_together_store_exactly_the_quota(db: Database, limit: int) ->
 
     answers = await asyncio.gather(*(send(n, processes[n % 6]) for n in range(16)))
     accepted = sum(outcomes.count("accepted") for outcomes in answers)
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         stored = await tx.value("SELECT count(*) FROM chat_logs", {})
     assert accepted == stored == await _used(db) == limit
     again = await _store(db, processes[0], [_message(f"m{n}") for n in range(17 * step)])
@@ -58,21 +59,21 @@ async def test_all_together_store_exactly_the_quota(db: Database, limit: int) ->
     assert await _used(db) == limit
 
 
-async def test_who_waited_for_a_row_in_vain_keeps_it_from_nobody(db: Database) -> None:
+async def test_who_waited_for_a_row_in_vain_keeps_it_from_nobody(db: TestedDatabase) -> None:
     """One waits for a row that is being filled, another holds those before it: both get on."""
     limit, key = 1_600, ("acme", "messages_per_day")
 
     async def take(at: int, number: int) -> int:
-        async with db.transaction() as tx:
+        async with db.of("acme").transaction() as tx:
             return sum((await store.take(tx, *key, number, limit, at)).values())
 
     async def waiting(number: int) -> bool:
-        async with db.autocommit() as tx:
+        async with db.everyone.autocommit() as tx:
             asked = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
             return bool(await tx.value(asked, {}) == number)
 
     assert await take(0, 100) == 100  # the first row has no more room
-    async with db.transaction() as tx:
+    async with db.of("acme").transaction() as tx:
         await store.take(tx, *key, 100, limit, 5)
         in_vain = asyncio.create_task(take(5, 1))
         await eventually(lambda: waiting(1))
@@ -83,7 +84,7 @@ async def test_who_waited_for_a_row_in_vain_keeps_it_from_nobody(db: Database) -
     assert await _used(db) == 202
 
 
-async def test_only_what_is_new_counts_and_others_pay_nothing(db: Database) -> None:
+async def test_only_what_is_new_counts_and_others_pay_nothing(db: TestedDatabase) -> None:
     quotas = Quotas(db, messages_per_day=2)
     assert await _store(db, quotas, [_message("1"), _message("1")]) == ["accepted", "duplicate"]
     assert await _store(db, quotas, [_message("1", content="y")]) == ["conflict"]
@@ -96,12 +97,14 @@ async def test_only_what_is_new_counts_and_others_pay_nothing(db: Database) -> N
     assert await _used(db) == 3
 
 
-async def test_what_retention_removed_counts_no_more_when_it_comes_again(db: Database) -> None:
+async def test_what_retention_removed_counts_no_more_when_it_comes_again(
+    db: TestedDatabase,
+) -> None:
     """An old export is answered as any retry is, when nothing is left of the quota."""
     quotas = Quotas(db, messages_per_day=2)
     old, new = _message("old"), _message("new")
     assert await _store(db, quotas, [old, new]) == ["accepted", "accepted"]
-    async with db.transaction() as tx:
+    async with db.everyone.transaction() as tx:
         await tx.execute(
             "WITH gone AS (DELETE FROM chat_logs WHERE id = %(id)s RETURNING *)"
             " INSERT INTO removed_messages (tenant_id, user_id, id, session_id)"
@@ -159,7 +162,7 @@ async def test_what_cannot_be_counted_is_not_stored(database_url: str, unreadabl
         assert [(await api.post(path, body)).status_code for path, body in asked] == [202] * 3
 
 
-async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database) -> None:
+async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: TestedDatabase) -> None:
     intake = Intake(
         db,
         limits=Limits(),
@@ -170,7 +173,7 @@ async def test_over_redis_what_finds_no_room_is_a_dead_letter(db: Database) -> N
     )
     said = {b"user_id": b"ana", b"role": b"user", b"content": b"hi"}
     await intake.take([Entry(MESSAGES, f"1700000000000-{n}", said) for n in range(5)])
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         dead = await tx.rows("SELECT error, payload FROM failures WHERE dead_at IS NOT NULL", {})
         assert await tx.value("SELECT count(*) FROM chat_logs", {}) == 3
     assert len(dead) == 2

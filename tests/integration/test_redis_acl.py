@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from shared.broker import connect_redis
-from shared.db import Database
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 FILE = Path(__file__).parents[2] / "deploy" / "redis" / "users.acl"
@@ -36,7 +36,7 @@ async def as_user(redis: Redis, redis_url: str) -> AsyncIterator[dict[str, str]]
 
 
 async def test_the_whole_pipeline_works_with_its_rights(
-    db: Database, redis: Redis, as_user: dict[str, str]
+    db: TestedDatabase, redis: Redis, as_user: dict[str, str]
 ):
     """Every command of every stage and of the sweeper is allowed, and none was refused."""
     mine = connect_redis(as_user["memoire"])
@@ -56,7 +56,7 @@ async def test_the_whole_pipeline_works_with_its_rights(
 
 
 async def test_a_publisher_can_add_messages_and_nothing_else(
-    db: Database, redis: Redis, as_user: dict[str, str]
+    db: TestedDatabase, redis: Redis, as_user: dict[str, str]
 ):
     """Nobody who publishes reads what others say, or takes an entry away."""
     publisher = connect_redis(as_user["publisher"])

@@ -26,7 +26,7 @@ async def api(database_url: str) -> AsyncIterator[Api]:
 
 def retention(api: Api, *, batch: int = 1_000, at_point: Any = None, **days: int) -> Retention:
     more = {} if at_point is None else {"at_point": at_point}
-    return Retention(api.db, Settings(**days), batch=batch, **more)
+    return Retention(api.db.everyone, Settings(**days), batch=batch, **more)
 
 
 async def said(api: Api, content: str, *, days_ago: int = 0, **more: Any) -> UUID:
@@ -81,10 +81,10 @@ async def test_without_a_window_nothing_goes(api: Api) -> None:
 async def test_a_tenant_has_a_window_of_its_own(api: Api) -> None:
     """0 keeps for ever, whatever the settings say; a shorter one counts too."""
     await said(api, "I live in Rome", days_ago=40)
-    async with api.db.transaction() as tx:
+    async with api.db.everyone.transaction() as tx:
         await store.set_windows(tx, "default", Windows(message_days=0))
     assert await retention(api, retain_message_days=30).turn() == {}
-    async with api.db.transaction() as tx:
+    async with api.db.everyone.transaction() as tx:
         await store.set_windows(tx, "default", Windows(message_days=20))
     assert await retention(api).turn() == {"messages": 1}
 
@@ -174,7 +174,7 @@ async def test_killed_between_batches_it_goes_on(api: Api, point: str) -> None:
 
 async def test_only_one_removes_at_a_time(api: Api) -> None:
     await said(api, "I live in Rome", days_ago=40)
-    async with api.db.transaction() as tx:
+    async with api.db.everyone.transaction() as tx:
         await tx.execute("SELECT pg_try_advisory_xact_lock(1835364215, 4)")
         assert await retention(api, retain_message_days=30).turn() == {}
     assert await retention(api, retain_message_days=30).turn() == {"messages": 1}

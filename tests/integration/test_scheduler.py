@@ -15,11 +15,11 @@ from services.maintenance.jobs.kinds import Job
 from services.maintenance.jobs.running import OpenJob
 from services.maintenance.scheduler import Scheduler
 from shared.broker import Announcer
-from shared.db import Database
 from shared.failures.store import RetryPolicy, RowRef
 from shared.jobs.store import request_job
 from shared.settings import Settings
 from shared.topology import JOBS
+from tests.databases import TestedDatabase
 
 
 async def _nothing(job: OpenJob) -> None:
@@ -32,7 +32,9 @@ async def _nothing(job: OpenJob) -> None:
 class Clockwork:
     """Schedulers of one kind over a database whose schedule can be set back."""
 
-    def __init__(self, db: Database, redis: Redis, job: Job | None = None, **settings: Any) -> None:
+    def __init__(
+        self, db: TestedDatabase, redis: Redis, job: Job | None = None, **settings: Any
+    ) -> None:
         self.db, self.redis = db, redis
         self.settings = Settings(
             **{"consolidate_cron": "0 4 * * 0", "schedule_spread_seconds": 0, **settings}
@@ -40,10 +42,10 @@ class Clockwork:
         self.jobs = {"consolidate": job or Job(_nothing)}
 
     def scheduler(self, **more: Any) -> Scheduler:
-        return Scheduler(self.db, Announcer(self.redis), self.settings, self.jobs, **more)
+        return Scheduler(self.db.everyone, Announcer(self.redis), self.settings, self.jobs, **more)
 
     async def sql(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        async with self.db.autocommit() as tx:
+        async with self.db.everyone.autocommit() as tx:
             return await tx.rows(statement, params)
 
     async def users(self, *names: str, tenant: str = "default") -> None:
@@ -85,7 +87,7 @@ class Clockwork:
 
     async def work(self) -> None:
         """Do what waits."""
-        stage = MaintenanceStage(durable=self.db, policy=RetryPolicy(), jobs=self.jobs)
+        stage = MaintenanceStage(durable=self.db.everyone, policy=RetryPolicy(), jobs=self.jobs)
         for row in await self.open_jobs():
             await stage.process([RowRef(row["tenant_id"], row["user_id"], row["id"])])
 
@@ -96,7 +98,7 @@ class Clockwork:
 
 
 @pytest.fixture
-def clock(db: Database, redis: Redis) -> Clockwork:
+def clock(db: TestedDatabase, redis: Redis) -> Clockwork:
     return Clockwork(db, redis)
 
 
@@ -140,7 +142,7 @@ async def test_a_slot_is_one_job_a_user_whatever_the_round_forgot(clock: Clockwo
     assert await clock.round() == 0
 
 
-async def test_any_number_of_schedulers_ask_once(db: Database, redis: Redis) -> None:
+async def test_any_number_of_schedulers_ask_once(db: TestedDatabase, redis: Redis) -> None:
     """Eight at once, in steps that leave users for the next one: each user has one job."""
     clock = Clockwork(db, redis, schedule_window=50)
     names = [f"user-{number}" for number in range(120)]
@@ -159,7 +161,7 @@ async def test_any_number_of_schedulers_ask_once(db: Database, redis: Redis) -> 
     assert await clock.redis.xlen(JOBS["consolidate"]) == made
 
 
-async def test_no_more_than_a_window_waits(db: Database, redis: Redis) -> None:
+async def test_no_more_than_a_window_waits(db: TestedDatabase, redis: Redis) -> None:
     """The rest of a round comes as jobs are done."""
     clock = Clockwork(db, redis, schedule_window=10)
     await clock.users(*[f"user-{number}" for number in range(35)])
@@ -170,7 +172,7 @@ async def test_no_more_than_a_window_waits(db: Database, redis: Redis) -> None:
     assert await clock.round() == 15
 
 
-async def test_a_round_is_spread_over_its_time(db: Database, redis: Redis) -> None:
+async def test_a_round_is_spread_over_its_time(db: TestedDatabase, redis: Redis) -> None:
     """Of a round that is a quarter over, about a quarter of the users have had their turn."""
     clock = Clockwork(db, redis, schedule_window=1_000, schedule_spread_seconds=400_000)
     await clock.users(*[f"user-{number}" for number in range(400)])
@@ -184,13 +186,15 @@ async def test_a_round_is_spread_over_its_time(db: Database, redis: Redis) -> No
 
 async def test_who_waits_already_is_not_asked_for_again(clock: Clockwork) -> None:
     await clock.users("ana")
-    async with clock.db.transaction() as tx:
+    async with clock.db.everyone.transaction() as tx:
         await request_job(tx, "default", "ana", "consolidate")
     await clock.miss()
     assert await clock.round() == 0
 
 
-async def test_a_kind_that_time_gives_work_asks_for_everybody(db: Database, redis: Redis) -> None:
+async def test_a_kind_that_time_gives_work_asks_for_everybody(
+    db: TestedDatabase, redis: Redis
+) -> None:
     clock = Clockwork(db, redis, Job(_nothing, without_news=True))
     await clock.users("ana")
     await clock.sql("UPDATE users SET belief_version = 0")
@@ -198,7 +202,7 @@ async def test_a_kind_that_time_gives_work_asks_for_everybody(db: Database, redi
     assert await clock.round() == 1
 
 
-async def test_a_schedule_that_is_off_asks_for_nothing(db: Database, redis: Redis) -> None:
+async def test_a_schedule_that_is_off_asks_for_nothing(db: TestedDatabase, redis: Redis) -> None:
     clock = Clockwork(db, redis, consolidate_cron="")
     await clock.users("ana")
     assert await clock.scheduler().turn() == 0

@@ -38,7 +38,7 @@ async def test_who_waits_for_a_silent_server_learns_that_it_is_away(
 ) -> None:
     """The network swallows everything: an outage after the time that any statement may take."""
     proxy, database = proxied
-    using = database.transaction if durably else database.autocommit
+    using = database.of().transaction if durably else database.of().autocommit
     async with using() as tx:
         assert await tx.value("SELECT 1 AS one") == 1
     proxy.half_open(random.Random(1), share=1.0)
@@ -55,7 +55,7 @@ async def test_who_waits_for_a_silent_server_learns_that_it_is_away(
 
 async def answers(database: Database) -> bool:
     try:
-        async with database.autocommit() as tx:
+        async with database.of().autocommit() as tx:
             return bool(await tx.value("SELECT 1 AS one"))
     except psycopg.OperationalError:
         return False

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.broker import connect_redis
-from shared.db import Database
 from shared.migrate import pending
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 from tests.tls_proxy import make_authority, tls_before
 
@@ -63,7 +63,7 @@ async def secured(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIte
 async def test_the_whole_pipeline_works_over_tls(secured: Secured):
     """Pools, migrations, our own client of Redis, and FastStream's."""
     assert await asyncio.to_thread(pending, secured.verified_database_url) == []
-    db = Database(secured.verified_database_url, max_connections=6)
+    db = TestedDatabase(secured.verified_database_url, max_connections=6)
     await db.open()
     redis = connect_redis(secured.verified_redis_url)
     pipeline = Pipeline(db, redis, secured.verified_redis_url)

@@ -54,7 +54,7 @@ async def _bobs(api: Api) -> dict[str, str]:
     }
 
 
-def _nobodys() -> dict[str, str]:
+def nobodys() -> dict[str, str]:
     others = {"user_id": "nobody", "session_id": "none", "trace": UUID(NOBODY).hex, "name": "none"}
     rows = ("act_id", "chat_log_id", "fact_id", "key_id", "letter_id", "erasure_id")
     return dict.fromkeys(rows, NOBODY) | others
@@ -88,11 +88,11 @@ def _body(document: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str
     return examples[0] if examples else {}
 
 
-def _about(body: Any, user: str) -> Any:
+def about(body: Any, user: str) -> Any:
     """The example, naming this user wherever it names one."""
     if isinstance(body, dict):
-        return {k: user if k == "user_id" else _about(v, user) for k, v in body.items()}
-    return [_about(item, user) for item in body] if isinstance(body, list) else body
+        return {k: user if k == "user_id" else about(v, user) for k, v in body.items()}
+    return [about(item, user) for item in body] if isinstance(body, list) else body
 
 
 async def _ask(
@@ -108,7 +108,7 @@ async def _ask(
     query = {"follow": "false", "after": "0", "user_id": ids["user_id"], "timeout": "0"}
     asked = {name: value for name, value in query.items() if name in names | fields}
     answer = await api.client.request(
-        method, path, params=asked, json=_about(body, ids["user_id"]), headers={"X-API-Key": key}
+        method, path, params=asked, json=about(body, ids["user_id"]), headers={"X-API-Key": key}
     )
     text = answer.text
     for known in ids.values():
@@ -131,7 +131,7 @@ async def _everything_of_bob(api: Api) -> str:
 async def test_on_every_route_another_user_is_not_there(api: Api) -> None:
     """Bob's ids and ids that nobody has get the same answer, and nothing of Bob's is touched."""
     await api.ingest(content="I live in Lisbon")
-    bobs, nobodys = await _bobs(api), _nobodys()
+    bobs, others = await _bobs(api), nobodys()
     keys = {
         scope: (
             await api.post("/v1/keys", {"name": "phone", "scope": scope, "user_id": "ana"})
@@ -145,7 +145,7 @@ async def test_on_every_route_another_user_is_not_there(api: Api) -> None:
             continue
         for scope, key in keys.items():
             his = await _ask(api, key, method, route, body, bobs)
-            nobody = await _ask(api, key, method, route, body, nobodys)
+            nobody = await _ask(api, key, method, route, body, others)
             where = (method, route.path, scope, his)
             assert his == nobody, (where, nobody)
             assert his[0] < 500, where

@@ -25,7 +25,6 @@ from services.superseder.consumer import SupersederStage
 from shared.breaker import Breaker, BreakerPace
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database
 from shared.delivery import Stage
 from shared.failures.store import RetryPolicy
 from shared.gate import Gate
@@ -37,6 +36,7 @@ from shared.providers import host_of
 from shared.settings import Settings
 from shared.spaces.embedders import Embedders
 from shared.spending.books import Asked
+from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 
 QUICK = {
@@ -83,7 +83,7 @@ class Pipeline:
 
     def __init__(
         self,
-        db: Database,
+        db: TestedDatabase,
         redis: Redis,
         redis_url: str,
         *,
@@ -121,7 +121,7 @@ class Pipeline:
             case "superseder":
                 return SupersederStage(durable=self.db, **common)
             case "maintenance":
-                return MaintenanceStage(durable=self.db, **common)
+                return MaintenanceStage(durable=self.db.everyone, **common)
         raise KeyError(name)
 
     def _deduper(self, common: dict[str, Any]) -> DeduperStage:
@@ -133,7 +133,9 @@ class Pipeline:
         worker = f"test-{id(common)}"
         judging = Judging(db=self.db, durable=self.db, judge=self.judge, worker=worker, pace=pace)
         tell = Announcer(self.redis).announce
-        catching_up = CatchingUp(self.db, judging, floors_for(model), tell, patience_seconds=0.2)
+        catching_up = CatchingUp(
+            self.db.everyone, judging, floors_for(model), tell, patience_seconds=0.2
+        )
         return DeduperStage(
             db=self.db,
             durable=self.db,
@@ -190,7 +192,7 @@ class Pipeline:
             await asyncio.gather(*tasks)
 
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.db, self.redis, self.settings)
+        return Sweeper(self.db.everyone, self.redis, self.settings)
 
     # ---- doing
 
@@ -208,7 +210,7 @@ class Pipeline:
         return accept(incoming, "default")
 
     async def store(self, *messages: Message) -> Stored:
-        async with self.db.transaction() as tx:
+        async with self.db.everyone.transaction() as tx:
             return await store_messages(tx, messages, self.settings.window)
 
     async def say(self, *contents: str, **fields: Any) -> list[Message]:
@@ -221,7 +223,7 @@ class Pipeline:
     # ---- asking
 
     async def rows(self, statement: str, **params: Any) -> list[dict[str, Any]]:
-        async with self.db.autocommit() as tx:
+        async with self.db.everyone.autocommit() as tx:
             return await tx.rows(statement, params)
 
     async def open_rows(self) -> int:

@@ -16,7 +16,6 @@ from services.extractor.extractors import ByRules
 from services.gateway.app import build_app
 from services.maintenance.jobs import known_kinds
 from shared.broker import Announcer
-from shared.db import Database
 from shared.events import RowsBell
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
@@ -24,6 +23,7 @@ from shared.ledger import folding
 from shared.ledger.acts import acts_from
 from shared.settings import Settings
 from shared.topology import EXTRACTED
+from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 from tests.pipeline.harness import Pipeline, at
 from tests.pipeline.test_beliefs_hold import deliver, observation
@@ -57,7 +57,7 @@ class Operator:
 
 
 @pytest.fixture
-async def operator(db: Database, redis: Redis) -> Any:
+async def operator(db: TestedDatabase, redis: Redis) -> Any:
     settings = Settings(admin_key="the-admin-key")
     app = build_app(settings, db=db, redis=redis, embedder=HashEmbedder(), job_kinds=known_kinds())
     transport = httpx.ASGITransport(app)
@@ -96,7 +96,7 @@ async def folded(pipeline: Pipeline) -> int:
 
 
 async def test_a_correction_and_a_deletion_go_through_the_real_stages(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     pipeline = Pipeline(db, redis, redis_url)
     async with pipeline.running():
@@ -121,7 +121,7 @@ async def test_a_correction_and_a_deletion_go_through_the_real_stages(
 
 
 async def test_a_second_ingest_of_the_same_messages_brings_nothing_back(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     """By HTTP and straight from Redis; what was erased stays erased."""
     pipeline = Pipeline(db, redis, redis_url)
@@ -163,7 +163,7 @@ async def test_a_second_ingest_of_the_same_messages_brings_nothing_back(
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_acts_amid_shuffled_and_repeated_deliveries_end_in_the_fold(
-    db: Database, redis: Redis, redis_url: str, operator: Operator, seed: int
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator, seed: int
 ) -> None:
     """Whatever is corrected, deleted and undone while facts settle: the cache is the pure law."""
     rng = random.Random(seed)
@@ -180,7 +180,7 @@ async def test_acts_amid_shuffled_and_repeated_deliveries_end_in_the_fold(
                 continue
             done += await _act(operator, rng, rng.choice(rows))
         await delivering
-        async with pipeline.db.transaction() as tx:
+        async with pipeline.db.everyone.transaction() as tx:
             assert await insert_facts(tx, facts) == [], "a redelivery adds nothing"
         bells = [
             RowsBell("default", f.user, (f.id,), at("2026-01-01T00:00:00+00:00")) for f in facts
@@ -229,7 +229,7 @@ class Held(ByRules):
 
 
 async def test_a_message_erased_during_its_extraction_leaves_nothing(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     """What the call answers is not committed; the other messages are read again without it."""
     extractor = Held()
@@ -247,7 +247,7 @@ async def test_a_message_erased_during_its_extraction_leaves_nothing(
 
 
 async def test_messages_that_nobody_has_read_are_erased_in_time(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     pipeline = Pipeline(db, redis, redis_url)
     await pipeline.say("I live in Rome", "I have a dog named Rex")
@@ -267,7 +267,7 @@ WAITS_FOR = {"embedder": "extracted", "deduper": "embedded", "superseder": "comp
 @pytest.mark.parametrize("moment", ["before", "while thinking"])
 @pytest.mark.parametrize("stage", WAITS_FOR)
 async def test_facts_on_their_way_become_a_no_op_at_every_stage(
-    db: Database, redis: Redis, redis_url: str, operator: Operator, stage: str, moment: str
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator, stage: str, moment: str
 ) -> None:
     """Erased before the stage looks, or while it thinks with the words in its hands."""
     pipeline = Pipeline(db, redis, redis_url)
@@ -329,7 +329,7 @@ async def _all_are(pipeline: Pipeline, state: str) -> bool:
 
 
 async def test_a_message_dead_before_it_was_erased_is_not_redriven(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     """Its failures go with its words."""
     pipeline = Pipeline(db, redis, redis_url)
@@ -352,7 +352,7 @@ async def test_a_message_dead_before_it_was_erased_is_not_redriven(
 
 
 async def test_the_profile_follows_what_the_stages_settle(
-    db: Database, redis: Redis, redis_url: str, operator: Operator
+    db: TestedDatabase, redis: Redis, redis_url: str, operator: Operator
 ) -> None:
     """Requested over HTTP, written by maintenance, stale once the superseder retires a source."""
     pipeline = Pipeline(db, redis, redis_url)

@@ -26,11 +26,11 @@ from services.deduper.thresholds import floors_for
 from services.extractor.extractors import ByModel
 from shared.beliefs import Standing, cluster
 from shared.broker import Announcer, connect_redis, ensure_group
-from shared.db import Database
 from shared.delivery import Delivery
 from shared.ledger import folding
 from shared.ledger import store as ledger
 from shared.llm import ChatModel
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import ChatServer, chat_server
 from tests.fakes.embedder import HashEmbedder, vector_of
 from tests.fakes.judge import judging, pairs_asked, same_topic_supersedes
@@ -84,7 +84,7 @@ class World:
 
     async def _open(self, database_url: str, redis_url: str) -> None:
         self.server: ChatServer = await self._stack.enter_async_context(chat_server(answer))
-        db = Database(database_url, max_connections=6)
+        db = TestedDatabase(database_url, max_connections=6)
         await db.open()
         self._stack.push_async_callback(db.close)
         self.redis: Any = connect_redis(redis_url)

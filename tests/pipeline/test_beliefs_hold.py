@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.broker import Announcer
-from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.ids import derived_id
 from shared.ledger import folding
 from shared.ledger import store as ledger
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ async def deliver(pipeline: Pipeline, facts: list[NewFact], rng: random.Random) 
     while arriving:
         portion = [arriving.pop() for _ in range(min(len(arriving), rng.randrange(1, 8)))]
         unique = list({fact.id: fact for fact in portion}.values())
-        async with pipeline.db.transaction() as tx:
+        async with pipeline.db.everyone.transaction() as tx:
             announcements = await insert_facts(tx, unique)
         await Announcer(pipeline.redis).announce(announcements * rng.randrange(1, 3))
 
@@ -77,7 +77,7 @@ async def beliefs(pipeline: Pipeline) -> dict[Any, Any]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_any_order_and_any_number_of_deliveries_gives_the_same_beliefs(
-    db: Database, redis: Redis, redis_url: str, seed: int
+    db: TestedDatabase, redis: Redis, redis_url: str, seed: int
 ) -> None:
     """Two of every stage, shuffled and repeated deliveries: the cache is the pure fold."""
     world = random.Random(seed)
@@ -101,7 +101,7 @@ async def test_any_order_and_any_number_of_deliveries_gives_the_same_beliefs(
 
 
 async def test_free_text_merges_the_same_way_in_any_order(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Equal sentences are one belief whose evidence is all of them, whatever came first."""
     world = random.Random(5)

@@ -16,12 +16,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.db import Database
 from shared.delivery import DEAD_AFTER, Delivery, Entry
 from shared.events import RowsBell
 from shared.fairness import Turns
 from shared.ids import time_ordered_id
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, JOBS, MESSAGES, SETTLED, STAGES
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 BEFORE = {
@@ -67,7 +67,7 @@ def dies_once(point: str, died: asyncio.Event | None = None) -> Callable[[str], 
 
 
 @pytest.fixture
-def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     return Pipeline(db, redis, redis_url)
 
 

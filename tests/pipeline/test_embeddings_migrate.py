@@ -18,7 +18,6 @@ from services.embedder.store import Text, save_vectors
 from services.gateway.recall import Recall
 from services.gateway.requests import RecallRequest
 from shared.clock import utc_now
-from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
 from shared.errors import ConfigurationError
 from shared.failures.store import RowRef
@@ -28,6 +27,7 @@ from shared.spaces import store as spaces_store
 from shared.spaces.embedders import Embedders
 from shared.spaces.law import Address, SpacesRefusedError
 from tests.acceptance.instance import environment
+from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 from tests.fakes.embedding_server import EmbeddingServer, failure, running
 from tests.integration.test_gateway_app import serve
@@ -40,13 +40,15 @@ CRASHED = 137
 class World:
     """A pipeline that embeds by hashes, and a server with another model of other dimensions."""
 
-    def __init__(self, db: Database, url: str, redis: Redis, redis_url: str, server: Any) -> None:
+    def __init__(
+        self, db: TestedDatabase, url: str, redis: Redis, redis_url: str, server: Any
+    ) -> None:
         self.db = db
         self.url = url
         self.server: EmbeddingServer = server
         self.address = Address(NEW, True, server.url)
         self.pipeline = Pipeline(db, redis, redis_url, build_embedder=self.build)
-        self.migration = Migration(db, url, patience=2)
+        self.migration = Migration(db.everyone, url, patience=2)
 
     async def build(self, address: Address) -> Any:
         if address.model == OLD:
@@ -121,7 +123,7 @@ class World:
 
 @pytest.fixture
 async def world(
-    db: Database, database_url: str, redis: Redis, redis_url: str
+    db: TestedDatabase, database_url: str, redis: Redis, redis_url: str
 ) -> AsyncIterator[World]:
     async with running(EmbeddingServer(dimensions=16)) as server:
         yield World(db, database_url, redis, redis_url, server)
@@ -399,7 +401,7 @@ async def test_a_batch_thought_out_before_a_migration_began_is_embedded_again(wo
         async def embed(self, texts: Any, payers: Any = ()) -> Any:
             if not begun:
                 begun.append(True)
-                async with world.db.transaction() as tx:
+                async with world.db.everyone.transaction() as tx:
                     await spaces_store.change(tx, lambda now: law.begun(now, world.address, 16))
             return await embed(self, texts, payers)
 
@@ -411,6 +413,17 @@ async def test_a_batch_thought_out_before_a_migration_began_is_embedded_again(wo
     assert await world.lacking(OLD) == 0
 
 
+async def _waits(world: World) -> bool:
+    async with world.db.everyone.transaction() as tx:
+        await tx.execute("SET LOCAL ROLE NONE")  # statements are shown to who logged in alike
+        return bool(
+            await tx.rows(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                " AND query LIKE 'WITH active AS MATERIALIZED%'"
+            )
+        )
+
+
 async def test_a_commit_that_waited_for_a_change_writes_nothing(world: World) -> None:
     """Its statement began before: PostgreSQL has it look at the active space again."""
     await world.facts(1)
@@ -418,13 +431,11 @@ async def test_a_commit_that_waited_for_a_change_writes_nothing(world: World) ->
     spaces = await world.embedders().read()
     texts = [Text(ref, "I like green tea") for ref in refs]
     vectors = {OLD: await HashEmbedder().embed(["I like green tea"] * len(refs))}
-    async with world.db.transaction() as tx:
+    async with world.db.everyone.transaction() as tx:
         await spaces_store.change(tx, lambda now: law.begun(now, world.address, 16))
         saving = asyncio.create_task(save_vectors(world.db, spaces, texts, vectors))
         async with asyncio.timeout(30):
-            while not await world.pipeline.rows(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'WITH active AS MATERIALIZED%%'"
-            ):
+            while not await _waits(world):
                 await asyncio.sleep(0.02)
     assert await saving == []
     assert len(await world.pipeline.rows(_WAITING)) == len(refs)
@@ -476,7 +487,8 @@ async def test_an_upgrade_goes_on_in_the_space_of_most_vectors(world: World) -> 
     """Whatever is configured; the other model's are there to be completed or pruned."""
     await world.facts(3)
     [migration] = [m for m in available() if m.name == "0019_embedding_spaces"]
-    async with world.db.transaction() as tx:
+    async with world.db.everyone.transaction() as tx:
+        await tx.execute("SET LOCAL ROLE NONE")  # as who migrates, and owns the tables
         await tx.execute(
             """INSERT INTO fact_vectors
                SELECT tenant_id, user_id, fact_id, 'all-MiniLM-L6-v2-int8', '[1,2]' FROM fact_vectors LIMIT 1"""

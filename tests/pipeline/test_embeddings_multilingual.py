@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from services.gateway.recall import Recall
 from services.gateway.requests import RecallRequest
 from shared.clock import utc_now
-from shared.db import Database
 from shared.embeddings import LocalEmbedder
 from shared.local_models import LOCAL_MODEL, MULTILINGUAL_MODEL
 from shared.spaces.embedders import Embedders
 from shared.spaces.law import Address
 from tests.acceptance.instance import environment
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 SAID = ("I play the cello in an orchestra", "I am allergic to peanuts", "I work as a nurse")
@@ -41,7 +41,7 @@ async def command(url: str, *arguments: str, **env: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-async def told(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+async def told(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     """Three facts, embedded by the English model."""
     pipeline = Pipeline(db, redis, redis_url, embedder=LocalEmbedder(), build_embedder=build)
     async with pipeline.running():
@@ -50,7 +50,7 @@ async def told(db: Database, redis: Redis, redis_url: str) -> Pipeline:
     return pipeline
 
 
-async def best(db: Database, query: str) -> dict[str, Any]:
+async def best(db: TestedDatabase, query: str) -> dict[str, Any]:
     embedders = Embedders(db, LocalEmbedder(), build)
     await embedders.notice()
     asked = RecallRequest(user_id="ana", query=query, explain=True)

@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.broker import Announcer
-from shared.db import Database
 from shared.erasure.tables import BY_BATCH, LAST
 from shared.erasure.work import Eraser
 from shared.topology import MESSAGES, SETTLED, STAGES
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 CANARY = "Zanzibar-7719"
@@ -24,7 +24,7 @@ TOLD = (
 
 
 @pytest.fixture
-async def pipeline(db: Database, redis: Redis, redis_url: str) -> AsyncIterator[Pipeline]:
+async def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> AsyncIterator[Pipeline]:
     yield Pipeline(db, redis, redis_url)
 
 
@@ -150,7 +150,7 @@ async def test_a_session_is_erased_with_what_is_on_its_way(
     await redis.xadd(MESSAGES, entry(2, session_id="kept", content="I live in Oslo"))
     place = await last_place(redis)
     deed = Deed("default", "ana", time_ordered_id(), "test", None)
-    async with pipeline.db.transaction() as tx:
+    async with pipeline.db.everyone.transaction() as tx:
         await deeds.erase_certified(tx, deed, "gone", None, place)
     await redis.xadd(MESSAGES, entry(3, session_id="gone", content="I like tea"))
     async with pipeline.running():

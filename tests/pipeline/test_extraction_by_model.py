@@ -11,20 +11,20 @@ from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
 from shared.broker import Announcer
-from shared.db import Database
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import ChatServer, Reply, chat_server, one_fact_each
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_model
 
 
 def pipeline_of(
-    server: ChatServer, db: Database, redis: Redis, redis_url: str, **settings: Any
+    server: ChatServer, db: TestedDatabase, redis: Redis, redis_url: str, **settings: Any
 ) -> Pipeline:
     extractor = ByModel(quick_model(server.url))
     return Pipeline(db, redis, redis_url, extractor=extractor, **settings)
 
 
 async def test_five_hundred_messages_cost_at_most_a_hundred_calls(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """50 users × 10 messages: each is extracted once by its id, in at most two calls a session."""
     async with chat_server(one_fact_each) as server:
@@ -47,7 +47,7 @@ async def test_five_hundred_messages_cost_at_most_a_hundred_calls(
 
 
 async def test_assistant_turns_are_context_and_cost_no_call(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A session in which only the assistant speaks is extracted without asking."""
     async with chat_server(one_fact_each) as server:
@@ -64,7 +64,7 @@ async def test_assistant_turns_are_context_and_cost_no_call(
 
 
 async def test_one_poisonous_message_is_found_and_parked(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A message that spoils every call it is in is dead; its seven neighbours are extracted."""
 
@@ -86,7 +86,7 @@ async def test_one_poisonous_message_is_found_and_parked(
 
 
 async def test_a_provider_that_fails_for_a_while_costs_time_not_messages(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """429 and 503 are tried again later and burn no attempt; the answer that comes is used once."""
     faults = [Reply(status=429, headers={"retry-after": "0.1"}), Reply(status=503)]
@@ -105,7 +105,7 @@ async def test_a_provider_that_fails_for_a_while_costs_time_not_messages(
 
 
 async def test_a_wrong_key_pauses_and_burns_no_attempts(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Until an operator acts nothing is tried and nothing dies; then everything settles."""
     broken = True
@@ -148,7 +148,7 @@ async def test_a_wrong_key_pauses_and_burns_no_attempts(
     ],
 )
 async def test_whatever_the_model_answers_the_good_facts_are_kept(
-    db: Database, redis: Redis, redis_url: str, answer: str, facts: int
+    db: TestedDatabase, redis: Redis, redis_url: str, answer: str, facts: int
 ) -> None:
     """Each fact is validated on its own; what is dropped is counted by reason."""
 
@@ -166,7 +166,7 @@ async def test_whatever_the_model_answers_the_good_facts_are_kept(
 
 
 async def test_a_fact_may_name_the_context_it_was_understood_by(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """ "Where do you live?" — "In Rome": both are named, the user's words are its source."""
 
@@ -189,7 +189,7 @@ async def test_a_fact_may_name_the_context_it_was_understood_by(
 
 
 async def test_an_answer_that_is_no_json_gets_one_repair_turn(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The second answer is used; a second failure is poison."""
     answers = ["I found nothing, sorry", '{"facts": []}', "no", "no"]
@@ -208,7 +208,7 @@ async def test_an_answer_that_is_no_json_gets_one_repair_turn(
 
 
 async def test_the_best_answer_format_is_found_once(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A server that refuses json_schema is asked with json_object from then on."""
 
@@ -226,7 +226,9 @@ async def test_the_best_answer_format_is_found_once(
     assert server.formats == ["json_schema", "json_object", "json_object"]
 
 
-async def test_a_living_call_is_never_doubled(db: Database, redis: Redis, redis_url: str) -> None:
+async def test_a_living_call_is_never_doubled(
+    db: TestedDatabase, redis: Redis, redis_url: str
+) -> None:
     """A call longer than the lease and the claim time is renewed; two extractors ask once."""
 
     async def script(document: dict[str, Any]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.db import Database
 from shared.facts.dates import format_date
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.pipeline.harness import Pipeline
 from tests.pipeline.test_extraction_by_model import pipeline_of
@@ -31,7 +31,7 @@ async def calls(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 async def test_what_a_model_makes_up_is_dropped_and_counted(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Each of its facts is kept or counted under its reason; the call says how many it left."""
 
@@ -66,7 +66,9 @@ async def test_what_a_model_makes_up_is_dropped_and_counted(
     }  # fmt: skip
 
 
-async def test_a_call_without_facts_says_so(db: Database, redis: Redis, redis_url: str) -> None:
+async def test_a_call_without_facts_says_so(
+    db: TestedDatabase, redis: Redis, redis_url: str
+) -> None:
     async with chat_server(lambda _: {"facts": []}) as server:
         pipeline = pipeline_of(server, db, redis, redis_url)
         async with pipeline.running():
@@ -77,7 +79,7 @@ async def test_a_call_without_facts_says_so(db: Database, redis: Redis, redis_ur
 
 
 async def test_relative_times_count_from_the_message(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Where a model repeats "last May" instead of a date, the message's own time says which."""
 
@@ -116,7 +118,7 @@ VAGUE = {
 @pytest.mark.parametrize("said", VAGUE)
 @pytest.mark.parametrize("who", ["rules", "words", "a day"])
 async def test_vague_times_stay_vague(
-    db: Database, redis: Redis, redis_url: str, who: str, said: str
+    db: TestedDatabase, redis: Redis, redis_url: str, who: str, said: str
 ) -> None:
     """By the rules, by a model that repeats the words, and by one that makes a day of them."""
     [phrase] = re.findall(r"(?:a few|some|two) \w+ ago|since last week|in the last weeks", said)
@@ -141,7 +143,7 @@ async def test_vague_times_stay_vague(
 
 
 async def test_times_of_which_nobody_can_tell_are_left_out(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Models write 0001 and 9999 for what they do not know; the fact is kept without."""
 
@@ -162,7 +164,7 @@ async def test_times_of_which_nobody_can_tell_are_left_out(
 
 
 async def test_a_message_that_gives_orders_touches_only_its_own_facts(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A model that obeys is asked about it alone, may name no other message, and nothing is admin."""
 
@@ -207,7 +209,7 @@ async def test_a_message_that_gives_orders_touches_only_its_own_facts(
 
 
 async def test_a_secret_reaches_no_model_and_no_fact(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Neither by a model nor, later, in a turn of the context; the message is stored as it came."""
     said = "I bank at Acme, my card is 4111 1111 1111 1111 and my password is hunter2"
@@ -229,7 +231,7 @@ async def test_a_secret_reaches_no_model_and_no_fact(
 
 
 async def test_rules_see_no_secret_and_no_echo_either(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     pipeline = Pipeline(db, redis, redis_url)
     async with pipeline.running():
@@ -245,7 +247,7 @@ async def test_rules_see_no_secret_and_no_echo_either(
 
 
 async def test_what_was_recalled_is_not_extracted_again(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A turn that is nothing else costs no call."""
     echo = "<memories>\n- Lives in Lisbon\n</memories>"
@@ -262,7 +264,7 @@ async def test_what_was_recalled_is_not_extracted_again(
 
 
 async def test_a_cut_answer_is_asked_for_in_smaller_parts(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A server that writes two facts at most: every message is read, none is lost to the limit."""
 
@@ -287,7 +289,7 @@ async def test_a_cut_answer_is_asked_for_in_smaller_parts(
 
 
 async def test_of_one_message_s_cut_answer_what_is_complete_is_kept_and_the_rest_is_told(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """With nothing complete the message is parked: it is not settled as if it said nothing."""
 
@@ -313,7 +315,7 @@ async def test_of_one_message_s_cut_answer_what_is_complete_is_kept_and_the_rest
 
 
 async def test_what_postgresql_cannot_hold_does_not_stop_an_answer(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """NUL, half characters, NaN, an unknown category, a confidence in words: the fact is kept."""
 

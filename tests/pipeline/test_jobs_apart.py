@@ -14,21 +14,21 @@ from services.maintenance.jobs import load_jobs
 from services.maintenance.jobs.kinds import Job
 from services.maintenance.jobs.running import Batch, JobPace, OpenJob
 from shared.broker import Announcer
-from shared.db import Database
 from shared.failures.store import RetryPolicy
 from shared.jobs.store import request_job
 from shared.process import StageProcess
 from shared.topology import JOB_KINDS, JobKind
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 
 @pytest.fixture
-def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     return Pipeline(db, redis, redis_url)
 
 
 async def request(pipeline: Pipeline, kind: JobKind, user: str) -> UUID:
-    async with pipeline.db.transaction() as tx:
+    async with pipeline.db.everyone.transaction() as tx:
         job, bells = await request_job(tx, "default", user, kind)
     await Announcer(pipeline.redis).announce(bells)
     return job
@@ -58,7 +58,11 @@ async def test_a_consolidation_that_hangs_holds_up_no_other_kind(pipeline: Pipel
     stopping = asyncio.Event()
     stages = [
         MaintenanceStage(
-            durable=pipeline.db, policy=RetryPolicy(), kinds=[kind], jobs=jobs, concurrency=2
+            durable=pipeline.db.everyone,
+            policy=RetryPolicy(),
+            kinds=[kind],
+            jobs=jobs,
+            concurrency=2,
         )
         for kind in JOB_KINDS
     ]
@@ -95,7 +99,7 @@ async def test_one_users_long_job_leaves_room_for_anothers(pipeline: Pipeline) -
         await job.commit(_nothing)
 
     stage = MaintenanceStage(
-        durable=pipeline.db,
+        durable=pipeline.db.everyone,
         policy=RetryPolicy(),
         kinds=["consolidate"],
         jobs={"consolidate": Job(hangs_for_ana)},
@@ -125,7 +129,7 @@ async def test_a_job_that_hung_is_done_when_it_no_longer_does(pipeline: Pipeline
         await job.commit(_nothing)
 
     stage = MaintenanceStage(
-        durable=pipeline.db,
+        durable=pipeline.db.everyone,
         policy=RetryPolicy.of(pipeline.settings),
         kinds=["consolidate"],
         jobs={"consolidate": Job(hangs_once)},
@@ -146,7 +150,7 @@ async def test_a_job_that_hung_is_done_when_it_no_longer_does(pipeline: Pipeline
 
 
 async def test_the_clock_has_a_users_profile_written(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """From a message to a profile, with nobody asking: the schedule, the bell, the job."""
     pipeline = Pipeline(

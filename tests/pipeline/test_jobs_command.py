@@ -11,13 +11,17 @@ from typer.testing import CliRunner
 
 from services.cli import app
 from services.console.errors import CommandError
-from shared.db import Database
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 
 @pytest.fixture
 def pipeline(
-    db: Database, redis: Redis, redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+    db: TestedDatabase,
+    redis: Redis,
+    redis_url: str,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Pipeline:
     monkeypatch.setenv("MEMOIRE_DATABASE_URL", database_url)
     monkeypatch.setenv("MEMOIRE_REDIS_URL", redis_url)

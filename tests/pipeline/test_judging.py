@@ -18,7 +18,6 @@ from services.deduper.judging.model import ByModel
 from services.gateway import store as gateway
 from shared.broker import Announcer
 from shared.crash import AtPoint
-from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RowRef
@@ -28,6 +27,7 @@ from shared.spending.books import Asked
 from shared.spending.budgets import Budgets
 from shared.spending.store import Limits
 from shared.spending.till import Till
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server
 from tests.fakes.judge import judging, pairs_asked, same_topic_supersedes
 from tests.pipeline.harness import Pipeline, quick_model
@@ -56,7 +56,7 @@ def fact(content: str, day: int, user: str = "ana", **said: Any) -> NewFact:
 
 async def deliver(pipeline: Pipeline, *facts: NewFact) -> None:
     keys = sorted({(one.tenant, one.user) for one in facts})
-    async with pipeline.db.transaction() as tx:
+    async with pipeline.db.everyone.transaction() as tx:
         await tx.execute(
             "INSERT INTO users (tenant_id, user_id)"
             " SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[]) ON CONFLICT DO NOTHING",
@@ -67,7 +67,7 @@ async def deliver(pipeline: Pipeline, *facts: NewFact) -> None:
 
 
 @asynccontextmanager
-async def asking(db: Database, redis: Redis, redis_url: str, script: Any):
+async def asking(db: TestedDatabase, redis: Redis, redis_url: str, script: Any):
     """A pipeline that has its doubtful pairs judged by a scripted server; nothing runs yet."""
     async with chat_server(script) as server:
         model = quick_model(server.url, "oracle", timeout_seconds=5)
@@ -77,7 +77,7 @@ async def asking(db: Database, redis: Redis, redis_url: str, script: Any):
 
 @asynccontextmanager
 async def judged(
-    db: Database, redis: Redis, redis_url: str, script: Any, more: tuple[str, ...] = ()
+    db: TestedDatabase, redis: Redis, redis_url: str, script: Any, more: tuple[str, ...] = ()
 ):
     """The same, running."""
     async with (
@@ -115,7 +115,7 @@ async def standing(pipeline: Pipeline, user: str) -> dict[str, tuple[Any, ...]]:
 
 
 async def test_what_a_model_retires_is_linked_and_kept_in_history(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The old fact stops being believed where the new one begins, and says by what."""
     async with judged(db, redis, redis_url, by_topic) as (pipeline, server):
@@ -135,7 +135,7 @@ async def test_what_a_model_retires_is_linked_and_kept_in_history(
     assert call["id"] == verdict["judgement_id"]
     assert (call["model"], call["prompt"], call["pairs"]) == ("oracle", "judge.v1", 1)
     assert (call["input_tokens"], call["output_tokens"]) == (10, 5)
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         _, _, told = await gateway.history_of(tx, old)
     assert told == [
         {
@@ -162,7 +162,7 @@ async def test_what_a_model_retires_is_linked_and_kept_in_history(
 
 
 async def test_the_fact_said_later_is_new_whatever_arrives_first(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """An old chat imported afterwards is judged as old, and is retired at once."""
     async with judged(db, redis, redis_url, by_topic) as (pipeline, server):
@@ -178,7 +178,7 @@ async def test_the_fact_said_later_is_new_whatever_arrives_first(
     ("word", "believed"), [("refines", 2), ("independent", 2), ("duplicate", 1), ("supersedes", 1)]
 )
 async def test_each_word_does_what_it_says(
-    db: Database, redis: Redis, redis_url: str, word: str, believed: int
+    db: TestedDatabase, redis: Redis, redis_url: str, word: str, believed: int
 ) -> None:
     """Refined and independent facts are both kept; a duplicate is evidence; the rest retires."""
     async with judged(db, redis, redis_url, judging(lambda *_: word)) as (pipeline, _):
@@ -192,7 +192,7 @@ async def test_each_word_does_what_it_says(
 
 
 async def test_a_model_never_merges_what_a_guard_keeps_apart(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Its "duplicate" of two dogs and three is kept as what it is, with both reasons."""
     async with judged(db, redis, redis_url, judging(lambda *_: "duplicate")) as (pipeline, _):
@@ -206,7 +206,9 @@ async def test_a_model_never_merges_what_a_guard_keeps_apart(
     )
 
 
-async def test_exact_duplicates_cost_no_call(db: Database, redis: Redis, redis_url: str) -> None:
+async def test_exact_duplicates_cost_no_call(
+    db: TestedDatabase, redis: Redis, redis_url: str
+) -> None:
     """What guards decide is not asked; a second delivery of a session adds nothing."""
     async with judged(db, redis, redis_url, by_topic) as (pipeline, server):
         for day in range(5):
@@ -217,7 +219,7 @@ async def test_exact_duplicates_cost_no_call(db: Database, redis: Redis, redis_u
 
 
 async def test_at_most_thirty_candidates_of_a_fact_are_asked_about_in_few_calls(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Sixty others of the same topic: the new fact costs one call of thirty pairs."""
     async with (
@@ -240,7 +242,7 @@ async def test_at_most_thirty_candidates_of_a_fact_are_asked_about_in_few_calls(
 
 
 async def test_batches_of_one_user_wait_for_each_other_and_ask_about_thirty_each(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Bells one by one, all at once: nothing is thought over again, no fact has more candidates."""
     async with judged(db, redis, redis_url, judging(lambda *_: "independent")) as (
@@ -256,7 +258,7 @@ async def test_batches_of_one_user_wait_for_each_other_and_ask_about_thirty_each
 
 
 async def test_users_and_subjects_never_share_a_question(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Pairs are of one user and one subject."""
     async with judged(db, redis, redis_url, by_topic) as (pipeline, server):
@@ -271,7 +273,7 @@ async def test_users_and_subjects_never_share_a_question(
 
 
 async def test_a_slow_judge_delays_nobody_else_and_is_asked_once(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Others settle meanwhile; longer than claim and lease, with two workers, the call is one."""
     release = asyncio.Event()
@@ -303,7 +305,7 @@ async def test_a_slow_judge_delays_nobody_else_and_is_asked_once(
 
 
 async def test_two_workers_never_ask_about_the_same_pair(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Bells rung again and again, three dedupers: every pair is asked about once."""
 
@@ -334,7 +336,7 @@ async def test_two_workers_never_ask_about_the_same_pair(
 
 
 async def test_a_pair_that_poisons_its_call_is_found_and_kept(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The others are judged; the poisonous pair is kept, never asked again, and says why."""
 
@@ -379,7 +381,7 @@ async def test_a_pair_that_poisons_its_call_is_found_and_kept(
     ],
 )
 async def test_bad_verdicts_are_dropped_and_counted_and_both_facts_are_kept(
-    db: Database, redis: Redis, redis_url: str, answer: dict[str, Any]
+    db: TestedDatabase, redis: Redis, redis_url: str, answer: dict[str, Any]
 ) -> None:
     """Whatever a model answers, the pair stays doubtful and is not paid for again."""
     async with judged(db, redis, redis_url, lambda _: answer) as (pipeline, server):
@@ -395,7 +397,7 @@ async def test_bad_verdicts_are_dropped_and_counted_and_both_facts_are_kept(
 
 
 async def test_a_provider_that_stumbles_costs_time_not_verdicts(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """After one 503 the fact waits and is judged the second time."""
     faults = [Reply(status=503)]
@@ -415,7 +417,7 @@ async def test_a_provider_that_stumbles_costs_time_not_verdicts(
 
 @pytest.mark.parametrize("fault", [Reply(status=503), Reply(status=401)])
 async def test_a_judge_that_is_away_keeps_no_fact_from_settling_and_is_asked_when_back(
-    db: Database, redis: Redis, redis_url: str, fault: Reply
+    db: TestedDatabase, redis: Redis, redis_url: str, fault: Reply
 ) -> None:
     """Facts settle with their pairs undecided; when the model answers again, these are judged."""
     away = True
@@ -446,10 +448,10 @@ async def told(pipeline: Pipeline) -> list[bytes]:
 
 
 async def test_a_tenant_whose_budget_is_spent_settles_unjudged_and_keeps_nobody_else_from_it(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Its pairs stay open until there is room again; the model is not left alone for others."""
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await spending.set_budget(tx, "default", Limits(1))
     asked = Asked("judging", "fake", "oracle")
     till = Till(asked, budgets=Budgets(db, Limits(), look_again_seconds=0.3))
@@ -468,7 +470,7 @@ async def test_a_tenant_whose_budget_is_spent_settles_unjudged_and_keeps_nobody_
             await pipeline.settled()
             assert len(server.documents) == 1
             assert [one["verdict"] for one in await verdicts(pipeline)].count("doubtful") == 1
-            async with db.autocommit() as tx:
+            async with db.everyone.autocommit() as tx:
                 await spending.set_budget(tx, "default", Limits(10**6))
             async with asyncio.timeout(60):
                 while len(await pipeline.current()) > 2:
@@ -479,7 +481,7 @@ async def test_a_tenant_whose_budget_is_spent_settles_unjudged_and_keeps_nobody_
 
 
 async def test_a_crash_after_the_answer_asks_nobody_twice(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The paid answer is kept before it is used: the next worker finds it."""
     points: list[str] = []
@@ -529,7 +531,7 @@ def topics(user: str) -> list[NewFact]:
 
 
 async def test_every_order_of_arrival_ends_in_the_same_beliefs(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A dozen orders, with repeated deliveries, of five facts: one end state."""
     orders = random.Random(7).sample(list(permutations(range(5))), 12)

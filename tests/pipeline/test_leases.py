@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from services.extractor import store
 from services.extractor.extractors import ByModel
 from services.extractor.store import Reservation
-from shared.db import Database
 from shared.delivery import Entry, Stage
 from shared.topology import MESSAGES
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import chat_server, one_fact_each
 from tests.pipeline.harness import Pipeline, quick_model
 
@@ -33,7 +33,7 @@ async def reserved(pipeline: Pipeline, count: int) -> None:
 
 
 async def test_a_session_reserved_while_leases_are_renewed_is_renewed_next_time(
-    db: Database, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    db: TestedDatabase, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with chat_server(one_fact_each) as server:
         pipeline = Pipeline(
@@ -53,7 +53,7 @@ async def test_a_session_reserved_while_leases_are_renewed_is_renewed_next_time(
         renew = store.renew
 
         async def meanwhile(
-            db: Database, held: Collection[Reservation], lease_seconds: float
+            db: TestedDatabase, held: Collection[Reservation], lease_seconds: float
         ) -> set[UUID]:
             ours = await renew(db, held, lease_seconds)
             work.append(asyncio.create_task(stage.work([bell])))

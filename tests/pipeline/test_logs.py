@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
 from services.gateway.app import build_app
-from shared.db import Database
 from shared.observability import processors, user_hash
 from shared.settings import Settings
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server
 from tests.fakes.embedder import HashEmbedder
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_model
@@ -65,7 +65,7 @@ def troubled(document: dict[str, Any]) -> Any:
 
 
 async def test_logs_of_a_troubled_run_hold_no_text_and_no_secret(
-    db: Database, redis: Redis, redis_url: str, written: io.StringIO
+    db: TestedDatabase, redis: Redis, redis_url: str, written: io.StringIO
 ) -> None:
     async with chat_server(troubled) as server:
         extractor = ByModel(quick_model(server.url))
@@ -111,7 +111,7 @@ async def _dead(pipeline: Pipeline) -> list[Any]:
     )
 
 
-async def _troubled_requests(db: Database, redis: Redis) -> None:
+async def _troubled_requests(db: TestedDatabase, redis: Redis) -> None:
     app = build_app(Settings(admin_key=SECRET), db=db, redis=redis, embedder=QuotingEmbedder())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

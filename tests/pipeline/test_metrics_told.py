@@ -20,7 +20,6 @@ from services.gateway.app import build_app
 from services.maintenance.jobs import known_kinds
 from services.maintenance.watch.work import Watch
 from shared.broker import connect_redis
-from shared.db import Database
 from shared.errors import ConfigurationError, PausedError
 from shared.metrics.catalogue import CATALOGUE
 from shared.metrics.kinds import Metric
@@ -32,6 +31,7 @@ from shared.spending.budgets import Budgets
 from shared.spending.prices import Prices
 from shared.spending.store import Limits
 from shared.spending.till import Till
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedder import HashEmbedder
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_gate, quick_model
@@ -85,10 +85,10 @@ def some_and_one_bad(document: dict[str, Any]) -> Any:
 
 
 async def test_every_metric_of_the_catalogue_is_told(
-    db: Database, redis: Redis, redis_url: str, registry: CollectorRegistry, told: set[str]
+    db: TestedDatabase, redis: Redis, redis_url: str, registry: CollectorRegistry, told: set[str]
 ) -> None:
     """A conversation, a lost bell, nonsense, a pause, a spent budget, jobs, recalls: all is told."""
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await spending.set_budget(tx, "default", Limits(10**6))
     async with chat_server(some_and_one_bad) as server:
         asked = Asked("extraction", "fake", "fake")
@@ -145,11 +145,11 @@ async def _a_round_is_due(pipeline: Pipeline) -> None:
     await _until_async(
         lambda: pipeline.rows("SELECT 1 AS one FROM schedules WHERE kind = 'optimize'")
     )
-    async with pipeline.db.autocommit() as tx:
+    async with pipeline.db.everyone.autocommit() as tx:
         await tx.execute("UPDATE schedules SET slot = slot - interval '1 day'")
 
 
-async def _gateway(db: Database, redis: Redis) -> None:
+async def _gateway(db: TestedDatabase, redis: Redis) -> None:
     """Requests of most kinds, and recalls with and without a vector."""
     embedder = StumblingEmbedder()
     settings = Settings(admin_key="the-admin-key", recall_memory_mb=16)
@@ -171,7 +171,7 @@ async def _gateway(db: Database, redis: Redis) -> None:
         assert (await client.post("/v1/users/ana/optimize")).status_code == 202
 
 
-async def _held(db: Database, url: str) -> None:
+async def _held(db: TestedDatabase, url: str) -> None:
     """A model that is left alone is asked nothing."""
     gate = quick_gate(url)
     with suppress(ConfigurationError):
@@ -251,12 +251,12 @@ def test_port_0_switches_metrics_off() -> None:
 
 
 async def test_of_a_server_that_is_away_nothing_old_is_told(
-    db: Database, redis: Redis, registry: CollectorRegistry
+    db: TestedDatabase, redis: Redis, registry: CollectorRegistry
 ) -> None:
-    await Watch(db, redis, Settings()).look()
+    await Watch(db.everyone, redis, Settings()).look()
     assert registry.get_sample_value("memoire_stream_entries", {"stream": "memoire:messages"}) == 0
     nowhere = connect_redis(f"redis://127.0.0.1:{_free_port()}", timeout_seconds=0.5)
-    await Watch(db, nowhere, Settings()).look()
+    await Watch(db.everyone, nowhere, Settings()).look()
     await nowhere.aclose()
     assert registry.get_sample_value("memoire_server_up", {"server": "redis"}) == 0
     assert registry.get_sample_value("memoire_server_up", {"server": "postgres"}) == 1
@@ -266,12 +266,12 @@ async def test_of_a_server_that_is_away_nothing_old_is_told(
 
 
 async def test_the_watch_tells_what_waits(
-    db: Database, redis: Redis, redis_url: str, registry: CollectorRegistry
+    db: TestedDatabase, redis: Redis, redis_url: str, registry: CollectorRegistry
 ) -> None:
     """Without any stage running: open rows and their age, what a window holds back, who has most."""
     pipeline = Pipeline(db, redis, redis_url, window=2)
     await pipeline.say("one", "two", "three")
-    await Watch(db, redis, pipeline.settings).look()
+    await Watch(db.everyone, redis, pipeline.settings).look()
     assert value(registry, "memoire_open_rows", stage="extractor") == 3
     assert value(registry, "memoire_oldest_open_row_seconds", stage="extractor") > 0
     assert value(registry, "memoire_held_back_messages") == 1
@@ -282,13 +282,13 @@ async def test_the_watch_tells_what_waits(
 
 
 async def test_the_watch_tells_how_long_entries_are_pending(
-    db: Database, redis: Redis, registry: CollectorRegistry
+    db: TestedDatabase, redis: Redis, registry: CollectorRegistry
 ) -> None:
     await redis.xgroup_create("memoire:messages", "extractor", id="0", mkstream=True)
     await redis.xadd("memoire:messages", {"a": "b"})
     await redis.xreadgroup("extractor", "gone", {"memoire:messages": ">"})
     await asyncio.sleep(0.05)
-    await Watch(db, redis, Settings()).look()
+    await Watch(db.everyone, redis, Settings()).look()
     assert value(registry, "memoire_stream_pending_entries", stream="memoire:messages") == 1
     assert (
         value(registry, "memoire_oldest_pending_entry_seconds", stream="memoire:messages") >= 0.05
@@ -297,10 +297,10 @@ async def test_the_watch_tells_how_long_entries_are_pending(
 
 
 async def test_budgets_are_told_of_tenants_that_an_operator_gave_one(
-    db: Database, redis: Redis, registry: CollectorRegistry
+    db: TestedDatabase, redis: Redis, registry: CollectorRegistry
 ) -> None:
     """Others are among the least only; at most fifty are named, those with least left."""
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         await tx.execute(
             """INSERT INTO budgets (tenant_id, tokens_per_day)
                SELECT 'own-' || n, 1000 FROM generate_series(1, 60) AS n"""
@@ -310,7 +310,7 @@ async def test_budgets_are_told_of_tenants_that_an_operator_gave_one(
                SELECT 'own-' || n, (now() AT TIME ZONE 'UTC')::date, n FROM generate_series(1, 60) AS n
                UNION ALL SELECT 'anybody', (now() AT TIME ZONE 'UTC')::date, 90"""
         )
-    await Watch(db, redis, Settings(tenant_tokens_per_day=100)).look()
+    await Watch(db.everyone, redis, Settings(tenant_tokens_per_day=100)).look()
     [family] = [f for f in registry.collect() if f.name == "memoire_budget_left_ratio"]
     assert {sample.labels["tenant"] for sample in family.samples} == {
         f"own-{n}" for n in range(11, 61)
@@ -327,7 +327,7 @@ async def test_budgets_are_told_of_tenants_that_an_operator_gave_one(
 
 
 async def test_requests_are_counted_by_the_routes_template(
-    db: Database, redis: Redis, registry: CollectorRegistry
+    db: TestedDatabase, redis: Redis, registry: CollectorRegistry
 ) -> None:
     settings = Settings(admin_key="the-admin-key", max_body_bytes=1_000)
     app = build_app(settings, db=db, redis=redis, embedder=HashEmbedder())

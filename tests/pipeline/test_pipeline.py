@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from shared.db import Database
 from shared.topology import COMPARED, EMBEDDED, EXTRACTED, MESSAGES, SETTLED
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 WORK_STREAMS = (MESSAGES, EXTRACTED, EMBEDDED, COMPARED)
 
 
 @pytest.fixture
-def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     return Pipeline(db, redis, redis_url)
 
 

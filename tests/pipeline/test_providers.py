@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
-from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
 from shared.spending import store
 from shared.spending.books import Books
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedding_server import EmbeddingServer, failure, running
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_gate, quick_model
@@ -45,7 +45,7 @@ async def probed(asked: list[Any], times: int) -> None:
 
 @pytest.mark.parametrize("fault", AWAY, ids=lambda fault: str(fault.status))
 async def test_an_outage_costs_time_and_few_calls_and_no_message(
-    db: Database, redis: Redis, redis_url: str, fault: Reply
+    db: TestedDatabase, redis: Redis, redis_url: str, fault: Reply
 ) -> None:
     """It lasts thirty times longer than all attempts; then everything goes on at once."""
     away = True
@@ -71,7 +71,7 @@ async def test_an_outage_costs_time_and_few_calls_and_no_message(
 
 @pytest.mark.parametrize("others_answered", [True, False])
 async def test_retry_after_is_a_minimum(
-    db: Database, redis: Redis, redis_url: str, others_answered: bool
+    db: TestedDatabase, redis: Redis, redis_url: str, others_answered: bool
 ) -> None:
     """A message whose call was answered 429 is not asked about earlier, whoever is to blame."""
     asked: list[float] = []
@@ -102,7 +102,7 @@ async def test_retry_after_is_a_minimum(
 
 
 async def test_a_provider_that_is_not_there_at_all_is_waited_for(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Nothing listens; minutes of attempts would be used up; then it comes up and all settles."""
     with socket.socket() as probe:
@@ -121,7 +121,7 @@ async def test_a_provider_that_is_not_there_at_all_is_waited_for(
 
 
 async def test_a_backlog_stays_where_it_is_during_an_outage(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Of three hundred messages only the window's were ever announced, however long it lasts."""
     away = True
@@ -148,7 +148,7 @@ async def test_a_backlog_stays_where_it_is_during_an_outage(
 
 
 async def test_a_message_that_brings_the_provider_down_is_parked(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Its calls alone end in 503 while others are answered: it is dead in the end, they are not."""
 
@@ -174,7 +174,7 @@ async def test_a_message_that_brings_the_provider_down_is_parked(
     assert "503" in letter["error"]
 
 
-async def test_timeouts_burn_attempts(db: Database, redis: Redis, redis_url: str) -> None:
+async def test_timeouts_burn_attempts(db: TestedDatabase, redis: Redis, redis_url: str) -> None:
     """An input may be what takes so long: it is not tried for ever."""
 
     async def script(_: dict[str, Any]) -> Any:
@@ -192,7 +192,7 @@ async def test_timeouts_burn_attempts(db: Database, redis: Redis, redis_url: str
 
 
 async def test_an_embedder_without_its_provider_stops_reading_and_burns_nothing(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Facts stay extracted, their bells in the stream; back, all of them settle."""
     server = EmbeddingServer(dimensions=16)
@@ -211,7 +211,7 @@ async def test_an_embedder_without_its_provider_stops_reading_and_burns_nothing(
 
 
 async def test_a_wrong_key_is_shown_while_it_lasts(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Which model is paused, since when and why; and no more when it answers."""
     broken = True
@@ -239,10 +239,10 @@ async def test_a_wrong_key_is_shown_while_it_lasts(
         await books.close()
 
 
-async def _pauses(db: Database, count: int) -> list[Any]:
+async def _pauses(db: TestedDatabase, count: int) -> list[Any]:
     async with asyncio.timeout(60):
         while True:
-            async with db.autocommit() as tx:
+            async with db.everyone.autocommit() as tx:
                 found = await store.pauses(tx)
             if len(found) == count:
                 return found

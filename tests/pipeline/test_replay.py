@@ -19,13 +19,13 @@ from services.extractor.replay.store import Scope
 from services.extractor.replay.work import Replayer
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database
 from shared.errors import ConfigurationError
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy
 from shared.ids import time_ordered_id
 from shared.llm import ChatModel
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import ChatServer, Document, Reply, chat_server
 from tests.integration.test_gateway_app import serve
 from tests.pipeline.harness import Pipeline
@@ -81,7 +81,7 @@ class World:
         patience_seconds: float = 30.0,
     ) -> Replayer:
         return Replayer(
-            db=self.db,
+            db=self.db.everyone,
             announcer=Announcer(self.pipeline.redis),
             means=Means(
                 extractor_at or self.by_model(model),
@@ -124,7 +124,7 @@ class World:
 
 
 @pytest.fixture
-async def world(db: Database, redis: Redis, redis_url: str):
+async def world(db: TestedDatabase, redis: Redis, redis_url: str):
     async with chat_server(first_prompt) as server:
         model = ChatModel(base_url=server.url, api_key="k", model="fake", timeout_seconds=10)
         pipeline = Pipeline(db, redis, redis_url, extractor=ByModel(model))
@@ -833,7 +833,7 @@ async def test_facts_stated_directly_count_in_every_generation(world: World) -> 
         message_key="u:1",
         ordinal=0,
     )
-    async with world.db.transaction() as tx:
+    async with world.db.everyone.transaction() as tx:
         bells = await insert_facts(tx, [stated])
     await Announcer(world.pipeline.redis).announce(bells)
     await world.pipeline.settled()
@@ -860,7 +860,7 @@ async def test_a_user_nobody_knows_and_a_generation_nobody_made_are_said_so(worl
 
 
 async def test_a_pipeline_that_does_not_run_is_said_so(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The generation waits as far as it is; when the pipeline is back the same goes on."""
     async with chat_server(first_prompt) as server:

@@ -17,7 +17,7 @@ async def test_facts_of_removed_messages_count_in_every_generation(world: World)
         "UPDATE chat_logs SET recorded_at = recorded_at - interval '40 days'"
         " WHERE session_id = 'Dallas' RETURNING 1"
     )
-    gone = await Retention(world.db, Settings(retain_message_days=30)).turn()
+    gone = await Retention(world.db.everyone, Settings(retain_message_days=30)).turn()
     assert gone == {"messages": 1}
     await world.replay(world.replayer("better"))
     assert await world.generation() == 2
@@ -33,7 +33,7 @@ async def test_a_removed_message_that_is_said_again_is_not_read_again(world: Wor
     await world.pipeline.rows(
         "UPDATE chat_logs SET recorded_at = recorded_at - interval '40 days' RETURNING 1"
     )
-    await Retention(world.db, Settings(retain_message_days=30)).turn()
+    await Retention(world.db.everyone, Settings(retain_message_days=30)).turn()
     world.server.documents.clear()
     await world.pipeline.say("I live in Dallas", session_id="s", message_id="m1")
     await world.pipeline.settled()

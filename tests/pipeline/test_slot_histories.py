@@ -11,13 +11,13 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.broker import Announcer
-from shared.db import Database
 from shared.facts.statements import NewFact, Statement, observed
 from shared.facts.store import insert_facts
 from shared.ids import derived_id
 from shared.ledger import folding
 from shared.slots import SlotSpec, built_in
 from shared.tenant_slots import store as tenant_slots
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 from tests.slot_stories import Said, Story, Teller
 
@@ -52,7 +52,7 @@ async def deliver(pipeline: Pipeline, facts: list[NewFact], rng: random.Random |
     )
     for start in range(0, len(arriving), 60):
         portion = {fact.id: fact for fact in arriving[start : start + 60]}
-        async with pipeline.db.transaction() as tx:
+        async with pipeline.db.everyone.transaction() as tx:
             bells = await insert_facts(tx, list(portion.values()))
         await Announcer(pipeline.redis).announce(bells * (2 if rng else 1))
 
@@ -78,7 +78,7 @@ def values_at(rows: list[dict[str, Any]], story: Story, at: datetime) -> set[int
 
 @pytest.mark.parametrize("shuffled", [False, True])
 async def test_lives_told_to_the_pipeline_are_believed(
-    db: Database, redis: Redis, redis_url: str, shuffled: bool
+    db: TestedDatabase, redis: Redis, redis_url: str, shuffled: bool
 ) -> None:
     """In order and shuffled with repeats: every belief right at every moment, no sibling lost."""
     stories = {f"u{number}": Teller(900_000 + number).story() for number in range(STORIES)}
@@ -102,7 +102,7 @@ async def test_lives_told_to_the_pipeline_are_believed(
 
 
 async def test_beliefs_follow_a_change_of_slots_while_the_pipeline_runs(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """An override and its removal reach every user concerned, through the sweeper and maintenance."""
     stories = [(user, said) for user in ("ana", "ben", "eva") for said in _hobbies()]
@@ -113,20 +113,20 @@ async def test_beliefs_follow_a_change_of_slots_while_the_pipeline_runs(
         await deliver(pipeline, facts, random.Random(1))
         await pipeline.settled()
         assert await pipeline.current("ben", "hobby") == ["chess", "golf"]
-        async with db.transaction() as tx:
+        async with db.everyone.transaction() as tx:
             await tenant_slots.put(tx, "default", one)
         await _followed(pipeline)
         assert [await pipeline.current(user, "hobby") for user in ("ana", "ben", "eva")] == [
             ["golf"]
         ] * 3
-        async with db.transaction() as tx:
+        async with db.everyone.transaction() as tx:
             assert await tenant_slots.remove(tx, "default", "hobby")
         await _followed(pipeline)
         assert await pipeline.current("ana", "hobby") == ["chess", "golf"]
 
 
 async def test_a_change_is_followed_although_the_sweeper_dies_before_it_rings(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The jobs it made are rows: the next sweep rings for them, and goes on with the other users."""
     users = ("ana", "ben", "eva")
@@ -135,10 +135,10 @@ async def test_a_change_is_followed_although_the_sweeper_dies_before_it_rings(
     async with pipeline.running("embedder", "deduper", "superseder"):
         await deliver(pipeline, facts, None)
         await pipeline.settled()
-    async with db.transaction() as tx:
+    async with db.everyone.transaction() as tx:
         one = SlotSpec("hobby", "user_preference", "one", "activity", source="tenant")
         await tenant_slots.put(tx, "default", one)
-    async with db.autocommit() as tx:
+    async with db.everyone.autocommit() as tx:
         assert len(await tenant_slots.spread_refolds(tx, 2)) == 2  # and nobody hears of them
     async with pipeline.running():
         await _followed(pipeline)

@@ -13,7 +13,6 @@ import pytest
 from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
-from shared.db import Database
 from shared.embeddings import OpenAIEmbedder
 from shared.errors import PausedError
 from shared.spending import store
@@ -22,6 +21,7 @@ from shared.spending.budgets import Budgets
 from shared.spending.prices import Prices
 from shared.spending.store import Limits
 from shared.spending.till import Till
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedding_server import EmbeddingServer, running
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_gate, quick_model
@@ -34,7 +34,7 @@ async def dead(pipeline: Pipeline) -> list[Any]:
     return await pipeline.rows("SELECT * FROM failures WHERE dead_at IS NOT NULL")
 
 
-def paying(db: Database, limits: Limits, purpose: str = "extraction") -> tuple[Till, Books]:
+def paying(db: TestedDatabase, limits: Limits, purpose: str = "extraction") -> tuple[Till, Books]:
     books = Books(db, pause_seconds=0.05)
     budgets = Budgets(db, limits, look_again_seconds=0.3)
     asked = Asked(purpose, "fake", "fake")
@@ -43,7 +43,7 @@ def paying(db: Database, limits: Limits, purpose: str = "extraction") -> tuple[T
 
 
 async def test_a_tenant_over_its_budget_waits_and_others_go_on(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Nothing is asked beyond the limit, nothing dies; with the next day everything settles."""
     used = {"prompt_tokens": 900, "completion_tokens": 100}
@@ -53,7 +53,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
         return Reply(content=json.dumps(answer), usage=used)
 
     async with chat_server(script) as server:
-        async with db.autocommit() as tx:
+        async with db.everyone.autocommit() as tx:
             await store.set_budget(tx, "default", Limits(20_000))
         till, books = paying(db, Limits())
         extractor = ByModel(quick_model(server.url, till=till, max_output_tokens=500))
@@ -65,7 +65,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
             asked = len(server.documents)
             assert 1 <= asked < 20, "what may cost more than is left is not asked"
             assert all(request["max_tokens"] == 500 for request in server.requests)
-            async with db.autocommit() as tx:
+            async with db.everyone.autocommit() as tx:
                 assert (await store.budget_of(tx, "default"))["tokens_today"] == asked * 1_000
                 assert await store.over_budget(tx) == ["default"]
             other = pipeline.message("I live in Oslo", user_id="bo")
@@ -76,7 +76,7 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
                 ):
                     await asyncio.sleep(0.05)
             assert await pipeline.rows("SELECT * FROM failures") == []
-            async with db.autocommit() as tx:  # the next day
+            async with db.everyone.autocommit() as tx:  # the next day
                 await tx.execute("UPDATE budget_days SET day = day - 1")
                 await store.set_budget(tx, "default", Limits(10**7))
             await pipeline.settled()
@@ -89,12 +89,12 @@ async def test_a_tenant_over_its_budget_waits_and_others_go_on(
 
 
 async def test_a_tenant_over_its_budget_has_its_facts_embedded_the_next_day(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """In one batch with others: these go on, its own facts wait without a failure."""
     server = EmbeddingServer(dimensions=16)
     async with running(server):
-        async with db.autocommit() as tx:
+        async with db.everyone.autocommit() as tx:
             await store.set_budget(tx, "default", Limits(1))
         till, books = paying(db, Limits(), "embedding")
         gate = quick_gate(server.url)
@@ -107,7 +107,7 @@ async def test_a_tenant_over_its_budget_has_its_facts_embedded_the_next_day(
             async with asyncio.timeout(60):
                 while await _open_facts(pipeline) != {"default": 10}:
                     await asyncio.sleep(0.05)
-            async with db.autocommit() as tx:
+            async with db.everyone.autocommit() as tx:
                 await store.set_budget(tx, "default", Limits(10**6))
             await pipeline.settled()
         await books.close()
@@ -115,7 +115,7 @@ async def test_a_tenant_over_its_budget_has_its_facts_embedded_the_next_day(
 
 
 async def test_without_postgres_to_ask_nothing_is_spent(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+    db: TestedDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A budget that cannot be read is a call that waits; no item is to blame."""
 
@@ -134,7 +134,7 @@ async def test_without_postgres_to_ask_nothing_is_spent(
 
 
 async def test_failed_and_poisoned_calls_are_counted(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A refusal that was paid for, a 503 that was not, and the answer that came."""
     replies = [
@@ -165,7 +165,7 @@ async def test_failed_and_poisoned_calls_are_counted(
 
 
 async def test_a_model_that_takes_the_limit_under_its_newer_name_is_asked_by_it(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A refusal of `max_tokens` costs one request, once."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from services.extractor.extractors import ByModel
-from shared.db import Database
 from shared.topology import MESSAGES
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import ChatServer, chat_server, one_fact_each
 from tests.pipeline.harness import Pipeline, quick_model
 
@@ -19,7 +19,7 @@ NEVER = {"lease_seconds": 3_600.0, "claim_idle_ms": 3_600_000, "lost_after_secon
 
 
 def pipeline_of(
-    server: ChatServer, db: Database, redis: Redis, redis_url: str, **settings: Any
+    server: ChatServer, db: TestedDatabase, redis: Redis, redis_url: str, **settings: Any
 ) -> Pipeline:
     extractor = ByModel(quick_model(server.url))
     return Pipeline(db, redis, redis_url, extractor=extractor, **{**NEVER, **settings})
@@ -54,7 +54,7 @@ def after(over: asyncio.Event) -> Callable[[dict[str, Any]], Awaitable[Any]]:
 
 
 async def test_a_call_longer_than_the_stop_is_made_again_at_once(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """One call is wasted, no attempt counted; whoever comes next neither waits nor doubles."""
     over = asyncio.Event()
@@ -74,7 +74,7 @@ async def test_a_call_longer_than_the_stop_is_made_again_at_once(
 
 
 async def test_who_waits_for_a_session_to_fall_quiet_lets_go_of_it(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """No call had begun: a stop neither makes it nor waits for it."""
     async with chat_server(one_fact_each) as server:
@@ -93,7 +93,7 @@ async def test_who_waits_for_a_session_to_fall_quiet_lets_go_of_it(
 
 
 async def test_what_came_during_the_last_call_is_somebody_elses(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Its bell was answered "somebody is at it"; he rings for it when he stops."""
     over = asyncio.Event()

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.db import Database
 from shared.dead_letters import store as dead_letters
 from shared.dead_letters.store import Selection
 from shared.events import SessionBell
 from shared.together import Together
 from shared.topology import EXTRACTED, MESSAGES
+from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
 
 
 @pytest.fixture
-def pipeline(db: Database, redis: Redis, redis_url: str) -> Pipeline:
+def pipeline(db: TestedDatabase, redis: Redis, redis_url: str) -> Pipeline:
     return Pipeline(db, redis, redis_url, lost_after_seconds=0.2)
 
 
-async def test_a_lost_bell_is_rung_again(db: Database, redis: Redis, redis_url: str) -> None:
+async def test_a_lost_bell_is_rung_again(db: TestedDatabase, redis: Redis, redis_url: str) -> None:
     """A message whose bell never reached Redis is announced after a moment."""
     pipeline = Pipeline(db, redis, redis_url, lost_after_seconds=60.0)
     await pipeline.store(pipeline.message("I live in Lisbon"))
@@ -92,7 +92,7 @@ async def test_a_living_reservation_is_not_lost(pipeline: Pipeline) -> None:
 
 
 async def test_what_arrived_during_a_call_is_not_lost_between_it_and_the_next(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """Its bell was answered "somebody is at it": he looks again after his commit, if not yet."""
     gap = asyncio.Event()
@@ -150,7 +150,7 @@ async def test_messages_from_outside_do_not_hide_the_oldest_bell(pipeline: Pipel
 
 
 async def test_one_tenant_is_announced_within_its_window(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """The rest waits in PostgreSQL, and another tenant's message is announced at once."""
     pipeline = Pipeline(db, redis, redis_url, window=5)
@@ -166,7 +166,7 @@ async def test_one_tenant_is_announced_within_its_window(
 
 
 async def test_everything_behind_a_window_is_extracted(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A small window delays, it never loses."""
     pipeline = Pipeline(db, redis, redis_url, window=3)
@@ -177,7 +177,7 @@ async def test_everything_behind_a_window_is_extracted(
 
 
 async def test_without_faults_nothing_is_announced_twice(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """A hundred messages pass the stages, and no row was ever rung for again.
 
@@ -227,13 +227,13 @@ async def test_a_redriven_row_is_announced_at_once_however_often_it_was_before(
     )
     await asyncio.sleep(0.25)
     assert await pipeline.sweeper().sweep() == 0
-    async with pipeline.db.transaction() as tx:
+    async with pipeline.db.everyone.transaction() as tx:
         assert await dead_letters.redrive(tx, Selection(tenant="default")) == 1
     assert await pipeline.sweeper().sweep() == 1
 
 
 async def test_dead_messages_do_not_fill_their_tenants_window(
-    db: Database, redis: Redis, redis_url: str
+    db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
     """What is parked stands before nobody: the next message is announced at once."""
     pipeline = Pipeline(db, redis, redis_url, window=5)

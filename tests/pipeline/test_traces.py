@@ -20,10 +20,10 @@ from redis.asyncio import Redis
 from services.extractor.extractors import ByModel
 from services.gateway.app import build_app
 from services.maintenance.jobs import known_kinds
-from shared.db import Database
 from shared.settings import Settings
 from shared.tracing import spans
 from shared.tracing.otlp import sent
+from tests.databases import TestedDatabase
 from tests.fakes.chat_server import Reply, chat_server, one_fact_each
 from tests.fakes.embedder import HashEmbedder
 from tests.pipeline.harness import UNHURRIED, Pipeline, quick_model
@@ -46,7 +46,7 @@ def made() -> Iterator[InMemorySpanExporter]:
 
 
 @pytest.fixture
-async def client(db: Database, redis: Redis) -> Any:
+async def client(db: TestedDatabase, redis: Redis) -> Any:
     settings = Settings(admin_key="the-admin-key")
     app = build_app(settings, db=db, redis=redis, embedder=HashEmbedder(), job_kinds=known_kinds())
     async with (
@@ -79,7 +79,7 @@ async def told(
 
 
 async def test_a_requests_trace_leads_to_the_settled_fact(
-    db: Database,
+    db: TestedDatabase,
     redis: Redis,
     redis_url: str,
     client: httpx.AsyncClient,
@@ -116,7 +116,7 @@ def _answer(document: dict[str, Any]) -> Any:
 
 
 async def test_an_entry_with_a_traceparent_is_told_under_it(
-    db: Database, redis: Redis, redis_url: str, made: InMemorySpanExporter
+    db: TestedDatabase, redis: Redis, redis_url: str, made: InMemorySpanExporter
 ) -> None:
     pipeline = Pipeline(db, redis, redis_url)
     fields = {"user_id": "ana", "role": "user", "content": "I live in Lisbon"}
@@ -131,7 +131,7 @@ async def test_an_entry_with_a_traceparent_is_told_under_it(
 
 
 async def test_messages_of_several_traces_in_one_session_each_have_their_own(
-    db: Database, redis: Redis, redis_url: str, made: InMemorySpanExporter
+    db: TestedDatabase, redis: Redis, redis_url: str, made: InMemorySpanExporter
 ) -> None:
     """They are extracted by one call, and each trace is whole."""
     pipeline = Pipeline(db, redis, redis_url)
@@ -148,7 +148,7 @@ async def test_messages_of_several_traces_in_one_session_each_have_their_own(
 
 
 async def test_a_lost_bell_and_a_redrive_go_on_under_the_rows_trace(
-    db: Database,
+    db: TestedDatabase,
     redis: Redis,
     redis_url: str,
     made: InMemorySpanExporter,
@@ -164,7 +164,7 @@ async def test_a_lost_bell_and_a_redrive_go_on_under_the_rows_trace(
             while not await pipeline.rows("SELECT 1 AS one FROM memory_facts"):
                 await asyncio.sleep(0.02)
     await redis.flushall()
-    async with db.autocommit() as tx:  # given up at the embedder, then redriven
+    async with db.everyone.autocommit() as tx:  # given up at the embedder, then redriven
         await tx.execute("UPDATE memory_facts SET retry_at = 'infinity'")
         await tx.execute(
             """INSERT INTO failures (id, stage, subject_id, tenant_id, user_id, attempts, error_class,
@@ -188,7 +188,7 @@ async def test_a_lost_bell_and_a_redrive_go_on_under_the_rows_trace(
 
 
 async def test_a_stated_fact_and_a_job_are_told_under_their_requests(
-    db: Database,
+    db: TestedDatabase,
     redis: Redis,
     redis_url: str,
     client: httpx.AsyncClient,
@@ -207,7 +207,7 @@ async def test_a_stated_fact_and_a_job_are_told_under_their_requests(
 
 
 async def test_a_trace_is_kept_with_the_row_also_where_none_are_made(
-    db: Database, redis: Redis, redis_url: str, client: httpx.AsyncClient
+    db: TestedDatabase, redis: Redis, redis_url: str, client: httpx.AsyncClient
 ) -> None:
     """So that stages that make them go on under it."""
     said = {"user_id": "ana", "role": "user", "content": "I live in Lisbon"}

@@ -13,7 +13,7 @@ from services.deduper.candidates import Pair, PairKey, pair_of
 from services.deduper.judging.model import Judged
 from services.deduper.store import free_text, verdict_columns
 from services.deduper.thresholds import Floors
-from shared.db import Database
+from shared.db import Database, OperatorDatabase
 from shared.events import Announcement
 from shared.failures.store import RowRef
 from shared.ledger import store as ledger
@@ -42,7 +42,7 @@ async def open_pairs(db: Database, user: UserKey, pairs: Sequence[Pair]) -> list
         "firsts": [pair.key[0] for pair in pairs],
         "seconds": [pair.key[1] for pair in pairs],
     }
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         rows = await tx.rows(queries["decided_pairs"], params)
     decided: set[PairKey] = {(row["first_id"], row["second_id"]) for row in rows}
     return [pair for pair in pairs if pair.key not in decided]
@@ -51,19 +51,19 @@ async def open_pairs(db: Database, user: UserKey, pairs: Sequence[Pair]) -> list
 async def take(db: Database, user: UserKey, hold: Hold) -> bool:
     """Take a user to ask about; False while another worker has him."""
     params = {"worker": hold.worker, "seconds": hold.seconds, **_key(user)}
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         return await tx.row(queries["take_judging"], params) is not None
 
 
 async def renew(db: Database, users: Collection[UserKey], hold: Hold) -> None:
     tenants, names = [tenant for tenant, _ in users], [user for _, user in users]
     params = {"worker": hold.worker, "seconds": hold.seconds, "tenants": tenants, "users": names}
-    async with db.autocommit() as tx:
+    async with db.of(*tenants).autocommit() as tx:
         await tx.execute(queries["renew_judging"], params)
 
 
 async def release(db: Database, user: UserKey, hold: Hold) -> None:
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         await tx.execute(queries["release_judging"], {"worker": hold.worker, **_key(user)})
 
 
@@ -75,7 +75,7 @@ async def save(
     A fact that is not settled yet is folded when it is; the user's lock of beliefs says which of
     the two comes first. None when another transaction has the user.
     """
-    async with durable.transaction() as tx:
+    async with durable.of(user[0]).transaction() as tx:
         if not await ledger.try_lock_users(tx, ledger.BELIEFS, [user]):
             return None
         await tx.execute(queries["save_judgement"], _call(user, judged, model, prompt))
@@ -102,27 +102,27 @@ def _call(user: UserKey, judged: Judged, model: str, prompt: str) -> dict[str, A
 async def attempts_at(db: Database, refs: Sequence[RowRef]) -> dict[UUID, int]:
     """How often comparing each of one user's facts has failed so far; nothing for never."""
     params = {"tenant": refs[0].tenant, "subjects": [str(ref.id) for ref in refs]}
-    async with db.autocommit() as tx:
+    async with db.of(refs[0].tenant).autocommit() as tx:
         rows = await tx.rows(queries["attempts_at"], params)
     return {row["id"]: row["attempts"] for row in rows}
 
 
 async def users_undecided(
-    db: Database, patience_seconds: float, without: Sequence[str] = ()
+    everyone: OperatorDatabase, patience_seconds: float, without: Sequence[str] = ()
 ) -> list[UserKey]:
     """Some users with pairs left open while the model was away, the oldest first.
 
     `without` are the tenants for whom nothing can be asked.
     """
     params = {"patience": patience_seconds, "limit": _USERS_A_LOOK, "without": list(without)}
-    async with db.autocommit() as tx:
+    async with everyone.autocommit() as tx:
         rows = await tx.rows(queries["users_undecided"], params)
     return [(row["tenant_id"], row["user_id"]) for row in rows]
 
 
 async def undecided_pairs(db: Database, user: UserKey, floors: Floors) -> list[Pair]:
     """Some of a user's pairs that were left open, the oldest first."""
-    async with db.autocommit() as tx:
+    async with db.of(user[0]).autocommit() as tx:
         rows = await tx.rows(queries["undecided_pairs"], {**_key(user), "limit": _PAIRS_A_LOOK})
     return [
         pair_of(free_text(row), free_text(row, "other_"), row["cosine"], floors) for row in rows

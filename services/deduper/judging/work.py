@@ -20,7 +20,7 @@ from services.deduper.judging.model import Judge, Judged
 from services.deduper.judging.store import Hold
 from services.deduper.judging.verdicts import UNDECIDED, Reading
 from services.deduper.thresholds import Floors
-from shared.db import Database
+from shared.db import Database, OperatorDatabase
 from shared.errors import BudgetSpentError, MemoireError, PoisonError, RetryableError
 from shared.events import Announcement
 from shared.fairness import FairSlots
@@ -190,13 +190,13 @@ class CatchingUp:
 
     def __init__(
         self,
-        db: Database,
+        everyone: OperatorDatabase,
         judging: Judging,
         floors: Floors,
         announce: Callable[[Sequence[Announcement]], Awaitable[object]],
         patience_seconds: float = 5.0,
     ) -> None:
-        self._db = db
+        self._everyone = everyone
         self._judging = judging
         self._floors = floors
         self._announce = announce
@@ -212,9 +212,9 @@ class CatchingUp:
     async def _catch_up(self) -> None:
         try:
             for user in await store.users_undecided(
-                self._db, self._patience_seconds, self._judging.spent()
+                self._everyone, self._patience_seconds, self._judging.spent()
             ):
-                pairs = await store.undecided_pairs(self._db, user, self._floors)
+                pairs = await store.undecided_pairs(self._everyone, user, self._floors)
                 asked = await self._judging.ask(user, pairs)
                 await self._announce(asked.announcements)
                 if self._judging.away:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from services.embedder.store import Text
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.failures.store import RowRef, keys_of
 from shared.spaces.law import SpacesRefusedError
 from shared.sql import Queries
@@ -55,7 +55,9 @@ async def still_held(holder: Transaction) -> None:
     await holder.value(queries["still_held"])
 
 
-async def page(db: Database, model: str, after: Key, limit: int) -> tuple[list[Text], Key | None]:
+async def page(
+    db: OperatorDatabase, model: str, after: Key, limit: int
+) -> tuple[list[Text], Key | None]:
     """The facts among the next `limit` that lack a vector, and where to go on; None: nowhere."""
     params = {"tenant": after.tenant, "user": after.user, "id": after.id, "model": model}
     async with db.autocommit() as tx:
@@ -71,7 +73,7 @@ async def page(db: Database, model: str, after: Key, limit: int) -> tuple[list[T
 
 
 async def fill(
-    db: Database, model: str, texts: Sequence[Text], vectors: NDArray[np.float32]
+    db: OperatorDatabase, model: str, texts: Sequence[Text], vectors: NDArray[np.float32]
 ) -> None:
     """Store the vectors of facts that nobody has erased meanwhile."""
     params = {
@@ -83,7 +85,7 @@ async def fill(
         await tx.execute(queries["fill"], params)
 
 
-async def counts(db: Database) -> tuple[int, dict[str, int]]:
+async def counts(db: OperatorDatabase) -> tuple[int, dict[str, int]]:
     """How many facts should have a vector, and how many vectors each model has."""
     async with db.autocommit() as tx:
         facts: int = await tx.value(queries["facts"])
@@ -91,14 +93,16 @@ async def counts(db: Database) -> tuple[int, dict[str, int]]:
     return facts, {row["model"]: row["vectors"] for row in rows}
 
 
-async def lacking(db: Database, model: str) -> tuple[int, int]:
+async def lacking(db: OperatorDatabase, model: str) -> tuple[int, int]:
     """How many facts lack a vector of the model, and how many bytes they have."""
     async with db.autocommit() as tx:
         [row] = await tx.rows(queries["lacking"], {"model": model})
     return row["facts"], row["bytes"]
 
 
-async def prune_page(db: Database, model: str, after: Key, limit: int) -> tuple[int, Key | None]:
+async def prune_page(
+    db: OperatorDatabase, model: str, after: Key, limit: int
+) -> tuple[int, Key | None]:
     """Delete the model's vectors among the next `limit`; how many, and where to go on."""
     params = {"tenant": after.tenant, "user": after.user, "after": after.model, "id": after.id}
     async with db.transaction() as tx:
@@ -110,6 +114,6 @@ async def prune_page(db: Database, model: str, after: Key, limit: int) -> tuple[
     return row["gone"], Key(row["tenant_id"], row["user_id"], row["fact_id"], row["model"])
 
 
-async def forget_space(db: Database, model: str) -> None:
+async def forget_space(db: OperatorDatabase, model: str) -> None:
     async with db.transaction() as tx:
         await tx.execute(queries["forget_space"], {"model": model})

@@ -18,7 +18,7 @@ from services.embedder.migration import store
 from services.embedder.migration.store import Key
 from services.embedder.store import Text
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.embeddings import Embedder, Vectors
 from shared.errors import BudgetSpentError, ConfigurationError, PoisonError, RetryableError
 from shared.isolation import is_conflict
@@ -67,7 +67,7 @@ class Migration:
 
     def __init__(
         self,
-        db: Database,
+        db: OperatorDatabase,
         url: str,
         *,
         patience: int = 8,
@@ -192,7 +192,7 @@ class Walk:
 
     def __init__(
         self,
-        db: Database,
+        db: OperatorDatabase,
         embedder: Embedder,
         outcome: Outcome,
         patience: int,

@@ -17,7 +17,7 @@ from psycopg import Rollback
 from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.diff import Belief, Diff, compare, says_again
 from services.extractor.replay.store import Scope, carry, queries
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.events import Announcement
 from shared.failures.store import RowRef
 from shared.ids import time_ordered_id
@@ -28,7 +28,7 @@ from shared.ledger.store import Change, Occurrence
 _DROP_BATCH = 1_000
 
 
-async def differences(db: Database, scope: Scope, generation: int) -> Diff | None:
+async def differences(db: OperatorDatabase, scope: Scope, generation: int) -> Diff | None:
     """Promote, look at what is believed then, and take it back: what is shown is what will be.
 
     What was forgotten or corrected is so first in its other words too. None when another
@@ -42,7 +42,7 @@ async def differences(db: Database, scope: Scope, generation: int) -> Diff | Non
     return await _compare(db, scope, generation) if forgotten + corrected else diff
 
 
-async def _compare(db: Database, scope: Scope, generation: int) -> Diff | None:
+async def _compare(db: OperatorDatabase, scope: Scope, generation: int) -> Diff | None:
     diff: Diff | None = None
     async with db.transaction() as tx:
         if await _lock(tx, scope):
@@ -54,7 +54,7 @@ async def _compare(db: Database, scope: Scope, generation: int) -> Diff | None:
     return diff
 
 
-async def _forget_again(db: Database, scope: Scope, diff: Diff) -> int:
+async def _forget_again(db: OperatorDatabase, scope: Scope, diff: Diff) -> int:
     """Forget what is new from a message of which something was forgotten; returns how much.
 
     A tombstone names a statement, and another prompt words it otherwise: of such a message only
@@ -78,7 +78,7 @@ async def _forget_again(db: Database, scope: Scope, diff: Diff) -> int:
     return forgotten
 
 
-async def _correct_again(db: Database, scope: Scope, diff: Diff) -> int:
+async def _correct_again(db: OperatorDatabase, scope: Scope, diff: Diff) -> int:
     """Note the new words for what was corrected in the same messages; returns how many."""
     noted = 0
     async with db.transaction() as tx:
@@ -93,7 +93,7 @@ async def _correct_again(db: Database, scope: Scope, diff: Diff) -> int:
     return noted
 
 
-async def settling(db: Database, scope: Scope, generation: int) -> tuple[int, int, int]:
+async def settling(db: OperatorDatabase, scope: Scope, generation: int) -> tuple[int, int, int]:
     """Count a generation's facts: all, settled, and given up."""
     async with db.autocommit() as tx:
         row = await tx.row(queries["settling"], scope.params(generation=generation))
@@ -101,7 +101,7 @@ async def settling(db: Database, scope: Scope, generation: int) -> tuple[int, in
     return row["facts"], row["settled"], row["dead"]
 
 
-async def listed(db: Database, scope: Scope) -> list[Row]:
+async def listed(db: OperatorDatabase, scope: Scope) -> list[Row]:
     """List a user's generations with what they hold, the oldest first."""
     async with db.autocommit() as tx:
         in_use = await tx.value(queries["generation_in_use"], scope.params())
@@ -109,7 +109,7 @@ async def listed(db: Database, scope: Scope) -> list[Row]:
     return [{**row, "in_use": row["generation"] == in_use} for row in rows]
 
 
-async def promote(db: Database, scope: Scope, generation: int) -> list[Announcement] | None:
+async def promote(db: OperatorDatabase, scope: Scope, generation: int) -> list[Announcement] | None:
     """Let a generation count instead of the one in use: one transaction, all or nothing.
 
     What came in since the replay looked is carried over. Returns what there is to announce; None
@@ -146,7 +146,7 @@ async def _lock(tx: Transaction, scope: Scope) -> bool:
     return bool(await ledger.try_lock_users(tx, ledger.BELIEFS, [_user(scope)]))
 
 
-async def check_promotable(db: Database, scope: Scope, generation: int) -> None:
+async def check_promotable(db: OperatorDatabase, scope: Scope, generation: int) -> None:
     """Raise ReplayRefusedError when there is no such generation, or it is not ready."""
     async with db.transaction() as tx:
         await _promotable(tx, scope, generation)
@@ -224,7 +224,7 @@ def _occurrence(row: Row, event: str, data: dict[str, Any]) -> Occurrence:
     return Occurrence(user, event, row["id"], folding.trace_of(row), data)
 
 
-async def drop(db: Database, scope: Scope, generation: int) -> int:
+async def drop(db: OperatorDatabase, scope: Scope, generation: int) -> int:
     """Delete all of an undecided generation, some at a time; returns how many facts it had.
 
     Stopped in the middle, it is gone on with. Paid answers stay: they serve the next replay.
@@ -245,7 +245,7 @@ async def drop(db: Database, scope: Scope, generation: int) -> int:
     return dropped
 
 
-async def _drop_some(db: Database, params: dict[str, Any]) -> int:
+async def _drop_some(db: OperatorDatabase, params: dict[str, Any]) -> int:
     async with db.transaction() as tx:
         await tx.execute(queries["outdate_comparisons"], params)
         rows = await tx.rows(queries["some_facts"], {**params, "limit": _DROP_BATCH})

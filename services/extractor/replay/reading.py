@@ -25,7 +25,7 @@ from services.extractor.store import Provenance
 from shared.broker import Announcer
 from shared.clock import utc_now
 from shared.crash import AtPoint
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.errors import BudgetSpentError, PoisonError, RetryableError
 from shared.events import Announcement
 from shared.failures.store import RetryPolicy
@@ -94,7 +94,7 @@ class Reader:
     def __init__(
         self,
         *,
-        db: Database,
+        db: OperatorDatabase,
         announcer: Announcer,
         means: Means,
         policy: RetryPolicy,

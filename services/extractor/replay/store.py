@@ -17,7 +17,7 @@ from services.extractor.replay import ReplayRefusedError
 from services.extractor.replay.plan import Heard, StoredAnswer
 from services.extractor.store import Provenance
 from services.extractor.turns import ChatTurn, role_of
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.facts.store import insert_facts
 from shared.ids import derived_id, fact_id
@@ -103,7 +103,7 @@ def _spares(raw: Mapping[str, Any], messages: Collection[str]) -> bool:
 
 
 @asynccontextmanager
-async def held(db: Database, scope: Scope) -> AsyncIterator[Transaction]:
+async def held(db: OperatorDatabase, scope: Scope) -> AsyncIterator[Transaction]:
     """Keep everybody else from replaying this user, for as long as our connection lives.
 
     Raises ReplayRefusedError when somebody else does.
@@ -125,19 +125,19 @@ async def still_held(holder: Transaction) -> None:
     await holder.value(queries["still_held"])
 
 
-async def users_with_messages(db: Database, tenant: str) -> list[str]:
+async def users_with_messages(db: OperatorDatabase, tenant: str) -> list[str]:
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["users_with_messages"], {"tenant": tenant})
     return [row["user_id"] for row in rows]
 
 
-async def generation_in_use(db: Database, scope: Scope) -> int | None:
+async def generation_in_use(db: OperatorDatabase, scope: Scope) -> int | None:
     async with db.autocommit() as tx:
         found: int | None = await tx.value(queries["generation_in_use"], scope.params())
         return found
 
 
-async def undecided(db: Database, tenant: str, user: str) -> Undecided | None:
+async def undecided(db: OperatorDatabase, tenant: str, user: str) -> Undecided | None:
     async with db.autocommit() as tx:
         row = await tx.row(queries["undecided"], {"tenant": tenant, "user": user})
     if row is None:
@@ -150,19 +150,19 @@ async def undecided(db: Database, tenant: str, user: str) -> Undecided | None:
     )
 
 
-async def create(db: Database, scope: Scope, provenance: Provenance) -> int:
+async def create(db: OperatorDatabase, scope: Scope, provenance: Provenance) -> int:
     params = scope.params(**_by(provenance))
     async with db.transaction() as tx:
         generation: int = await tx.value(queries["create"], params)
         return generation
 
 
-async def set_state(db: Database, scope: Scope, generation: int, state: str) -> None:
+async def set_state(db: OperatorDatabase, scope: Scope, generation: int, state: str) -> None:
     async with db.transaction() as tx:
         await tx.execute(queries["set_state"], scope.params(generation=generation, state=state))
 
 
-async def heard(db: Database, scope: Scope, generation: int) -> tuple[list[Heard], int]:
+async def heard(db: OperatorDatabase, scope: Scope, generation: int) -> tuple[list[Heard], int]:
     """Read what is to be read again, and how many other messages are to be carried over."""
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["heard"], scope.params(generation=generation))
@@ -170,13 +170,13 @@ async def heard(db: Database, scope: Scope, generation: int) -> tuple[list[Heard
     return asked, len(rows) - len(asked)
 
 
-async def answers(db: Database, scope: Scope, provenance: Provenance) -> list[StoredAnswer]:
+async def answers(db: OperatorDatabase, scope: Scope, provenance: Provenance) -> list[StoredAnswer]:
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["answers"], scope.params(**_by(provenance)))
     return [StoredAnswer(row["id"], frozenset(row["messages"])) for row in rows]
 
 
-async def answer_of(db: Database, scope: Scope, extraction: UUID) -> Any:
+async def answer_of(db: OperatorDatabase, scope: Scope, extraction: UUID) -> Any:
     """Read the facts of a stored answer, as the model gave them."""
     async with db.autocommit() as tx:
         answer = await tx.value(queries["answer"], scope.params(id=extraction))
@@ -184,7 +184,7 @@ async def answer_of(db: Database, scope: Scope, extraction: UUID) -> Any:
 
 
 async def messages(
-    db: Database, scope: Scope, ids: Collection[UUID]
+    db: OperatorDatabase, scope: Scope, ids: Collection[UUID]
 ) -> tuple[list[SourceMessage], list[ChatTurn]]:
     """Read messages of one session in order, and the turns before the first of them."""
     async with db.autocommit() as tx:
@@ -206,7 +206,7 @@ async def messages(
     return found, turns[::-1]
 
 
-async def current_attributes(db: Database, scope: Scope) -> tuple[list[Row], Acts]:
+async def current_attributes(db: OperatorDatabase, scope: Scope) -> tuple[list[Row], Acts]:
     """Read every observation of the user's own attributes in the generation in use."""
     async with db.autocommit() as tx:
         every = await ledger.attributes_of(tx, scope.tenant, scope.user)
@@ -216,7 +216,7 @@ async def current_attributes(db: Database, scope: Scope) -> tuple[list[Row], Act
 
 
 async def save(
-    db: Database, scope: Scope, generation: int, provenance: Provenance, read: Read
+    db: OperatorDatabase, scope: Scope, generation: int, provenance: Provenance, read: Read
 ) -> list[Announcement]:
     """Store what was read, once: the answer, its facts, and which messages it accounts for."""
     async with db.transaction() as tx:

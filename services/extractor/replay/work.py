@@ -18,7 +18,7 @@ from services.extractor.replay.reading import Means, Outcome, Progress, Reader, 
 from services.extractor.replay.store import Scope
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.failures.store import RetryPolicy
 from shared.patience import when_free
 
@@ -32,7 +32,7 @@ class Replayer:
     def __init__(
         self,
         *,
-        db: Database,
+        db: OperatorDatabase,
         announcer: Announcer,
         means: Means,
         policy: RetryPolicy,

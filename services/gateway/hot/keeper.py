@@ -140,7 +140,7 @@ class Keeper:
     async def _load(self, whose: Whose, now: datetime) -> None:
         begun = time.monotonic()
         try:
-            async with self._db.snapshot(long=True) as tx:
+            async with self._db.of(whose.tenant).snapshot(long=True) as tx:
                 marks = await store.marks(tx, whose)
                 shelf = await self._all(tx, whose, marks, now) if marks else None
         except (Error, OSError, TimeoutError) as error:
@@ -178,7 +178,7 @@ class Keeper:
     ) -> bool:
         """Read what has changed; where that cannot be told, let go, to be read anew."""
         begun = time.monotonic()
-        async with self._db.snapshot() as tx:
+        async with self._db.of(whose.tenant).snapshot() as tx:
             marks = await store.marks(tx, whose)
             changed = _changed(kept, marks)
             if changed is None or len(changed) + len(due) > _MOST_READ_AGAIN:

@@ -46,7 +46,7 @@ class Sight:
 async def sight(db: Database, whose: Whose, query: str, most_terms: int) -> Sight | None:
     """Look whether anything has changed; None for a user nobody knows."""
     params = {**whose.params, "query": query, "terms": most_terms}
-    async with db.autocommit() as tx:
+    async with db.of(whose.tenant).autocommit() as tx:
         found = await tx.rows(queries["sight"], params, binary=True)
     if not found:
         return None
@@ -87,6 +87,6 @@ async def meant(
     params: dict[str, Any] = {"words": list(words), "similarity": similarity}
     params["terms"] = [term for term, _ in missing]
     params["variants"] = [variant for _, variant in missing]
-    async with db.autocommit() as tx:
+    async with db.of().autocommit() as tx:  # no table is asked
         rows = await tx.rows(queries["meant"], params, binary=True)
     return {row["term"]: row["word"] for row in rows}

@@ -82,7 +82,7 @@ async def correct_fact(
         deed = Deed(caller.tenant, old["user_id"], act, caller.actor, asked.reason)
         return _accepted("accepted", made, trace), await _correct(tx, deed, fact, old, asked)
 
-    return await done(gateway, work)
+    return await done(gateway, caller.tenant, work)
 
 
 def _accepted(status: Literal["accepted", "duplicate"], fact: UUID, trace: UUID) -> FactAccepted:
@@ -205,7 +205,7 @@ async def _erased(
         _, counts, announcements = await deeds.erase_certified(tx, deed, session, message, place)
         return counts, announcements
 
-    return await done(gateway, work)
+    return await done(gateway, deed.tenant, work)
 
 
 def deed_of(caller: Caller, user: str, reason: str | None) -> Deed:
@@ -230,16 +230,16 @@ async def first_answer(
     return first[1]
 
 
-async def done(gateway: Gateway, work: Work[Answer]) -> Answer:
-    answer, announcements = await deeds.in_transaction(gateway.db, work)
+async def done(gateway: Gateway, tenant: str, work: Work[Answer]) -> Answer:
+    answer, announcements = await deeds.in_transaction(gateway.db.of(tenant), work)
     gateway.bells.ring(announcements)
     return answer
 
 
 async def changed(gateway: Gateway, caller: Caller, work: Work[UUID]) -> dict[str, Any]:
     """Do it, and show the fact as it is afterwards."""
-    fact = await done(gateway, work)
-    async with gateway.db.autocommit() as tx:
+    fact = await done(gateway, caller.tenant, work)
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await store.fact_by_id(tx, caller.tenant, fact)
     if row is None:
         raise not_found("fact")

@@ -27,7 +27,7 @@ async def conscious(user_id: UserId, gateway: Parts, caller: Reader) -> Any:
     async def made() -> bytes:
         return await _made(gateway, caller.tenant, user_id, now)
 
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         version = await store.conscious_version(tx, caller.tenant, user_id, now)
     kept = gateway.conscious.answer
     body = await (kept(caller.tenant, user_id, version, made) if version else made())
@@ -35,7 +35,7 @@ async def conscious(user_id: UserId, gateway: Parts, caller: Reader) -> Any:
 
 
 async def _made(gateway: Gateway, tenant: str, user: str, now: datetime) -> bytes:
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(tenant).autocommit() as tx:
         rows = await store.essential_facts(tx, tenant, user, now, _MOST_ESSENTIAL)
         profile = await store.profile(tx, tenant, user)
     answer = {

@@ -44,7 +44,7 @@ async def list_letters(query: DeadLettersParams, gateway: Parts, caller: Admin) 
         older_than_seconds=query.older_than_seconds,
     )
     before = (at, row) if row is not None else None
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         rows = await store.list_dead(tx, selection, before=before, limit=query.limit + 1)
     letters, following = cursors.page(rows, query.limit, ["dead_at", "id"])
     return {"dead_letters": letters, "next_cursor": following}
@@ -53,14 +53,14 @@ async def list_letters(query: DeadLettersParams, gateway: Parts, caller: Admin) 
 @router.get("/summary", response_model=DeadSummary, responses=READS, summary="How many, and why")
 async def summarize_letters(gateway: Parts, caller: Admin) -> Any:
     """Dead letters by stage and class, with those of the last hour: do they grow?"""
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         return {"groups": await store.summarize(tx, caller.tenant)}
 
 
 @router.get("/dropped", response_model=DroppedLetters, responses=READS, summary="What was dropped")
 async def list_dropped(query: DroppedParams, gateway: Parts, caller: Admin) -> Any:
     """The last ones dropped, by whom and why; their payloads are gone."""
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         return {"dropped": await store.list_dropped(tx, caller.tenant, query.limit)}
 
 
@@ -76,7 +76,7 @@ async def mend_letter(
     except ValueError as error:
         raise not_found("dead letter") from error
     payload = mended.payload | {"tenant": caller.tenant}
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         letter = await store.mend(tx, caller.tenant, row, payload)
     if letter is None:
         raise not_found("dead letter with a payload")
@@ -88,7 +88,7 @@ async def redrive_letters(
     which: Annotated[Redrive, Body()], gateway: Parts, caller: Admin
 ) -> Redriven:
     """The sweep takes them from there."""
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         return Redriven(redriven=await store.redrive(tx, _selected(which, caller.tenant)))
 
 
@@ -96,7 +96,7 @@ async def redrive_letters(
 async def drop_letters(which: Annotated[Drop, Body()], gateway: Parts, caller: Admin) -> Dropped:
     """There is no way back; who dropped them and why is kept."""
     selection = _selected(which, caller.tenant)
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         count = await store.drop_dead(
             tx, selection, actor=f"key {caller.key_id}", reason=which.reason
         )

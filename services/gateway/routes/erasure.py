@@ -52,7 +52,7 @@ async def erase_user(
             await gateway.eraser.complete(erasure)
     except TimeoutError:
         pass  # the sweeper's process goes on with it
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await store.certificate(tx, caller.tenant, user_id, erasure.id)
     if row is None:
         raise not_found("erasure")
@@ -77,7 +77,7 @@ async def erase_session(
         row, _, bells = await deeds.erase_certified(tx, deed, session_id, None, place)
         return await store.certificate(tx, deed.tenant, deed.user, row), bells
 
-    certificate, bells = await deeds.in_transaction(gateway.db, work)
+    certificate, bells = await deeds.in_transaction(gateway.db.of(caller.tenant), work)
     gateway.bells.ring(bells)
     assert certificate is not None
     return public_erasure(certificate)
@@ -87,7 +87,7 @@ async def erase_session(
 async def list_erasures(user_id: UserId, query: PageParams, gateway: Parts, caller: Reader) -> Any:
     """Certificates, the last first: of the user, of sessions and of messages."""
     before = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         whose = (caller.tenant, user_id)
         rows = await store.certificates(tx, whose, (before[0], before[1]), query.limit)
     page, following = cursors.page(rows, query.limit, ["requested_at", "id"])
@@ -107,7 +107,7 @@ async def get_erasure(
     row = row_id(erasure_id)
     found = None
     if row is not None:
-        async with gateway.db.autocommit() as tx:
+        async with gateway.db.of(caller.tenant).autocommit() as tx:
             found = await store.certificate(tx, caller.tenant, user_id, row)
     if found is None:
         raise not_found("erasure")

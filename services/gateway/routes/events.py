@@ -39,7 +39,7 @@ async def _position(
     """Tell where to begin: behind the last event seen, else behind `after`, else now."""
     said = last_event_id if last_event_id is not None else query.after
     if said is None:
-        async with gateway.db.autocommit() as tx:
+        async with gateway.db.of(caller.tenant).autocommit() as tx:
             return await position_now(tx)
     field = "after" if last_event_id is None else "Last-Event-ID"
     try:
@@ -54,7 +54,7 @@ async def _refuse_too_old(gateway: Gateway, tenant: str, position: Position, fie
     """Tell a reader that events it has not seen are gone; the beginning is what is kept of it."""
     if position == Position():
         return
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(tenant).autocommit() as tx:
         missed = await missed_any(tx, tenant, position)
     if missed:
         raise invalid(
@@ -102,7 +102,7 @@ async def _rows_after(
 ) -> Sequence[Row]:
     """Read the next page; nothing while PostgreSQL is away: the reader need not notice."""
     try:
-        async with gateway.db.autocommit() as tx:
+        async with gateway.db.of(tenant).autocommit() as tx:
             return await events_after(tx, tenant, user, position, _PAGE)
     except psycopg.OperationalError:
         return []

@@ -52,7 +52,7 @@ async def state_fact(
     What looks like an order, or says of the user what others said, is held for review.
     """
     check_metadata(gateway, stated.metadata)
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         guards = gateway.settings.holds_suspicious
         by: WhoseWords = "operator" if caller.user is None else "user"  # on the user's own device
@@ -101,7 +101,7 @@ async def _refuse_other(tx: Transaction, fact: NewFact, known: Catalogue) -> Non
 
 @router.get("/facts/{fact_id}", response_model=Fact, responses=READS_ONE, summary="One fact")
 async def get_fact(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
     return public_fact(row, gateway.clock())
 
@@ -117,7 +117,7 @@ async def get_source(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 
     `removed` are messages of its that retention has removed since.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
         key = (caller.tenant, row["user_id"])
         messages = await store.messages_by_ids(tx, *key, row["source_message_ids"])
@@ -143,7 +143,7 @@ async def get_history(fact_id: FactId, gateway: Parts, caller: Reader) -> Any:
 
     `acts` is what operators did: who, when and why.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         row = await fact_or_404(tx, caller, fact_id)
         events, evidence, verdicts = await store.history_of(tx, row)
         acts = await act_store.acts_of_fact(tx, row)

@@ -115,7 +115,7 @@ async def _dead(gateway: Gateway) -> list[Row] | None:
     """Count dead letters by stage; None when PostgreSQL does not answer."""
 
     async def count() -> list[Row]:
-        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
+        async with gateway.db.gate(_POSTGRES_SECONDS) as tx:
             return await count_by_stage(tx)
 
     return await _within(_POSTGRES_SECONDS, count())
@@ -125,7 +125,7 @@ async def _paused(gateway: Gateway) -> list[Row] | None:
     """Models that are left alone, without why: that may quote what a provider answered."""
 
     async def read() -> list[Row]:
-        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
+        async with gateway.db.gate(_POSTGRES_SECONDS) as tx:
             return await spending.pauses(tx)
 
     return await _within(_POSTGRES_SECONDS, read())
@@ -135,7 +135,7 @@ async def _over_budget(gateway: Gateway) -> int | None:
     """Count tenants, without names: anybody may ask."""
 
     async def count() -> int:
-        async with gateway.db.autocommit(_POSTGRES_SECONDS) as tx:
+        async with gateway.db.gate(_POSTGRES_SECONDS) as tx:
             return len(await spending.over_budget(tx))
 
     return await _within(_POSTGRES_SECONDS, count())

@@ -93,8 +93,8 @@ async def _store_single(gateway: Gateway, message: Message) -> Taken:
 
 
 async def _store(gateway: Gateway, messages: Sequence[Message]) -> Taken:
-    """Store messages all or none."""
-    async with gateway.db.transaction() as tx:
+    """Store messages of one tenant, all or none."""
+    async with gateway.db.of(messages[0].tenant).transaction() as tx:
         stored = await store_within(tx, messages, gateway.settings.window, gateway.quotas)
         _refuse(gateway, stored.outcomes, batch=True)
         gateway.at_point("commit")
@@ -116,7 +116,7 @@ async def _store_once(
     """Store under an Idempotency-Key: its first request is answered again, another one refused."""
     digest = _digest(incoming, batch=batch)
     ids = [message.id for message in messages]
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(messages[0].tenant).transaction() as tx:
         first = await claim_idempotency_key(tx, messages[0].tenant, key, digest, ids)
         if first is None:
             stored = await store_within(tx, messages, gateway.settings.window, gateway.quotas)

@@ -39,7 +39,7 @@ def router_for(kinds: Iterable[JobKind]) -> APIRouter:
 
 def _asking_for(kind: JobKind) -> Callable[..., Awaitable[JobAccepted]]:
     async def ask(user_id: UserId, gateway: Parts, caller: Writer) -> JobAccepted:
-        async with gateway.db.transaction() as tx:
+        async with gateway.db.of(caller.tenant).transaction() as tx:
             job, announcements = await request_job(tx, caller.tenant, user_id, kind)
         gateway.bells.ring(announcements)
         return JobAccepted(trace_id=trace_id(job))

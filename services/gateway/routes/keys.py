@@ -26,7 +26,7 @@ async def create(asked: KeyRequest, gateway: Parts, caller: Admin) -> Any:
     """A key for the tenant of the one that asks, or one user of it; its text is shown this once."""
     if asked.expires_at is not None and asked.expires_at <= gateway.clock():
         raise invalid("expires_at", "must lie in the future")
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         return await _create(tx, caller.tenant, asked.model_dump())
 
 
@@ -49,7 +49,7 @@ async def _create(tx: Transaction, tenant: str, like: Mapping[str, Any]) -> Row:
 async def list_keys(query: PageParams, gateway: Parts, caller: Admin) -> Any:
     """Keys, oldest first, without their secrets."""
     at, row = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         rows = await key_store.keys_page(tx, caller.tenant, (at, row), query.limit)
     keys, following = cursors.page(rows, query.limit, ["created_at", "id"])
     return {"keys": keys, "next_cursor": following}
@@ -65,7 +65,7 @@ async def list_keys(query: PageParams, gateway: Parts, caller: Admin) -> Any:
 async def rotate(key_id: KeyId, query: RotateParams, gateway: Parts, caller: Admin) -> Any:
     """A new key of the same name, scope and user; the old one ends now, or after the overlap."""
     row = _id(key_id)
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         known = await key_store.lock_key(tx, caller.tenant, row)
         if known is None:
             raise not_found("key")
@@ -81,7 +81,7 @@ async def rotate(key_id: KeyId, query: RotateParams, gateway: Parts, caller: Adm
 async def revoke(key_id: KeyId, gateway: Parts, caller: Admin) -> Any:
     """Works everywhere within five seconds."""
     row = _id(key_id)
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         revoked = await key_store.revoke_key(tx, caller.tenant, row)
     if revoked is None:
         raise not_found("key")

@@ -65,7 +65,7 @@ async def export_user(user_id: UserId, gateway: Parts, caller: Reader) -> Stream
 
     An export without an `end` was cut off; ask again.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         user = await store.exported_user(tx, caller.tenant, user_id)
     if user is None:
         raise not_found("user")
@@ -78,14 +78,14 @@ async def _lines(gateway: Gateway, tenant: str, user: Row) -> AsyncIterator[str]
     for kind in KINDS:
         after = None
         while True:
-            async with gateway.db.autocommit() as tx:
+            async with gateway.db.of(tenant).autocommit() as tx:
                 rows = await store.page(tx, kind, tenant, user["user_id"], after, _PAGE)
             if not rows:
                 break
             yield "".join(_line(kind, row["line"]) for row in rows)
             counts[kind] += len(rows)
             after = rows[-1]["place"]
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(tenant).autocommit() as tx:
         still = await store.exported_user(tx, tenant, user["user_id"])
     if still is None or still["created_at"] != user["created_at"]:
         raise ConnectionAbortedError("the user was erased while being exported")
@@ -120,7 +120,7 @@ async def import_lines(
     imported: Counter[str] = Counter()
     bells: list[Announcement] = []
     try:
-        async with gateway.db.long_transaction() as tx:
+        async with gateway.db.of(caller.tenant).long_transaction() as tx:
             for kind, lines in parts.items():
                 added, rung = await store.store_lines(tx, kind, caller.tenant, user_id, lines)
                 imported[kind] += added

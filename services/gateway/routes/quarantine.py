@@ -46,7 +46,7 @@ Why = Annotated[ReviewRequest | None, Body(examples=[EXAMPLE_REVIEW])]
 async def list_held(query: QuarantineParams, gateway: Parts, caller: Admin) -> Any:
     """Facts that nobody is shown until they are approved; `quarantine` says why each is held."""
     after_at, after_id = cursors.decode(query.cursor, cursors.moment, cursors.row_id)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         rows = await store.held_facts(
             tx,
             caller.tenant,
@@ -144,7 +144,7 @@ async def forget(
         facts, told = await trust_deeds.forget_learnt(tx, deed, learnt, messages)
         return {"act_id": deed.id, "facts": facts}, told
 
-    return await done(gateway, work)
+    return await done(gateway, caller.tenant, work)
 
 
 async def _named(tx: Transaction, deed: Deed, asked: Forgetting) -> list[UUID]:
@@ -183,4 +183,4 @@ async def undo_forgetting(
         facts, told = await trust_deeds.undo_forgetting(tx, deed, forgetting)
         return {"act_id": deed.id, "facts": facts}, told
 
-    return await done(gateway, work)
+    return await done(gateway, caller.tenant, work)

@@ -32,7 +32,7 @@ async def list_slots(gateway: Parts, caller: Reader) -> Any:
     A proposed slot is one that only statements name; it behaves as they say. A key of one user is
     shown none of these: others' statements name them.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         known = await store.catalogue(tx, caller.tenant)
         if caller.user is not None:
             own = [_shown(spec) for spec in known.slots.values()]
@@ -52,7 +52,7 @@ async def put_slot(
 
     What was said before counts by it too: users' beliefs follow in the background.
     """
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         await store.lock(tx, caller.tenant)
         known = await store.catalogue(tx, caller.tenant)
         taken = _taken(known)
@@ -65,7 +65,7 @@ async def put_slot(
 @router.delete("/{name}", status_code=204, responses=READS_ONE, summary="Remove an own slot")
 async def delete_slot(name: SlotPath, gateway: Parts, caller: Admin) -> Response:
     """Remove the tenant's slot; where it changed one of the catalogue, that one counts again."""
-    async with gateway.db.transaction() as tx:
+    async with gateway.db.of(caller.tenant).transaction() as tx:
         await store.lock(tx, caller.tenant)
         if not await store.remove(tx, caller.tenant, own_spelling(name)):
             raise not_found("slot")

@@ -31,7 +31,7 @@ async def get_trace(
     row = row_of_trace(trace)
     if row is None:
         raise not_found("trace")
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         found = await trace_store.traced_row(tx, caller.tenant, row, caller.user)
     if found is None:
         raise not_found("trace")
@@ -43,7 +43,7 @@ async def get_trace(
         except TimeoutError:
             pass
         await gateway.keyring.caller(presented)  # it may have been revoked meanwhile
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         return await _read(tx, gateway, caller.tenant, row)
 
 
@@ -51,7 +51,7 @@ async def _settled(gateway: Gateway, table: Table, ref: RowRef) -> None:
     """Wait for the row itself, and for the facts that rest on it if it is a message."""
     await gateway.watch.ended(table, [ref])
     if table == "chat_logs":
-        async with gateway.db.autocommit() as tx:
+        async with gateway.db.of(ref.tenant).autocommit() as tx:
             facts = await trace_store.facts_of_message(tx, ref)
         await gateway.watch.ended("facts", [RowRef(ref.tenant, ref.user, row) for row in facts])
 

@@ -35,7 +35,7 @@ async def usage(query: UsageParams, gateway: Parts, caller: Admin) -> Any:
         raise invalid("from", f"is more than {_MOST_DAYS} days before `to`")
     settings = gateway.settings
     default = Limits.of(settings.tenant_tokens_per_day, settings.tenant_money_per_day)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         lines = await store.usage(tx, caller.tenant, first, last)
         budget = await store.budget_of(tx, caller.tenant)
     limits = default.overridden(budget["tokens_per_day"], budget["money_per_day"])

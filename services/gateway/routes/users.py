@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1/users", tags=["users"], responses=READS)
 async def list_users(query: PageParams, gateway: Parts, caller: Reader) -> Any:
     """Users by id."""
     (after,) = cursors.decode(query.cursor, cursors.text)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         rows = await store.users_page(tx, caller.tenant, after, query.limit, caller.user)
     users, following = cursors.page(rows, query.limit, ["user_id"])
     return {"users": users, "next_cursor": following}
@@ -53,7 +53,7 @@ async def list_facts(user_id: UserId, query: FactsParams, gateway: Parts, caller
     now = gateway.clock()
     as_of = moment_of(query.as_of, query.known_at, now)
     named = query.slot is not None or query.category is not None
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         catalogue = await tenant_slots.catalogue(tx, caller.tenant)
         slots = catalogue.spellings(query.slot) if query.slot is not None else None
         known = await _known(tx, caller.tenant, user_id, query.known_at, slots)
@@ -102,7 +102,7 @@ async def timeline(user_id: UserId, query: TimelineParams, gateway: Parts, calle
     With `as_of` only the stretches that hold then; with `known_at` as it was believed then. Slots
     of which such a view shows nothing are left out, and so are those that were forgotten.
     """
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         known = await tenant_slots.catalogue(tx, caller.tenant)
         slot = slot_name(query.slot, known) if query.slot is not None else None
         attributes = [
@@ -167,7 +167,7 @@ async def list_messages(
 ) -> Any:
     """Messages in the order they were said."""
     after = cursors.decode(query.cursor, cursors.moment, cursors.moment, cursors.row_id)
-    async with gateway.db.autocommit() as tx:
+    async with gateway.db.of(caller.tenant).autocommit() as tx:
         rows = await store.session_page(
             tx, caller.tenant, user_id, session_id, (after[0], after[1], after[2]), query.limit
         )

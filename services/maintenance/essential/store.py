@@ -10,7 +10,7 @@ from uuid import UUID
 from services.maintenance.essential.choosing import Known
 from services.maintenance.essential.model import Ranked, Ranker
 from services.maintenance.fading.weight import effective_confidence, half_lives
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.ledger import folding
 from shared.ledger.store import Occurrence, UserKey
 from shared.sql import Queries
@@ -45,7 +45,7 @@ def _known(row: Row) -> Known:
     )
 
 
-async def stored_ranking(db: Database, user: UserKey, inputs: bytes) -> Stored | None:
+async def stored_ranking(db: OperatorDatabase, user: UserKey, inputs: bytes) -> Stored | None:
     """What a model answered about these very inputs; None when it was not asked about them."""
     async with db.autocommit() as tx:
         row = await tx.row(queries["stored_ranking"], {**_key(user), "inputs": inputs})
@@ -55,7 +55,7 @@ async def stored_ranking(db: Database, user: UserKey, inputs: bytes) -> Stored |
 
 
 async def save_ranking(
-    db: Database, user: UserKey, inputs: bytes, ranker: Ranker, ranked: Ranked | None
+    db: OperatorDatabase, user: UserKey, inputs: bytes, ranker: Ranker, ranked: Ranked | None
 ) -> None:
     """Keep a paid answer before it is used; None: it was of no use, and is not asked for again."""
     params: dict[str, Any] = {

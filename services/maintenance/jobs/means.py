@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.maintenance.biographer import Biographer
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.failures.store import RowRef
 from shared.ledger.store import UserKey
 
@@ -15,7 +15,7 @@ from shared.ledger.store import UserKey
 class FindsDuplicates(Protocol):
     """Who finds what of a user's says the same and was never compared, and keeps the verdicts."""
 
-    def find(self, db: Database, user: UserKey) -> AsyncIterator[Sequence[Any]]:
+    def find(self, db: OperatorDatabase, user: UserKey) -> AsyncIterator[Sequence[Any]]:
         """Yield verdicts, some at a time, outside any transaction of the job."""
         ...
 

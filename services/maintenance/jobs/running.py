@@ -19,7 +19,7 @@ from services.maintenance.jobs import store
 from services.maintenance.jobs.means import Means
 from services.maintenance.jobs.store import Held
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Transaction
+from shared.db import OperatorDatabase, Transaction
 from shared.errors import MemoireError, RetryableError
 from shared.events import Announcement
 from shared.ids import trace_id
@@ -98,7 +98,7 @@ class OpenJob:
 
     def __init__(
         self,
-        db: Database,
+        db: OperatorDatabase,
         held: Held,
         *,
         cursor: Any = None,

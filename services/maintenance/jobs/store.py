@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.events import Announcement, bells_for
 from shared.failures.store import RowRef
 from shared.sql import Queries
@@ -28,7 +28,7 @@ class Held:
         return {**_key(self.ref), "attempt": self.attempt, **more}
 
 
-async def begin(db: Database, ref: RowRef) -> Row | None:
+async def begin(db: OperatorDatabase, ref: RowRef) -> Row | None:
     """Begin a job, or resume it: kind, attempt, cursor, result; None when it does not wait."""
     async with db.autocommit() as tx:
         return await tx.row(queries["begin_job"], _key(ref))
@@ -48,7 +48,7 @@ async def finish(tx: Transaction, held: Held, result: dict[str, Any]) -> None:
     await tx.execute(queries["finish_job"], held.params(result=Jsonb(result)))
 
 
-async def requeue(db: Database, held: Held) -> list[Announcement]:
+async def requeue(db: OperatorDatabase, held: Held) -> list[Announcement]:
     """Put a job behind those that wait; returns its bell."""
     async with db.autocommit() as tx:
         rows = await tx.rows(queries["requeue_job"], held.params())

@@ -23,7 +23,7 @@ from services.maintenance.retention.facts import remove_superseded
 from services.maintenance.retention.store import Place
 from shared.broker import Announcer
 from shared.crash import AtPoint, ignore_point
-from shared.db import Database, Row, Transaction
+from shared.db import OperatorDatabase, Row, Transaction
 from shared.events import Announcement
 from shared.jobs.store import request_job
 from shared.process import every
@@ -47,7 +47,7 @@ class Retention:
 
     def __init__(
         self,
-        db: Database,
+        db: OperatorDatabase,
         settings: Settings,
         announcer: Announcer | None = None,
         *,

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from services.maintenance.watch import store, streams
 from services.maintenance.watch.store import Rows
 from services.maintenance.watch.streams import Streams
-from shared.db import Database, Row
+from shared.db import OperatorDatabase, Row
 from shared.metrics import sweeping as metrics
 from shared.metrics.kinds import Gauge
 from shared.metrics.labels import MOST_TENANTS, RANK, RESOURCE
@@ -48,7 +48,7 @@ _OF_REDIS: tuple[Gauge, ...] = (
 class Watch:
     """One process' eye on what waits; it does nothing where metrics are off."""
 
-    def __init__(self, db: Database, redis: Redis, settings: Settings) -> None:
+    def __init__(self, db: OperatorDatabase, redis: Redis, settings: Settings) -> None:
         self._db = db
         self._redis = redis
         self._limits = Limits.of(settings.tenant_tokens_per_day, settings.tenant_money_per_day)
