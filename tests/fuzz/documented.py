@@ -18,7 +18,7 @@ from tests.fuzz.malformed import NO_LIMITS
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
-_USUAL = ("--seed=1", "--max-examples=60")
+_USUAL = ("--seed=1", "--max-examples=40")
 
 
 def fuzz(url: str, key: str, more: Sequence[str] = (), folder: Path | None = None) -> int:
