@@ -79,7 +79,7 @@ async def test_a_dead_letter_keeps_json_that_spells_nul(db: Database) -> None:
     subject = Subject(
         "default", "ana", "memoire:messages:1-1:x", {"metadata": spelled, "b": "\x00"}
     )
-    async with db.transaction() as tx:
+    async with db.of("default").transaction() as tx:
         await record(tx, "extractor", [subject], PoisonError("no"), RetryPolicy())
         kept = await tx.value("SELECT payload FROM failures")
     assert kept == {"metadata": spelled, "b": "�"}
