@@ -63,6 +63,16 @@ $(DEPLOY_TOOLS): $(INSTALLED)
 deploy-check: setup $(DEPLOY_TOOLS)  ## Check image, compose, manifests, alerts with the tools there are
 	@MEMOIRE_DEPLOY_TOOLS="docker-compose hadolint kubectl" $(PYTEST) tests/deploy $(ARGS)
 
+FUZZ_TOOLS := .venv/.fuzz-tools
+$(FUZZ_TOOLS): $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  $(addprefix --constraint ,$(CONSTRAINTS)) --editable '.[dev,fuzz]'
+	@touch $@
+
+fuzz: setup $(FUZZ_TOOLS)  ## Check every route against its document, and 5,000 malformed inputs
+	$(BIN)/python -m tests.fuzz.documented $(ARGS)
+	$(BIN)/python -m tests.fuzz.malformed --count 5000
+
 AUDIT := .venv/audit/bin/pip-audit
 audit: setup  ## Ask the index for known vulnerabilities of what is pinned; nothing to say without a network
 	@test -x $(AUDIT) || { $(PYTHON) -m venv .venv/audit \
@@ -92,4 +102,4 @@ clean:  ## Remove what can be made again; never .memoire, which holds memories
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo up test test-long chaos deploy-check audit lint types check format clean
+.PHONY: help setup demo up test test-long chaos deploy-check fuzz audit lint types check format clean

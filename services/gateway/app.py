@@ -16,6 +16,7 @@ from services.gateway.conscious import ConsciousCache
 from services.gateway.forgetting import follow_erasures
 from services.gateway.intake import build_single_intake
 from services.gateway.limits import RequestGuard
+from services.gateway.methods import Methods
 from services.gateway.observed import NoteRoute, Observed
 from services.gateway.rates import RateLimiter, Rates
 from services.gateway.recall import Recall
@@ -108,9 +109,10 @@ def build_app(
         lifespan=_lifespan,
     )
     app.state.gateway = gateway
-    for module in _ROUTERS:
-        app.include_router(module.router)
-    app.include_router(jobs.router_for(job_kinds))
+    routers = [*(module.router for module in _ROUTERS), jobs.router_for(job_kinds)]
+    for router in routers:
+        app.include_router(router)
+    app.state.methods = Methods(route for router in routers for route in router.routes)
     errors.install(app)
     app.add_middleware(NoteRoute)
     app.add_middleware(

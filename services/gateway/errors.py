@@ -140,7 +140,7 @@ def _detail_of(problem: Mapping[str, Any]) -> Detail:
     return detail(".".join(str(part) for part in location) or "body", reason, index)
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     match error.status_code:
         case 400:  # FastAPI's word for a body it could not read at all
@@ -148,7 +148,9 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
         case 404:
             return response("not_found", "There is no such route.")
         case 405:
-            return response("method_not_allowed", "Not with this method.", headers=error.headers)
+            taken = request.app.state.methods.of(request.scope["path"])
+            headers = {"Allow": ", ".join(taken)} if taken else error.headers
+            return response("method_not_allowed", "Not with this method.", headers=headers)
     code = _CODE_OF.get(error.status_code, "internal")
     return response(code, str(error.detail), headers=error.headers)
 

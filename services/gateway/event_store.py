@@ -6,12 +6,14 @@ Sequence values alone commit out of order, and a reader that trusted them would 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
 from services.gateway.store import queries
 from shared.db import Row, Transaction
 
+EVENT_ID = "^[0-9]{1,19}(-[0-9]{1,19})?$"  # as JSON Schema writes it
 _LARGEST = 2**63 - 1
 
 
@@ -25,11 +27,9 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read an event's id; raises ValueError for anything else."""
-        xid, dash, seq = text.strip().partition("-")
-        if not (
-            xid.isascii() and xid.isdigit() and (not dash or (seq.isascii() and seq.isdigit()))
-        ):
+        if not re.fullmatch(EVENT_ID, text) or text.endswith("\n"):
             raise ValueError("not an event's id")
+        xid, _, seq = text.partition("-")
         found = cls(int(xid), int(seq or 0))
         if max(found.xid, found.seq) > _LARGEST:
             raise ValueError("not an event's id")

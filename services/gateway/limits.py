@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,6 +40,10 @@ class RequestGuard:
         told: list[tuple[bytes, bytes]] = []
         scope = {**scope, _TOLD: told}
         guarded = _with_headers(send, told)
+        if not _is_text(scope):
+            refusal = response("invalid_request", "The path or the query is not UTF-8.")
+            await refusal(scope, receive, guarded)
+            return
         if not _has_body(scope):
             await self._app(scope, receive, guarded)
             return
@@ -73,6 +78,16 @@ class RequestGuard:
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+
+def _is_text(scope: Scope) -> bool:
+    """Whether path and query are UTF-8: else two users' ids would be read as one."""
+    written = scope.get("raw_path") or b""
+    try:
+        unquote_to_bytes(written + b"?" + scope["query_string"]).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has_body(scope: Scope) -> bool:

@@ -5,6 +5,7 @@ Fields nobody knows are refused: a filter that is silently ignored would be a wr
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -13,14 +14,18 @@ from fastapi import Header, Path, Query
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from services.gateway.auth import Scope
+from services.gateway.event_store import EVENT_ID
 from shared.facts.dates import ends_before
 from shared.facts.statements import Statement
 from shared.intake.messages import (
@@ -33,6 +38,7 @@ from shared.intake.messages import (
     storable,
 )
 from shared.redaction import is_secret
+from shared.value_keys import KINDS
 
 View = Literal["current", "all"]
 LIST_LIMIT = 50
@@ -51,10 +57,23 @@ Reason = Annotated[Text, Field(max_length=2_000)]
 ShortText = Annotated[Text, Field(max_length=500)]
 SlotName = Annotated[Text, Field(max_length=100)]
 Limit = Annotated[int, Field(ge=1, le=100)]
+Age = Annotated[float, Field(ge=0, le=3_153_600_000)]
+"""Seconds, up to a hundred years."""
+
 Cursor = Annotated[str, Field(max_length=2_000)]
+LONGEST_KEY = 255
+_KEY_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_KEY,
+    # what is printable of Latin-1, as which headers are read, and no space at either end
+    "pattern": "^[!-~¡-¬®-ÿ]([ -~¡-¬®-ÿ]*[!-~¡-¬®-ÿ])?$",
+}
 IdempotencyKey = Annotated[
-    str | None, Header(description="1 to 255 printable characters; makes a retry safe.")
+    Annotated[str, WithJsonSchema(_KEY_SCHEMA)] | None,
+    Header(description="1 to 255 printable characters; makes a retry safe."),
 ]
+EventId = Annotated[str, WithJsonSchema({"type": "string", "pattern": EVENT_ID})]
 
 AS_OF = "What was true at this moment; default: now, or `known_at`."
 KNOWN_AT = "What was believed at this moment: only what had been recorded by then counts."
@@ -68,6 +87,13 @@ EXAMPLE_MESSAGE: dict[str, Any] = {
     "timestamp": "2026-06-01T10:00:00Z",
     "message_id": "msg-1042",
 }
+
+
+def _no_text(value: object) -> object:
+    """Refuse what pydantic would take for a number: JSON has numbers of its own."""
+    if isinstance(value, str | bool):
+        raise ValueError("must be a number")  # noqa: TRY004  pydantic wants ValueError
+    return value
 
 
 class RequestBody(Lenient):
@@ -89,6 +115,10 @@ def _without_secret(value: str) -> str:
     return value
 
 
+def _said_twice_is_said(schema: dict[str, Any]) -> None:
+    schema.pop("uniqueItems", None)
+
+
 class RecallRequest(RequestBody):
     """What is known about a user that matters for a query."""
 
@@ -100,27 +130,30 @@ class RecallRequest(RequestBody):
 
     user_id: Identifier
     query: Annotated[Text, Field(max_length=4_000)]
-    limit: Limit = 5
+    limit: Annotated[Limit, BeforeValidator(_no_text)] = 5
     view: View = "current"
     categories: Annotated[list[ShortText], Field(max_length=50)] | None = None
     slots: Annotated[list[SlotName], Field(max_length=50)] | None = None
     metadata: Metadata | None = Field(None, description="Labels that must all be there.")
-    max_age_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    max_age_days: Annotated[float, Field(gt=0, le=36_500), BeforeValidator(_no_text)] | None = None
     since: Instant | None = Field(None, description="On occurred_at, else said_at; inclusive.")
     until: Instant | None = Field(None, description="On occurred_at, else said_at; exclusive.")
     as_of: Instant | None = Field(None, description=AS_OF)
     known_at: Instant | None = Field(None, description=KNOWN_AT)
-    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+    min_score: Annotated[float, Field(ge=0, le=1), BeforeValidator(_no_text)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_no_text)] | None = Field(
         None, description="Trims the list to about so many tokens (4 characters each)."
     )
-    include: Annotated[set[Literal["facts", "messages"]], Field(min_length=1)] = Field(
+    include: Annotated[
+        set[Literal["facts", "messages"]],
+        Field(min_length=1, json_schema_extra=_said_twice_is_said),
+    ] = Field(
         {"facts"}, description="With messages: also what was said, word for word, as `messages`."
     )
-    hints: bool = Field(
+    hints: StrictBool = Field(
         True, description="Let the query's own words (slots, persons, times) weigh: docs/asking.md."
     )
-    explain: bool = False
+    explain: StrictBool = False
 
 
 class ContextRequest(RecallRequest):
@@ -133,7 +166,7 @@ class ContextRequest(RecallRequest):
     )
 
     format: Literal["markdown", "xml", "json"] = "markdown"
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_no_text)] | None = Field(
         None, description="The block takes about so many at most (4 characters each); 1,000."
     )
 
@@ -193,7 +226,9 @@ class FactCorrection(RequestBody):
     )
     category: ShortText | None = None
     metadata: Metadata | None = Field(None, description="Takes the place of all the old labels.")
-    pinned: bool | None = Field(None, description="Whether it is kept from fading; of no words.")
+    pinned: StrictBool | None = Field(
+        None, description="Whether it is kept from fading; of no words."
+    )
     reason: Reason | None = Field(None, description="Why; kept in the fact's history.")
 
     _no_secret = field_validator("value", "content")(_without_secret)
@@ -222,7 +257,7 @@ class Redrive(RequestBody):
     stage: SlotName | None = None
     error_class: SlotName | None = Field(None, examples=["poison"])
     all: Literal[True] | None = None
-    older_than_seconds: Annotated[float, Field(ge=0)] | None = None
+    older_than_seconds: Annotated[Age, BeforeValidator(_no_text)] | None = None
 
     @model_validator(mode="after")
     def _says_which(self) -> Self:
@@ -282,11 +317,11 @@ class OwnSlot(RequestBody):
 
     category: Annotated[Text, Field(max_length=100)] | None = None
     cardinality: Literal["one", "many"] | None = None
-    kind: Annotated[Text, Field(max_length=50)] | None = Field(
+    kind: Annotated[Text, WithJsonSchema({"enum": sorted(KINDS)})] | None = Field(
         None, description="How two spellings of a value are compared: text, place, org, …"
     )
     synonyms: Annotated[list[SlotName], Field(max_length=100)] | None = None
-    lasts_days: Annotated[float, Field(gt=0, le=36_500)] | None = Field(
+    lasts_days: Annotated[float, Field(gt=0, le=36_500), BeforeValidator(_no_text)] | None = Field(
         None, description="How long a claim without an end holds; null: until something ends it."
     )
 
@@ -322,7 +357,7 @@ class ReasonQuery(_Query):
 class DeadLettersQuery(Page):
     stage: SlotName | None = None
     error_class: SlotName | None = None
-    older_than_seconds: Annotated[float, Field(ge=0)] | None = None
+    older_than_seconds: Age | None = None
 
 
 class DroppedQuery(_Query):
@@ -331,17 +366,30 @@ class DroppedQuery(_Query):
 
 class EventsQuery(_Query):
     user_id: Identifier | None = Field(None, description="Of this user only.")
-    after: Annotated[str, Field(max_length=100)] | None = Field(
+    after: EventId | None = Field(
         None, description="Begin behind this event's id; 0 is the beginning. Default: now."
     )
     follow: bool = Field(True, description="Go on with what happens; else end at the present.")
 
 
+_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+
+
+def _written_day(value: object) -> object:
+    """Refuse a number, which would be taken for seconds since 1970."""
+    if isinstance(value, str) and not _DAY.match(value):
+        raise ValueError("must be a day, as in 2026-05-02")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_written_day, json_schema_input_type=date)]
+
+
 class UsageQuery(_Query):
-    since: date | None = Field(
+    since: Day | None = Field(
         None, alias="from", description="First day, UTC; default: 30 days before `to`."
     )
-    until: date | None = Field(None, alias="to", description="Last day, UTC; default: today.")
+    until: Day | None = Field(None, alias="to", description="Last day, UTC; default: today.")
 
 
 class TraceQuery(_Query):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from services.gateway import gcra
 from services.gateway.auth import Caller, Keyring, Scope
 from services.gateway.bells import BellRinger
 from services.gateway.conscious import ConsciousCache
-from services.gateway.errors import ApiError, detail, not_found
+from services.gateway.errors import ApiError, detail, invalid, not_found
 from services.gateway.intake import SingleIntake
 from services.gateway.limits import tell
 from services.gateway.observed import told_of
@@ -117,7 +118,15 @@ class _Needs:
             raise ApiError("forbidden", f"This needs a key with scope {self._scope}.")
         if caller.user is not None:
             await _refuse_others(request, caller)
+        _refuse_twice(request)
         return caller
+
+
+def _refuse_twice(request: Request) -> None:
+    """Refuse a query that says one thing twice: no parameter of ours is a list."""
+    for name, number in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if number > 1:
+            raise invalid(name, "must be given once")
 
 
 async def _refuse_others(request: Request, caller: Caller) -> None:

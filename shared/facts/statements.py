@@ -21,6 +21,7 @@ from shared.trust import Source
 
 DEFAULT_CONFIDENCE = 0.8
 SELF = "user"
+_LEAST = 1e-37
 
 
 def _date(value: str) -> str:
@@ -34,6 +35,11 @@ def _confidence(value: Any) -> Any:
         text = value.strip()
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     return value
+
+
+def _of_a_real(value: float) -> float:
+    """Take what PostgreSQL's `real` is too coarse to hold for nothing."""
+    return value if value > _LEAST else 0.0
 
 
 ShortText = Annotated[Text, Field(max_length=500)]
@@ -53,9 +59,9 @@ class Statement(Lenient):
     cardinality: Literal["one", "many"] | None = None
     claim: Literal["holds", "ends", "denies"] = "holds"
     temporal_state: Literal["current", "past", "future", "recurring"] = "current"
-    confidence: Annotated[float, BeforeValidator(_confidence), Field(ge=0, le=1)] = (
-        DEFAULT_CONFIDENCE
-    )
+    confidence: Annotated[
+        float, Field(ge=0, le=1), BeforeValidator(_confidence), AfterValidator(_of_a_real)
+    ] = DEFAULT_CONFIDENCE
     occurred_at: Date | None = None
     ended_at: Date | None = None
 

@@ -99,12 +99,24 @@ def _payload(payload: dict[str, Any] | None) -> Jsonb | None:
     """Keep a payload within 64 KiB: what is longer is cut, and says so."""
     if payload is None:
         return None
-    text = json.dumps(payload, ensure_ascii=False).replace("\\u0000", "�")
-    if len(text.encode()) <= PAYLOAD_BYTES:
-        return Jsonb(json.loads(text))
-    share = PAYLOAD_BYTES // (4 * max(1, len(payload)))
-    cut = {key[:share]: str(value)[:share] for key, value in payload.items()}
-    return Jsonb(json.loads(json.dumps({**cut, "_cut": "true"}).replace("\\u0000", "�")))
+    kept = _without_nul(payload)
+    if len(json.dumps(kept, ensure_ascii=False).encode()) <= PAYLOAD_BYTES:
+        return Jsonb(kept)
+    share = PAYLOAD_BYTES // (4 * max(1, len(kept)))
+    cut = {key[:share]: str(value)[:share] for key, value in kept.items()}
+    return Jsonb({**cut, "_cut": "true"})
+
+
+def _without_nul(value: Any) -> Any:
+    """Replace what PostgreSQL cannot hold, and not what only spells it: JSON text in a field."""
+    match value:
+        case str():
+            return value.replace("\x00", "�")
+        case dict():
+            return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+        case list():
+            return [_without_nul(item) for item in value]
+    return value
 
 
 async def fail_rows(

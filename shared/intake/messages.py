@@ -20,9 +20,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ValidationError,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from shared.errors import PoisonError
 from shared.ids import chat_log_id, time_ordered_id
@@ -76,9 +79,12 @@ def _instant(value: object) -> datetime:
 
 def _json_object(value: object) -> object:
     """Read metadata that comes as JSON text, as it does in a stream entry."""
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    try:
         return json.loads(value)
-    return value
+    except RecursionError as error:  # no ValueError: the entry would be tried again and again
+        raise ValueError("must not be nested so deeply") from error
 
 
 def _storable_json(value: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +131,29 @@ class Lenient(BaseModel):
         if not isinstance(said, dict):
             return said
         return {name: value for name, value in said.items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Show that whatever need not be said may be null."""
+        shown = handler(core_schema)
+        own = handler.resolve_ref_schema(shown)
+        for name, field_schema in own.get("properties", {}).items():
+            if name not in own.get("required", ()):
+                own["properties"][name] = _or_null(field_schema)
+        return shown
+
+
+_ABOUT = {"title", "description", "default", "examples"}
+
+
+def _or_null(schema: JsonSchemaValue) -> JsonSchemaValue:
+    if any(way.get("type") == "null" for way in schema.get("anyOf", ())):
+        return schema
+    about = {key: value for key, value in schema.items() if key in _ABOUT}
+    value = {key: value for key, value in schema.items() if key not in _ABOUT}
+    return {"anyOf": [value, {"type": "null"}], **about}
 
 
 class IncomingMessage(Lenient):

@@ -25,6 +25,18 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorBody, "description": _REASONS[status]} for status in shown}
 
 
+def failures_of_a_stream(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route that answers in another type: a failure of it is JSON all the same.
+
+    Said as a reference: the model itself would be documented in the route's own type.
+    """
+    shown = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+    return {
+        status: {"description": about["description"], "content": shown}
+        for status, about in failures(*statuses).items()
+    }
+
+
 READS = failures()
 READS_ONE = failures(404)
 WRITES = failures(400, 413)

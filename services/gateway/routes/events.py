@@ -13,13 +13,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.gateway.errors import ApiError, invalid
 from services.gateway.event_store import Position, events_after, missed_any, position_now
-from services.gateway.requests import EventsParams
-from services.gateway.routes.documented import READS
+from services.gateway.requests import EventId, EventsParams
+from services.gateway.routes.documented import failures_of_a_stream
 from services.gateway.state import Gateway, Parts, Presented, Reader
 from shared.db import Row
 from shared.ids import trace_id
 
-router = APIRouter(prefix="/v1", tags=["events"], responses=READS)
+router = APIRouter(prefix="/v1", tags=["events"], responses=failures_of_a_stream())
 
 _PAGE = 500
 _LOOK_SECONDS = 0.2
@@ -32,7 +32,8 @@ async def _position(
     gateway: Parts,
     caller: Reader,
     last_event_id: Annotated[
-        str | None, Header(description="Goes on behind this event; browsers send it themselves.")
+        EventId | None,
+        Header(description="Goes on behind this event; browsers send it themselves."),
     ] = None,
 ) -> Position:
     """Tell where to begin: behind the last event seen, else behind `after`, else now."""

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Body
 from services.gateway.auth import Caller
 from services.gateway.errors import ApiError, being_erased, detail, invalid, over_quota
 from services.gateway.observed import told_of, traceparent
-from services.gateway.requests import EXAMPLE_MESSAGE, Batch, IdempotencyKey
+from services.gateway.requests import EXAMPLE_MESSAGE, LONGEST_KEY, Batch, IdempotencyKey
 from services.gateway.routes.documented import STORES
 from services.gateway.schemas import Accepted, BatchAccepted
 from services.gateway.state import Gateway, Parts, Writer
@@ -26,8 +26,6 @@ from shared.intake.store import claim_idempotency_key
 from shared.metrics.commits import ingested
 
 router = APIRouter(prefix="/v1", tags=["ingest"], responses=STORES)
-
-_LONGEST_KEY = 255
 
 
 @router.post("/ingest", status_code=202, summary="Take in one message")
@@ -135,8 +133,8 @@ async def _store_once(
 
 def check_key(key: str | None) -> None:
     """Raise ApiError for what is no Idempotency-Key."""
-    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
-        raise invalid("Idempotency-Key", f"must be 1 to {_LONGEST_KEY} printable characters")
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+        raise invalid("Idempotency-Key", f"must be 1 to {LONGEST_KEY} printable characters")
 
 
 def _check_sizes(gateway: Gateway, incoming: Sequence[IncomingMessage], *, batch: bool) -> None:

@@ -1,0 +1,1 @@
+"""What no client of good will would send: schemathesis over the OpenAPI document, and worse."""
