@@ -53,6 +53,25 @@ class Patience:
         return self.statement_seconds + self.grace_seconds
 
 
+def _session_settings(
+    patience: Patience, name: str, role: Role | None, *, durable: bool, by_key: bool
+) -> dict[str, str]:
+    settings = {
+        "application_name": name,
+        "synchronous_commit": "on" if durable else "off",
+        "lock_timeout": "5000",
+        "statement_timeout": str(int(1_000 * patience.statement_seconds)),
+        "idle_in_transaction_session_timeout": "15000",
+        "timezone": "UTC",
+        TENANTS: _NOBODY,
+    }
+    if by_key:
+        settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
+    if role is not None:
+        settings["role"] = role
+    return settings
+
+
 class Database:
     """A pool of connections that all carry the timeouts, the durability and the role asked for."""
 
@@ -75,22 +94,10 @@ class Database:
         Statements are planned while tables are small and kept; without this a stage that starts on
         an empty database reads all of it for every batch until statistics are gathered.
         """
-        self._settings = {
-            "application_name": name,
-            "synchronous_commit": "on" if durable else "off",
-            "lock_timeout": "5000",
-            "statement_timeout": str(int(1_000 * patience.statement_seconds)),
-            "idle_in_transaction_session_timeout": "15000",
-            "timezone": "UTC",
-            TENANTS: _NOBODY,
-        }
+        self._settings = _session_settings(patience, name, role, durable=durable, by_key=by_key)
         self.role = role
         self._silence_seconds = patience.in_all_seconds
         self._wait_seconds = patience.wait_seconds
-        if by_key:
-            self._settings |= dict.fromkeys(_WHOLE_TABLE_PLANS, "off")
-        if role is not None:
-            self._settings["role"] = role
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             connection_class=Connection,

@@ -8,7 +8,12 @@ from uuid import UUID
 from fastapi import Path, Query
 from pydantic import ConfigDict, Field, model_validator
 
-from services.gateway.requests import Page, Reason, RequestBody, SlotName
+from services.gateway.query_strings import Page
+from services.gateway.requests import (
+    Reason,
+    RequestBody,
+    SlotName,
+)
 from shared.intake.messages import Identifier, Instant
 from shared.trust import Source
 

@@ -17,13 +17,13 @@ from services.gateway.auth import Caller
 from services.gateway.corrections import corrected, digest, labels_asked
 from services.gateway.errors import ApiError, not_found
 from services.gateway.facts import public_fact
+from services.gateway.query_strings import ReasonParams
 from services.gateway.requests import (
     EXAMPLE_UNDO,
     ChatLogId,
     FactCorrection,
     FactId,
     IdempotencyKey,
-    ReasonParams,
     SessionId,
     UndoRequest,
     UserId,

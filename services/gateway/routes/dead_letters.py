@@ -17,10 +17,9 @@ from services.gateway.dead_letter_schemas import (
     Redriven,
 )
 from services.gateway.errors import not_found
+from services.gateway.query_strings import DeadLettersParams, DroppedParams
 from services.gateway.requests import (
-    DeadLettersParams,
     Drop,
-    DroppedParams,
     LetterId,
     Mend,
     Redrive,

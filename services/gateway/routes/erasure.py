@@ -11,7 +11,11 @@ from services.gateway import cursors, deeds
 from services.gateway.act_store import Deed
 from services.gateway.erasure_schemas import Erasure, Erasures, public_erasure
 from services.gateway.errors import not_found
-from services.gateway.requests import PageParams, ReasonParams, SessionId, UserId
+from services.gateway.query_strings import PageParams, ReasonParams
+from services.gateway.requests import (
+    SessionId,
+    UserId,
+)
 from services.gateway.routes.documented import READS, READS_ONE
 from services.gateway.state import Parts, Reader, Writer
 from services.gateway.statements import row_id

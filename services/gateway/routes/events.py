@@ -13,7 +13,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.gateway.errors import ApiError, invalid
 from services.gateway.event_store import Position, events_after, missed_any, position_now
-from services.gateway.requests import EventId, EventsParams
+from services.gateway.query_strings import EventsParams
+from services.gateway.requests import (
+    EventId,
+)
 from services.gateway.routes.documented import failures_of_a_stream
 from services.gateway.state import Gateway, Parts, Presented, Reader
 from shared.db import Row

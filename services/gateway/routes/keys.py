@@ -11,7 +11,11 @@ from fastapi import APIRouter
 from services.gateway import cursors, key_store
 from services.gateway.auth import new_key
 from services.gateway.errors import ApiError, invalid, not_found
-from services.gateway.requests import KeyId, KeyRequest, PageParams, RotateParams
+from services.gateway.query_strings import PageParams, RotateParams
+from services.gateway.requests import (
+    KeyId,
+    KeyRequest,
+)
 from services.gateway.routes.documented import READS, READS_ONE, WRITES, failures
 from services.gateway.schemas import Key, Keys, ShownKey
 from services.gateway.state import Admin, Gateway, Parts

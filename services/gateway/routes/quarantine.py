@@ -71,8 +71,7 @@ async def approve(
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """It counts from when it was said, like any other; an undo holds it again."""
-    deed = deed_of(caller, "", asked.reason if asked is not None else None)
-    return await _reviewed(gateway, deed, fact_id, caller, idempotency_key, approved=True)
+    return await _reviewed(gateway, caller, fact_id, asked, idempotency_key, approved=True)
 
 
 @router.post(
@@ -86,20 +85,20 @@ async def reject(
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
     """It is forgotten, in whatever replay says it again; an undo holds it again."""
-    deed = deed_of(caller, "", asked.reason if asked is not None else None)
-    return await _reviewed(gateway, deed, fact_id, caller, idempotency_key, approved=False)
+    return await _reviewed(gateway, caller, fact_id, asked, idempotency_key, approved=False)
 
 
 async def _reviewed(
     gateway: Gateway,
-    deed: Deed,
-    fact_id: str,
     caller: Admin,
+    fact_id: str,
+    asked: ReviewRequest | None,
     key: str | None,
     *,
     approved: bool,
 ) -> dict[str, Any]:
     check_key(key)
+    deed = deed_of(caller, "", asked.reason if asked is not None else None)
 
     async def work(tx: Transaction) -> tuple[UUID, list[Announcement]]:
         fact = await fact_or_404(tx, caller, fact_id)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from services.gateway import store, trace_store, traces
 from services.gateway.errors import not_found
 from services.gateway.facts import public_fact
-from services.gateway.requests import TraceParams
+from services.gateway.query_strings import TraceParams
 from services.gateway.routes.documented import READS_ONE
 from services.gateway.schemas import Trace
 from services.gateway.state import Gateway, Parts, Presented, Reader

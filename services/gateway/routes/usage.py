@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from services.gateway.errors import invalid
-from services.gateway.requests import UsageParams
+from services.gateway.query_strings import UsageParams
 from services.gateway.routes.documented import READS
 from services.gateway.spending_schemas import Usage
 from services.gateway.state import Admin, Parts

@@ -12,11 +12,9 @@ from fastapi import APIRouter
 from services.gateway import cursors, store
 from services.gateway.facts import moment_of, public_fact, public_message, slot_name, visible
 from services.gateway.fading import fading_at
+from services.gateway.query_strings import FactsParams, PageParams, TimelineParams
 from services.gateway.requests import (
-    FactsParams,
-    PageParams,
     SessionId,
-    TimelineParams,
     UserId,
 )
 from services.gateway.routes.documented import READS
