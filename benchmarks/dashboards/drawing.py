@@ -13,7 +13,7 @@ from benchmarks.dashboards.panels import Dashboard, Panel
 
 WIDTH = 1200
 _COLUMN, _ROW, _GAP, _TOP = WIDTH / 24, 28, 4, 64
-_LEGEND_LINE, _CHARACTER = 15, 5.6
+_LEGEND_LINES, _LEGEND_LINE, _CHARACTER = 4, 15, 5.6
 _COLORS = (
     "#73BF69", "#F2CC0C", "#5794F2", "#FF9830", "#F2495C", "#1F60C4", "#B877D9", "#37872D",
     "#8AB8FF", "#C4162A", "#8F3BB8", "#96D98D", "#FADE2A", "#FF7383", "#CA95E5",
@@ -188,13 +188,13 @@ def _stacked(
 
 
 def _legend(series: Sequence[Series], width: float) -> Iterator[list[tuple[float, int, str]]]:
-    """Lines of (x, number, name), at most three; what is left out is counted."""
+    """Lines of (x, number, name), at most so many; what is left out is counted."""
     lines: list[list[tuple[float, int, str]]] = [[]]
     at = 0.0
     for number, one in enumerate(series):
         needs = 34 + _CHARACTER * len(one.name)
         if at and at + needs > width:
-            if len(lines) == 3:
+            if len(lines) == _LEGEND_LINES:
                 lines[-1].append((at, -1, f"+ {len(series) - number}"))
                 break
             lines.append([])

@@ -39,7 +39,7 @@ def _one(highest: float, unit: str) -> float:
     """What counts as one where values are shown in KiB, minutes and the like."""
     if unit == "bytes":
         return 1024.0 ** _power(highest, 1024, len(_BYTES))
-    if unit == "s" and highest >= _MINUTES_FROM:
+    if unit == "s" and highest >= 0.8 * _MINUTES_FROM:  # the last step may lie above
         return 3600.0 if highest >= _HOURS_FROM else 60.0
     return 1.0
 
