@@ -16,6 +16,7 @@ from benchmarks import upkeep
 from benchmarks.cpu import memory_mb
 from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
+from benchmarks.instrumentation import instrumentation
 from benchmarks.keys import verify
 from benchmarks.recall.scenarios import SMALL, recall
 
@@ -294,6 +295,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "ingest-batches": ingest_batches,
     "end-to-end": end_to_end,
     "unseen": end_to_end_unseen,
+    "instrumentation": instrumentation,
     "one-user": end_to_end_one_user,
     "scattered": end_to_end_scattered,
     "scale-out": scale_out,

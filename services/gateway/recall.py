@@ -89,7 +89,7 @@ class Recall:
         answer["freshness"] = _freshness(pending)
         answered(
             time.perf_counter() - began,
-            [fact["id"] for fact in answer["relevant_facts"]],
+            [str(fact["id"]) for fact in answer["relevant_facts"]],
             found.candidates,
             in_memory=found.in_memory,
             with_vector=found.near is not None,
