@@ -132,11 +132,14 @@ def end_to_end_scattered() -> None:
     end_to_end(users=500, sessions=10)
 
 
-def scale_out(messages: int = 1_200) -> None:
-    """1, 2 and 4 extractors with a model that takes 200 ms; each message is a call of its own."""
+def scale_out(messages_each: int = 1_200) -> None:
+    """1, 2 and 4 extractors with a model that takes 200 ms; each message is a call of its own.
+
+    Each has as many messages to do, so that what a run takes at its two ends weighs the same.
+    """
     paces: dict[int, float] = {}
     for extractors in (1, 2, 4):
-        copies = {"extractor": extractors}
+        copies, messages = {"extractor": extractors}, extractors * messages_each
         with running(fakes=True, fakes_delay_ms=200, copies=copies) as instance:
             begun = time.monotonic()
             with costing(instance, messages, f"{extractors} extractors, 200 ms a call", "message"):
