@@ -104,7 +104,8 @@ SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session
                   AND c.state = 'extracting';
 
 -- name: surroundings
--- Reads what each call is told beside its messages: generation, what is known, the turns before.
+-- Reads what each call is told beside its messages: generation, what is known, the turns before but
+-- for those that are dead.
 SELECT t.id,
        coalesce((SELECT generation FROM users u
                   WHERE u.tenant_id = t.tenant_id AND u.user_id = t.user_id), 1) AS generation,
@@ -123,7 +124,7 @@ SELECT t.id,
           FROM (SELECT c.id, c.role, c.said_at, c.content, c.metadata FROM chat_logs c
                  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
                    AND c.session_id = t.session_id AND c.said_at < t.before
-                   AND c.erased_at IS NULL
+                   AND c.erased_at IS NULL AND c.retry_at IS DISTINCT FROM 'infinity'
                  ORDER BY c.said_at DESC LIMIT %(context)s) AS b) AS context
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[],
               %(befores)s::timestamptz[])

@@ -85,6 +85,30 @@ async def test_one_poisonous_message_is_found_and_parked(
     assert {row["content"] for row in rows} == set(words) - {"poison"}
 
 
+@pytest.mark.parametrize("role", ["user", "assistant"])
+async def test_what_a_model_refuses_to_read_spoils_nothing_that_is_said_after_it(
+    db: TestedDatabase, redis: Redis, redis_url: str, role: str
+) -> None:
+    """In the turns before a message it is left out; of the user's it alone is dead."""
+
+    def script(document: dict[str, Any]) -> Any:
+        shown = [*document["context"], *document["messages"]]
+        if any("poison" in turn["content"] for turn in shown):
+            return Reply(status=400)
+        return one_fact_each(document)
+
+    async with chat_server(script) as server:
+        pipeline = pipeline_of(server, db, redis, redis_url)
+        async with pipeline.running():
+            for role_of, text in ((role, "poison"), ("user", "one"), ("user", "two")):
+                await pipeline.say(text, role=role_of)
+                await pipeline.settled()
+    rows = await pipeline.rows("SELECT content FROM memory_facts")
+    assert {row["content"] for row in rows} == {"one", "two"}
+    dead = await pipeline.rows("SELECT error_class FROM failures WHERE dead_at IS NOT NULL")
+    assert [row["error_class"] for row in dead] == (["poison"] if role == "user" else [])
+
+
 async def test_a_provider_that_fails_for_a_while_costs_time_not_messages(
     db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
@@ -191,15 +215,15 @@ async def test_a_fact_may_name_the_context_it_was_understood_by(
 async def test_an_answer_that_is_no_json_gets_one_repair_turn(
     db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
-    """The second answer is used; a second failure is poison."""
-    answers = ["I found nothing, sorry", '{"facts": []}', "no", "no"]
+    """The second answer is used; who fails twice, also without the turns before, is poison."""
+    answers = ["I found nothing, sorry", '{"facts": []}', "no", "no", "no", "no"]
 
     async with chat_server(lambda _: answers.pop(0)) as server:
         pipeline = pipeline_of(server, db, redis, redis_url)
         async with pipeline.running():
             await pipeline.say("I live in Oslo")
             await pipeline.settled()
-            assert len(answers) == 2
+            assert len(answers) == 4
             await pipeline.say("I live in Rome")
             await pipeline.settled()
     assert answers == []
