@@ -85,6 +85,8 @@ async def _refold(batch: Batch, attributes: Sequence[Attribute], facts: Sequence
     about = [(batch.user, attribute) for attribute in attributes]
     changes = await ledger.refold(batch.tx, about, facts)
     batch.did(changed=len(changes), merged=sum(change.after.kind == "merged" for change in changes))
+    if changes:
+        await batch.grow()
     await batch.record(map(ledger.occurrence_of, changes))
 
 
