@@ -17,6 +17,7 @@ from benchmarks.cpu import memory_mb
 from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
 from benchmarks.keys import verify
+from benchmarks.night.main import nightly
 from benchmarks.recall.scenarios import SMALL, recall
 
 
@@ -306,7 +307,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "recall": recall,
     "recall-small": recall_small,
     "consolidate": upkeep.consolidate,
-    "nightly": upkeep.nightly,
+    "nightly": nightly,
     "retention": upkeep.retention,
 }
 

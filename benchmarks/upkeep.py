@@ -255,7 +255,9 @@ async def _plan(db: OperatorDatabase) -> str:
     async with db.autocommit() as tx:
         before = await store.cutoff(tx, 365)
     params = {"tenant": "default", "after": store.BEGINNING, "before": before, "limit": 1_000}
-    explain = f"EXPLAIN (ANALYZE, BUFFERS, COSTS off, TIMING off) {store.queries['remove_messages']}"
+    explain = (
+        f"EXPLAIN (ANALYZE, BUFFERS, COSTS off, TIMING off) {store.queries['remove_messages']}"
+    )
     with suppress(_EnoughSeenError):
         async with db.transaction() as tx:
             rows = await tx.rows(explain, params)
