@@ -1,13 +1,14 @@
-"""A night over many users in a real instance, while one client recalls: told apart by kind.
+"""A night over many users in a real instance with its own settings, while one client recalls.
 
-Three nights. In the first every job has everything to do, as after an import. In the second nothing
-is new, so nobody is asked for. Before the third every user hears something, and all of it is as it
-was: every job runs, and changes nothing.
+In the first night every job of every kind has everything to do, as after an import. What one kind
+changed is news to the others, so nights follow until nobody has any: those slots were missed and
+are made up for at full speed, no longer spread. In the end every user has news, and all of it is as
+it was: every job runs, told apart by kind, and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from time import sleep
 from typing import Any
@@ -28,12 +29,15 @@ _RECALLS_A_SECOND = 4.0
 _IDLE_SECONDS = 60.0
 _ASKED = {f"awake{number}": 1_000 for number in range(8)}
 _LONGEST_SECONDS = 3_600.0
-_NEWS = "UPDATE users SET belief_version = belief_version + 1 WHERE user_id LIKE 'sleeper%' "
+_MOST_NIGHTS = 5
+_NEWS = (
+    "UPDATE users SET belief_version = belief_version + 1 WHERE user_id LIKE 'sleeper%' RETURNING 1"
+)
 
 
 def nightly(users: int = 10_000, facts: int = 200) -> None:
     """A night over all users, asked for by the schedule, while one client recalls: three times."""
-    with running(schedule_spread_seconds="0") as instance:
+    with running() as instance:
         ask = _filled(instance, users, facts)
         with recalling(ask, _RECALLS_A_SECOND):
             sleep(_IDLE_SECONDS / 3)  # who is asked about again is read into memory
@@ -42,18 +46,29 @@ def nightly(users: int = 10_000, facts: int = 200) -> None:
             sleep(_IDLE_SECONDS)
         show("nothing else at work", idle.figures())
         title = f"{users:,} users × {facts:,} facts"
+        figures = _night(instance, KINDS, ask, idle)
+        show(f"the first night of {title}, all kinds at once, spread", figures)
+        nights = 0
+        while figures["jobs of all kinds"] and nights < _MOST_NIGHTS:
+            nights += 1
+            figures = _night(instance, KINDS, ask, idle, missed=True)
+            show(f"night {nights} after it, made up for at full speed", figures)
         for kind in KINDS:
-            show(f"{kind}, {title}, first night", _night(instance, [kind], ask, idle))
-        show(f"{title}, a night with nothing new", _night(instance, KINDS, ask, idle))
-        instance.rows(_NEWS + "RETURNING 1")
-        show(f"{title}, a night in which all is as it was", _night(instance, KINDS, ask, idle))
+            instance.rows(_NEWS)
+            figures = _night(instance, [kind], ask, idle, missed=True)
+            show(f"{kind} of {title} in which all is as it was, at full speed", figures)
 
 
 def _night(
-    instance: Instance, kinds: tuple[str, ...] | list[str], ask: Callable[[], None], idle: Recalls
+    instance: Instance,
+    kinds: Sequence[str],
+    ask: Callable[[], None],
+    idle: Recalls,
+    *,
+    missed: bool = False,
 ) -> dict[str, Any]:
     with recalling(ask, _RECALLS_A_SECOND) as busy:
-        figures = Night(instance, kinds).last(_LONGEST_SECONDS)
+        figures = Night(instance, kinds, missed=missed).last(_LONGEST_SECONDS)
     instance.quiet()
     recalls = busy.figures()
     before = idle.figures()["recall p95 ms"]

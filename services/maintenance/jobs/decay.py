@@ -64,7 +64,7 @@ def _read(cursor: Any) -> tuple[UUID | None, datetime | None]:
     if not cursor:
         return None, None
     last, due_at = [cursor, None] if isinstance(cursor, str) else cursor
-    return UUID(last), due_at and datetime.fromisoformat(due_at)
+    return UUID(last), datetime.fromisoformat(due_at) if due_at else None
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
