@@ -2,8 +2,8 @@
 
 In the first night every job of every kind has everything to do, as after an import. What one kind
 changed is news to the others, so nights follow until nobody has any: those slots were missed and
-are made up for at full speed, no longer spread. In the end every user has news, and all of it is as
-it was: every job runs, told apart by kind, and changes nothing.
+are made up for at full speed, no longer spread. Then every user has news, and all of it is as it
+was: every job runs, each kind by itself and all at once, and changes nothing.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ def nightly(users: int = 10_000, facts: int = 200) -> None:
             instance.rows(_NEWS)
             figures = _night(instance, [kind], ask, idle, missed=True)
             show(f"{kind} of {title} in which all is as it was, at full speed", figures)
+        instance.rows(_NEWS)
+        figures = _night(instance, KINDS, ask, idle)
+        show(f"a night of {title} in which all is as it was, all kinds at once, spread", figures)
 
 
 def _night(
