@@ -203,3 +203,39 @@ async def test_a_use_while_a_run_is_at_work_is_not_lost(
     assert await life.is_due()
     await life.run("decay")
     assert not await life.is_due()
+
+
+async def test_over_several_batches_the_earliest_moment_counts(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever in the order of the facts it is."""
+    monkeypatch.setattr(fading_store, "FACTS_A_BATCH", 2)
+    for days in (3, 30, 200, 1, 100):
+        said = utc_now() - timedelta(days=days)
+        await api.fact(f"Was at place {days}", said_at=said, category="learning")
+    life = Life(api, 0)
+    await life.learnt()
+    await life.run("decay")
+    [row] = await api.sql(
+        "SELECT due_at, (SELECT min(fades_at) FROM memory_facts) AS first FROM job_runs"
+    )
+    assert row["due_at"] == row["first"]
+
+
+async def test_what_ends_by_itself_is_a_moment_too(api: Api) -> None:
+    """It need not fade any more once it is over."""
+    ends = utc_now() + timedelta(days=3)
+    await api.fact(
+        "Is in Paris", slot="location", value="Paris", cardinality="one", ended_at=ends.isoformat()
+    )
+    life = Life(api, 0)
+    await life.learnt()
+    await life.run("decay")
+    [row] = await api.sql("SELECT due_at FROM job_runs")
+    assert row["due_at"] <= ends
+    for statement in _PASSING:
+        await api.sql(statement, passed=row["due_at"] - utc_now())
+    assert await life.is_due()
+    assert await life.would_change() == 1
+    await life.run("decay")
+    assert not await life.is_due()
