@@ -298,7 +298,8 @@ class Settings(BaseSettings):
         "30 */6 * * *", description="The same for `optimize`, which chooses what is essential."
     )
     decay_cron: Cron = Field(
-        "30 3 * * *", description="The same for `decay`, for every user: time alone fades facts."
+        "30 3 * * *",
+        description="The same for `decay`, also for users of whom a fact fades by then.",
     )
     faded_below: float = Field(
         0.2,
