@@ -18,6 +18,7 @@ from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
 from benchmarks.instrumentation import instrumentation
 from benchmarks.keys import verify
+from benchmarks.night.main import nightly
 from benchmarks.recall.scenarios import SMALL, recall
 
 
@@ -311,7 +312,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "recall": recall,
     "recall-small": recall_small,
     "consolidate": upkeep.consolidate,
-    "nightly": upkeep.nightly,
+    "nightly": nightly,
     "retention": upkeep.retention,
 }
 

@@ -187,7 +187,7 @@ def bench(
 ) -> None:
     """Measure an instance of its own: CPU a message of every process, beside wall time.
 
-    Without names, all of them, which takes some minutes. They need the project's checkout.
+    Without names, all of them, which takes more than an hour. They need the project's checkout.
     """
     from services.console import benching
 

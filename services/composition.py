@@ -8,6 +8,7 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -368,6 +369,8 @@ async def run_process(name: str, settings: Settings) -> None:
         stack.enter_context(sent(settings.otlp_endpoint, name, version()))
         if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
             stack.callback(asyncio.create_task(beat(), name="beat").cancel)
+        if name == "maintenance":
+            os.nice(settings.maintenance_nice)
         adapters = Adapters(settings, name, stack)
         await wait_for_schema(adapters.database_url, stopping)
         if not stopping.is_set():

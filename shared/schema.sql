@@ -288,6 +288,10 @@ CREATE TABLE job_runs (
     kind text NOT NULL,
     last_version bigint NOT NULL,
     last_run_at timestamp with time zone DEFAULT now() NOT NULL,
+    news bigint DEFAULT 0 NOT NULL,
+    seen_news bigint DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone,
+    rules text DEFAULT ''::text NOT NULL,
     CONSTRAINT job_runs_pkey PRIMARY KEY (tenant_id, user_id, kind)
 );
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.job_runs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('derived');
@@ -311,6 +315,7 @@ CREATE TABLE jobs (
     seen_version bigint,
     cursor jsonb,
     traceparent text,
+    seen_news bigint,
     CONSTRAINT jobs_pkey PRIMARY KEY (tenant_id, user_id, id),
     CONSTRAINT jobs_kind_check CHECK ((kind <> ''::text)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'done'::text])))

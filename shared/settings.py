@@ -298,7 +298,8 @@ class Settings(BaseSettings):
         "30 */6 * * *", description="The same for `optimize`, which chooses what is essential."
     )
     decay_cron: Cron = Field(
-        "30 3 * * *", description="The same for `decay`, for every user: time alone fades facts."
+        "30 3 * * *",
+        description="The same for `decay`, also for users of whom a fact fades by then.",
     )
     faded_below: float = Field(
         0.2,
@@ -325,9 +326,10 @@ class Settings(BaseSettings):
         ge=0,
     )
     schedule_spread_seconds: float = Field(
-        3_600.0,
-        description="Over how many seconds a schedule's jobs are spread, so that a million users "
-        "are not one spike; never beyond the next slot.",
+        480.0,
+        description="Over how many seconds a schedule's jobs are spread, so that ten thousand "
+        "users are no spike; more users than can be served so fast take longer, by their window. "
+        "Never beyond the next slot.",
         ge=0,
     )
     schedule_window: int = Field(
@@ -338,6 +340,13 @@ class Settings(BaseSettings):
     )
     job_concurrency: int = Field(
         2, description="Jobs of a kind at work at once, per maintenance process.", ge=1
+    )
+    maintenance_nice: int = Field(
+        10,
+        description="By how much the maintenance process gives way to others on its machine "
+        "(niceness): answers wait for no job.",
+        ge=0,
+        le=19,
     )
     job_slice_seconds: float = Field(
         10.0,

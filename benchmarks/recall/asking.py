@@ -81,14 +81,14 @@ def recall_cost(
 ) -> Cost:
     """Ask each question once, client k about user k; no question is asked twice."""
     before = instance.cpu()
-    asking = [_Client(instance).ask_about(users[n % len(users)]) for n in range(clients)]
+    asking = [Client(instance).ask_about(users[n % len(users)]) for n in range(clients)]
     cost = _timed(asking, questions)
     after = instance.cpu()
     spent = {name: 1000 * (after[name] - before[name]) / len(questions) for name in after}
     return replace(cost, gateway_cpu_ms=spent["gateway"], postgres_cpu_ms=spent["postgres"])
 
 
-class _Client:
+class Client:
     def __init__(self, instance: Instance) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(instance.url).netloc, timeout=60)
         self._headers = {"X-API-Key": instance.key, "Content-Type": "application/json"}

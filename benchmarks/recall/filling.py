@@ -29,10 +29,10 @@ _COPY_MESSAGES = """
 COPY chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256, role, content,
                 said_at, recorded_at, state, announced_at, extracted_at)
 FROM STDIN"""
-_COPY_VECTORS = """
+COPY_VECTORS = """
 COPY fact_vectors (tenant_id, user_id, fact_id, model, embedding) FROM STDIN WITH (FORMAT BINARY)"""
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_TRAILER = b"\xff\xff"
 _CHUNK = 5_000
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _NOISE_VECTORS = 2_048  # of others, drawn again and again: nobody is asked about them
@@ -49,7 +49,7 @@ class Filling:
         self._model = model
         self._centres = centres
         self._noise = [
-            _halfvec(vector) for vector in corpus.clustered(centres, _NOISE_VECTORS, spread=3.0)
+            halfvec(vector) for vector in corpus.clustered(centres, _NOISE_VECTORS, spread=3.0)
         ]
 
     def fill(self, asked: Mapping[str, int], others: int, per_other: int = 200) -> float:
@@ -79,8 +79,8 @@ class Filling:
             copy.write("".join(_facts(said)))
         with connection.cursor().copy(_COPY_MESSAGES) as copy:
             copy.write("".join(_messages(one for one in said if one[0] in asked)))
-        with connection.cursor().copy(_COPY_VECTORS) as copy:
-            copy.write(_HEADER + b"".join(self._tuples(users, ids, asked)) + _TRAILER)
+        with connection.cursor().copy(COPY_VECTORS) as copy:
+            copy.write(COPY_HEADER + b"".join(self._tuples(users, ids, asked)) + COPY_TRAILER)
         connection.commit()
 
     def _tuples(
@@ -89,11 +89,11 @@ class Filling:
         theirs = sum(user in asked for user in users)
         vectors = self._corpus.clustered(self._centres, theirs)
         picks = self._corpus.rng.integers(0, _NOISE_VECTORS, len(users))
-        model = _field(self._model.encode())
+        model = copied(self._model.encode())
         for user, row, pick in zip(users, ids, picks, strict=True):
-            vector = _halfvec(next(vectors)) if user in asked else self._noise[pick]
-            head = b"\0\x05" + _field(b"default") + _field(user.encode())
-            yield head + _field(row.bytes) + model + _field(vector)
+            vector = halfvec(next(vectors)) if user in asked else self._noise[pick]
+            head = b"\0\x05" + copied(b"default") + copied(user.encode())
+            yield head + copied(row.bytes) + model + copied(vector)
 
 
 def _facts(said: Iterable[_Said]) -> Iterator[str]:
@@ -134,10 +134,10 @@ def _add_users(connection: psycopg.Connection, users: set[str]) -> None:
     )
 
 
-def _field(value: bytes) -> bytes:
+def copied(value: bytes) -> bytes:
     return struct.pack(">i", len(value)) + value
 
 
-def _halfvec(vector: NDArray[np.float32]) -> bytes:
+def halfvec(vector: NDArray[np.float32]) -> bytes:
     """PostgreSQL's binary form: dimensions, a spare, then half floats, big end first."""
     return struct.pack(">HH", len(vector), 0) + vector.astype(">f2").tobytes()

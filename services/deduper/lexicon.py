@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 Phrase = tuple[str, ...]
@@ -90,6 +90,7 @@ def lexicon() -> Lexicon:
     )
 
 
+@lru_cache(maxsize=8_192)
 def strip_ending(word: str) -> str:
     """Cut inflection: "hobbies", "hobby" → "hobbi"; "planned", "planning", "plans" → "plan".
 

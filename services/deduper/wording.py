@@ -107,8 +107,9 @@ def _split(text: str) -> list[str]:
     """The text's words as written, accents folded, contractions spelled out."""
     folded = unicodedata.normalize("NFKD", text.replace("’", "'").replace("‘", "'"))
     folded = "".join(c for c in folded if not unicodedata.combining(c))
-    for pattern, full in _CONTRACTIONS:
-        folded = pattern.sub(full, folded)
+    if "'" in folded or "cannot" in folded.lower():
+        for pattern, full in _CONTRACTIONS:
+            folded = pattern.sub(full, folded)
     return [word.replace(".", "") if word[0].isalpha() else word for word in _TOKEN.findall(folded)]
 
 
@@ -177,8 +178,10 @@ def _tokens(words: list[str], known: Lexicon) -> tuple[list[Token], list[str]]:
             token = _token(words, at, known)
             if _opens_phrase(token, tokens, phrase, known):
                 phrase, lead = phrase + 1, ""
-            token = replace(token, phrase=phrase, lead=lead, single=article and last)
-            tokens.append(replace(token, negated=negated and "ended" not in markers))
+            told = negated and "ended" not in markers
+            tokens.append(
+                replace(token, phrase=phrase, lead=lead, single=article and last, negated=told)
+            )
             negated, article = False, article and not last
     return _tidy(tokens, markers, lower)
 
@@ -212,7 +215,7 @@ def _skipped(lower: list[str], at: int, known: Lexicon) -> bool:
     word, follower = lower[at], lower[at + 1] if at + 1 < len(lower) else ""
     if word in known.before_numbers:
         return not (follower[:1].isdigit() or follower in known.numbers)
-    return word in known.ignored or word in known.pronouns - {"user"}
+    return word in known.ignored or (word != "user" and word in known.pronouns)
 
 
 def _token(words: list[str], at: int, known: Lexicon) -> Token:

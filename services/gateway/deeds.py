@@ -65,7 +65,7 @@ async def relabel(
     tx: Transaction, deed: Deed, fact: Row, labels: Mapping[str, Any]
 ) -> list[Announcement]:
     """Give a fact other labels, whatever its standing: what is believed stays as it is."""
-    await ledger.lock_user(tx, ledger.BELIEFS, deed.tenant, deed.user)
+    await take(tx, deed)
     await act_store.record_labels(tx, deed, fact["id"], labels)
     await _label(tx, deed, fact["id"])
     return await ledger.record_events(tx, [_occurrence(deed, "fact.corrected", fact["id"], fact)])
@@ -192,7 +192,7 @@ async def erase_certified(
 
 
 async def take(tx: Transaction, deed: Deed) -> None:
-    """Take the user, and have the deduper read again what it compares with."""
+    """Take the user, and tell the deduper and every kind of job that there is news."""
     await ledger.lock_user(tx, ledger.BELIEFS, deed.tenant, deed.user)
     await act_store.grow_version(tx, deed)
 

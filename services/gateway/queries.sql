@@ -543,6 +543,16 @@ UPDATE memory_facts f SET fades_at = NULL
          ORDER BY f.tenant_id, f.user_id, f.id FOR UPDATE OF f) AS mine
  WHERE f.tenant_id = mine.tenant_id AND f.user_id = mine.user_id AND f.id = mine.id;
 
+-- name: tell_decay
+-- Counts that there is news for the decay job of users whose facts were used: it reckons from the last use.
+-- Always, since a run that is under way may not have seen these.
+INSERT INTO job_runs AS r (tenant_id, user_id, kind, last_version, news)
+SELECT DISTINCT u.tenant_id, u.user_id, 'decay', 0, 1
+  FROM unnest(%(tenants)s::text[], %(users)s::text[]) AS t(tenant_id, user_id)
+  JOIN users u USING (tenant_id, user_id)
+ ORDER BY u.tenant_id, u.user_id
+    ON CONFLICT (tenant_id, user_id, kind) DO UPDATE SET news = r.news + 1;
+
 -- name: vector_arm
 -- Scans all the user's vectors, exactly (a materialized list leaves no index to be tempted by), and
 -- looks from the nearest on which facts pass, until there are enough.

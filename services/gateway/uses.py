@@ -90,3 +90,4 @@ class UseCounter:
         async with self._db.of(*{tenant for (tenant, _, _), _ in batch}).transaction() as tx:
             await tx.execute(queries["save_uses"], params)
             await tx.execute(queries["keep_used"], params)
+            await tx.execute(queries["tell_decay"], params)

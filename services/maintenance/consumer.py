@@ -76,7 +76,7 @@ class MaintenanceStage(RowsStage):
         self._at_point("commit")
         job = OpenJob(
             self._db,
-            Held(ref, kind, begun["attempt"]),
+            Held(ref, kind, begun["attempt"], self._jobs[kind].rules),
             cursor=begun["cursor"],
             result=begun["result"],
             pace=self._pace,

@@ -195,7 +195,7 @@ SELECT %(window)s::int - count(*)::int AS room
 
 -- name: ask_users
 -- Asks for the jobs of the next users in turn who have news, unless one waits already; tells how far it
--- looked. Users of one turn stay together. Read along the index of turns, so a step costs the same
+-- looked. News is what was learnt, what only this kind counts, a moment that has come, or other rules. Users of one turn stay together. Read along the index of turns, so a step costs the same
 -- among millions.
 WITH next AS MATERIALIZED (
     SELECT tenant_id, user_id, belief_version,
@@ -208,10 +208,11 @@ WITH next AS MATERIALIZED (
 ), news AS MATERIALIZED (
     SELECT n.tenant_id, n.user_id, n.turn
       FROM next n
-     WHERE %(without_news)s
-        OR n.belief_version > coalesce((SELECT r.last_version FROM job_runs r
-                                         WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id
-                                           AND r.kind = %(kind)s), 0)
+      LEFT JOIN LATERAL (SELECT * FROM job_runs r
+                          WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id AND r.kind = %(kind)s
+                         OFFSET 0) AS r ON true  -- by user, never all that ever ran
+     WHERE n.belief_version > coalesce(r.last_version, 0) OR r.news > r.seen_news OR r.due_at <= now()
+        OR r.rules <> %(rules)s
 ), due AS MATERIALIZED (
     SELECT n.tenant_id, n.user_id, n.turn
       FROM news n

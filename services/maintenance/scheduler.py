@@ -95,7 +95,7 @@ class Scheduler:
         if room <= 0:
             return current, []
         reached, announcements = await store.ask_users(
-            tx, kind, current, due, limit=room, without_news=self._jobs[kind].without_news
+            tx, kind, current, due, limit=room, rules=self._jobs[kind].rules
         )
         return after_step(current, reached, due), announcements
 

@@ -134,7 +134,7 @@ async def room_for_jobs(tx: Transaction, kind: JobKind, window: int) -> int:
 
 
 async def ask_users(
-    tx: Transaction, kind: JobKind, current: Round, below: int, *, limit: int, without_news: bool
+    tx: Transaction, kind: JobKind, current: Round, below: int, *, limit: int, rules: str
 ) -> tuple[int | None, list[Announcement]]:
     """Ask for the jobs of the next users, at most about `limit`, whose turn is before `below`.
 
@@ -147,7 +147,7 @@ async def ask_users(
         "below": below,
         "limit": limit,
         "looked_at": _LOOKED_AT,
-        "without_news": without_news,
+        "rules": rules,
     }
     rows = await tx.rows(queries["ask_users"], params)
     bells = bells_for(row for row in rows if row["id"] is not None)

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from services.maintenance import store
-from services.maintenance.jobs import load_jobs
+from services.maintenance.jobs import decay, load_jobs
 from services.maintenance.scheduler import Scheduler
 from services.maintenance.store import Sweep
 from services.maintenance.watch.work import Watch
@@ -70,7 +70,8 @@ class Sweeper:
         self._at_point = at_point
         self._eraser = Eraser(db, redis, at_point=at_point)
         self.watch = Watch(db, redis, settings)
-        self.scheduler = Scheduler(db, self._announcer, settings, load_jobs(), at_point)
+        jobs = {**load_jobs(), "decay": decay.job(settings.faded_below)}
+        self.scheduler = Scheduler(db, self._announcer, settings, jobs, at_point)
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings

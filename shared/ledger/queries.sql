@@ -118,6 +118,11 @@ INSERT INTO events (tenant_id, user_id, event, fact_id, trace_id, data)
 SELECT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(events)s::text[], %(facts)s::uuid[],
                      %(traces)s::uuid[], %(data)s::jsonb[]);
 
+-- name: grow_version
+-- Tells whoever keeps anything of a user, and every kind of job, that it is another by now.
+UPDATE users SET belief_version = belief_version + 1
+ WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
 -- name: try_lock_users
 -- Takes users for this transaction; whom somebody else has is not returned, and not waited for.
 SELECT tenant_id, user_id

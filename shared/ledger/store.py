@@ -251,6 +251,11 @@ def _multirange(standing: Standing) -> str:
     return "{" + ",".join(stretches) + "}"
 
 
+async def grow_version(tx: Transaction, user: UserKey) -> None:
+    """Tell whoever keeps anything of a user, and every kind of job, that it is another by now."""
+    await tx.execute(queries["grow_version"], {"tenant": user[0], "user": user[1]})
+
+
 async def record_events(tx: Transaction, occurrences: Sequence[Occurrence]) -> list[Announcement]:
     """Append events, and return what the public stream is told of them."""
     if not occurrences:

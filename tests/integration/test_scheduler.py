@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from redis.asyncio import Redis
 from services.maintenance import schedule
 from services.maintenance.consumer import MaintenanceStage
 from services.maintenance.jobs.kinds import Job
-from services.maintenance.jobs.running import OpenJob
+from services.maintenance.jobs.running import Batch, OpenJob
 from services.maintenance.scheduler import Scheduler
 from shared.broker import Announcer
 from shared.failures.store import RetryPolicy, RowRef
@@ -27,6 +29,23 @@ async def _nothing(job: OpenJob) -> None:
         return None
 
     await job.commit(work)
+
+
+async def _grows(job: OpenJob) -> None:
+    async def work(batch: Batch) -> None:
+        await batch.grow()
+        if batch.cursor is None:
+            batch.go_on(1)
+
+    while not job.finished:
+        await job.commit(work)
+
+
+async def _after(
+    meanwhile: Callable[[], Awaitable[Any]], run: Callable[[OpenJob], Awaitable[None]], job: OpenJob
+) -> None:
+    await meanwhile()
+    await run(job)
 
 
 class Clockwork:
@@ -84,6 +103,12 @@ class Clockwork:
             if not now:
                 await self.work()
         raise AssertionError("the round does not end")
+
+    async def again(self) -> int:
+        """The next round, as far as the fence of the slot does not keep it."""
+        await self.sql("DELETE FROM jobs")
+        await self.miss()
+        return await self.round()
 
     async def work(self) -> None:
         """Do what waits."""
@@ -192,14 +217,52 @@ async def test_who_waits_already_is_not_asked_for_again(clock: Clockwork) -> Non
     assert await clock.round() == 0
 
 
-async def test_a_kind_that_time_gives_work_asks_for_everybody(
+@pytest.mark.parametrize(
+    "news",
+    [
+        "UPDATE job_runs SET due_at = now() - interval '1 s' WHERE user_id = 'ana'",
+        "UPDATE job_runs SET news = news + 1 WHERE user_id = 'ana'",
+        "UPDATE job_runs SET rules = 'others' WHERE user_id = 'ana'",
+    ],
+    ids=["a moment has come", "something only this kind counts", "other rules"],
+)
+async def test_without_anything_learnt_only_who_has_work_is_asked_for(
+    clock: Clockwork, news: str
+) -> None:
+    """And once: the next run has seen it."""
+    await clock.users("ana", "bob")
+    await clock.miss()
+    assert await clock.round() == 2
+    await clock.work()
+    assert await clock.again() == 0
+    await clock.sql("UPDATE job_runs SET due_at = now() + interval '1 day'")
+    assert await clock.again() == 0
+    await clock.sql(news)
+    assert await clock.again() == 1
+    assert [job["user_id"] for job in await clock.open_jobs()] == ["ana"]
+    await clock.work()
+    assert await clock.again() == 0
+
+
+async def test_news_that_comes_while_a_job_is_at_work_counts_for_the_next(
     db: TestedDatabase, redis: Redis
 ) -> None:
-    clock = Clockwork(db, redis, Job(_nothing, without_news=True))
+    """What is learnt, and what only the kind counts; what the job itself brings about does not."""
+    clock = Clockwork(db, redis, Job(_grows))
     await clock.users("ana")
-    await clock.sql("UPDATE users SET belief_version = 0")
     await clock.miss()
     assert await clock.round() == 1
+    await clock.work()
+    for news in ("users SET belief_version = belief_version + 1", "job_runs SET news = news + 1"):
+        assert await clock.again() == 0
+        await clock.sql("UPDATE job_runs SET rules = 'others'")
+        assert await clock.again() == 1
+        meanwhile = partial(clock.sql, f"UPDATE {news}")
+        clock.jobs = {"consolidate": Job(partial(_after, meanwhile, _grows))}
+        await clock.work()
+        clock.jobs = {"consolidate": Job(_grows)}
+        assert await clock.again() == 1
+        await clock.work()
 
 
 async def test_a_schedule_that_is_off_asks_for_nothing(db: TestedDatabase, redis: Redis) -> None:

@@ -82,6 +82,8 @@ async def save(
         stored = await tx.rows(queries["save_judged"], _verdicts(user, judged))
         settled = [RowRef(*user, row["first_id"]) for row in stored if row["settled"]]
         changes = await ledger.refold(tx, (), settled) if settled else []
+        if changes:
+            await ledger.grow_version(tx, user)
         occurrences = [o for o in map(ledger.occurrence_of, changes) if o is not None]
         return await ledger.record_events(tx, occurrences)
 

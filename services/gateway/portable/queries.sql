@@ -227,7 +227,12 @@ SELECT %(tenant)s, %(user)s, id, generation, content, category, subject, slot, v
 RETURNING tenant_id, user_id, id, announced_at;
 
 -- name: import_use
--- Adds how often facts were used.
+-- Adds how often facts were used, and counts that there is news for the decay job.
+WITH told AS (
+    INSERT INTO job_runs AS r (tenant_id, user_id, kind, last_version, news)
+    VALUES (%(tenant)s, %(user)s, 'decay', 0, 1)
+        ON CONFLICT (tenant_id, user_id, kind) DO UPDATE SET news = r.news + 1
+)
 INSERT INTO fact_uses (tenant_id, user_id, fact_id, last_used_at, uses)
 SELECT %(tenant)s, %(user)s, fact_id, last_used_at, uses
   FROM jsonb_populate_recordset(NULL::fact_uses, %(rows)s::jsonb)

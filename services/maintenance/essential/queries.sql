@@ -45,8 +45,3 @@ UPDATE memory_facts f
  WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id AND f.generation IN (0, u.generation)
    AND f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.essential <> (f.id = ANY(%(ids)s::uuid[]))
 RETURNING f.id, f.essential, f.source_message_ids;
-
--- name: grow_version
--- Tells whoever keeps anything of a user that it is another by now.
-UPDATE users SET belief_version = belief_version + 1
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s;

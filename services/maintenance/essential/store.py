@@ -74,8 +74,6 @@ async def save_ranking(
 async def mark_essential(tx: Transaction, user: UserKey, facts: Sequence[UUID]) -> list[Occurrence]:
     """Have these be the user's essential facts and no others; returns what happened."""
     rows = await tx.rows(queries["mark_essential"], {**_key(user), "ids": list(facts)})
-    if rows:
-        await tx.execute(queries["grow_version"], _key(user))
     return [
         Occurrence(
             user,

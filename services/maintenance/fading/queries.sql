@@ -1,11 +1,16 @@
 -- name: reckon
 -- Works out for some of a user's facts, behind a cursor, from when they are faded, as `weight.fades_at`
--- has it, and writes what differs. What changed since it was read is left to the next run.
+-- has it, and writes what differs. What changed since it was read is left to the next run. Tells when time
+-- alone will change any of it: one fades, or what is believed begins or ends.
 WITH looked AS MATERIALIZED (
     SELECT f.id, f.fades_at, f.faded, f.confidence::float8 AS confidence, f.planned_for,
            least(f.said_at, f.recorded_at) AS said_at, f.pinned OR f.essential AS kept,
            f.generation IN (0, u.generation)
            AND coalesce(f.standing = 'plan' OR (f.standing = 'belief' AND f.believed @> now()), false) AS live,
+           CASE WHEN f.standing = 'belief' AND NOT f.believed @> tstzrange(now(), NULL)
+                THEN (SELECT min(edge) FROM unnest(f.believed) AS stretch,
+                             LATERAL (VALUES (lower(stretch)), (upper(stretch))) AS e(edge)
+                       WHERE edge > now()) END AS turns_at,
            CASE WHEN f.slot = ANY(%(slots)s::text[])
                 THEN (%(slot_days)s::float8[])[array_position(%(slots)s::text[], f.slot)]
                 ELSE coalesce((%(category_days)s::float8[])[array_position(%(categories)s::text[], f.category)],
@@ -42,12 +47,9 @@ WITH looked AS MATERIALIZED (
     RETURNING f.id, f.faded, m.faded AS was_faded, m.live, f.fades_at, f.source_message_ids
 )
 SELECT (SELECT count(*) FROM looked)::int AS looked,
-       (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last, changed.*
+       (SELECT id FROM looked ORDER BY id DESC LIMIT 1) AS last,
+       least((SELECT min(then_fades_at) FROM moments WHERE then_fades_at > now()),
+             (SELECT min(turns_at) FROM looked)) AS due_at, changed.*
   FROM (VALUES (1)) AS once
   LEFT JOIN changed ON true
  ORDER BY changed.id;
-
--- name: grow_version
--- Tells whoever keeps anything of a user that it is another by now.
-UPDATE users SET belief_version = belief_version + 1
- WHERE tenant_id = %(tenant)s AND user_id = %(user)s;

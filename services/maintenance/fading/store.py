@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,8 @@ class Reckoned:
     last: UUID | None
     changed: int
     happened: Sequence[Occurrence]
+    due_at: datetime | None
+    """When time alone will change something about these; None: never."""
 
 
 async def reckon(
@@ -49,12 +52,11 @@ async def reckon(
     changed = [row for row in rows if row["id"] is not None]
     turned = [row for row in changed if row["live"] and row["faded"] != row["was_faded"]]
     if turned:
-        await tx.execute(queries["grow_version"], _key(user))
         await ledger.mark_stale(tx, [RowRef(*user, row["id"]) for row in turned])
     happened = [_occurrence(user, row) for row in turned]
     full = rows[0]["looked"] == FACTS_A_BATCH
     last = rows[0]["last"] if full else None
-    return Reckoned(rows[0]["looked"], last, len(changed), happened)
+    return Reckoned(rows[0]["looked"], last, len(changed), happened, rows[0]["due_at"])
 
 
 def _occurrence(user: UserKey, row: Row) -> Occurrence:

@@ -8,9 +8,10 @@ so follows, in the same run, whatever retired a fact it rests on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from services.maintenance import store
 from services.maintenance.biographer import Draft
@@ -23,19 +24,27 @@ from shared.ledger.folding import Attribute
 
 _ATTRIBUTES_A_BATCH = 50
 _FACTS_A_BATCH = 500
-_MERGING, _ATTRIBUTES, _FREE_TEXT, _PROFILE = "merging", "attributes", "free text", "profile"
+_MERGING, _ATTRIBUTES, _FREE_TEXT = "merging", "attributes", "free text"
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """What one batch folds, and the cursor behind it."""
+
+    attributes: Sequence[Attribute]
+    facts: Sequence[RowRef]
+    cursor: Sequence[str | Attribute]
 
 
 async def run(job: OpenJob) -> None:
     """Take the steps that are left; the cursor is (step, the last that it did)."""
     if _step(job) == _MERGING and job.means.duplicates is not None:
         await _merge(job, job.means.duplicates)
-    if _step(job) in {_MERGING, _ATTRIBUTES}:
-        await _fold_attributes(job)
-    if _step(job) in {_MERGING, _ATTRIBUTES, _FREE_TEXT}:
-        await _fold_free_text(job)
-    draft = await _drafted(job)
-    await job.commit(partial(_write_profile, draft))
+    portions = await _portions(job)
+    last = portions.pop() if portions and job.means.biographer is None else None
+    for portion in portions:
+        await job.commit(partial(_fold, portion))
+    await job.commit(partial(_finish, last, await _drafted(job)))
 
 
 def _step(job: OpenJob) -> str:
@@ -54,37 +63,58 @@ async def _merge(job: OpenJob, duplicates: FindsDuplicates) -> None:
         await job.commit(partial(keep, found))
 
 
-async def _fold_attributes(job: OpenJob) -> None:
+async def _portions(job: OpenJob) -> list[_Portion]:
+    """Part what is left to fold; of most users it is one portion."""
+    step = _step(job)
+    after: Any = job.cursor[1] if job.cursor else None
     async with job.db.autocommit() as tx:
-        found = sorted(await ledger.attributes_of(tx, *job.user))
-    after = tuple(job.cursor[1]) if _step(job) == _ATTRIBUTES else None
-    left = [attribute for attribute in found if after is None or attribute > after]
-    for start in range(0, len(left), _ATTRIBUTES_A_BATCH):
-        part = left[start : start + _ATTRIBUTES_A_BATCH]
-        await job.commit(partial(_fold, _ATTRIBUTES, list(part[-1]), part, ()))
+        attributes = sorted(await ledger.attributes_of(tx, *job.user))
+        facts = sorted(await ledger.free_text_of(tx, *job.user), key=lambda ref: ref.id)
+    if step == _ATTRIBUTES:
+        attributes = [one for one in attributes if one > tuple(after)]
+    elif step == _FREE_TEXT:
+        attributes, facts = [], [ref for ref in facts if str(ref.id) > after]
+    if len(attributes) <= _ATTRIBUTES_A_BATCH and len(facts) <= _FACTS_A_BATCH:
+        last = str(facts[-1].id) if facts else ""
+        return [_Portion(attributes, facts, [_FREE_TEXT, last])] if attributes or facts else []
+    return [
+        *(
+            _Portion(part, (), [_ATTRIBUTES, part[-1]])
+            for part in _parted(attributes, _ATTRIBUTES_A_BATCH)
+        ),
+        *(
+            _Portion((), part, [_FREE_TEXT, str(part[-1].id)])
+            for part in _parted(facts, _FACTS_A_BATCH)
+        ),
+    ]
 
 
-async def _fold_free_text(job: OpenJob) -> None:
-    async with job.db.autocommit() as tx:
-        found = sorted(await ledger.free_text_of(tx, *job.user), key=lambda ref: ref.id)
-    after = job.cursor[1] if _step(job) == _FREE_TEXT else ""
-    left = [ref for ref in found if str(ref.id) > after]
-    for start in range(0, len(left), _FACTS_A_BATCH):
-        part = left[start : start + _FACTS_A_BATCH]
-        await job.commit(partial(_fold, _FREE_TEXT, str(part[-1].id), (), part))
+_Item = TypeVar("_Item")
 
 
-async def _fold(
-    step: str, last: Any, attributes: Sequence[Attribute], facts: Sequence[RowRef], batch: Batch
-) -> None:
-    await _refold(batch, attributes, facts)
-    batch.go_on([step, last])
+def _parted(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+async def _fold(portion: _Portion, batch: Batch) -> None:
+    await _refold(batch, portion.attributes, portion.facts)
+    batch.go_on(list(portion.cursor))
+
+
+async def _finish(portion: _Portion | None, draft: Draft | None, batch: Batch) -> None:
+    """Fold what is left, and write the profile: where no model is asked, in one transaction."""
+    batch.did(changed=0, merged=0)
+    if portion is not None:
+        await _refold(batch, portion.attributes, portion.facts)
+    batch.did(profile=await store.rewrite_profile(batch.tx, *batch.user, draft))
 
 
 async def _refold(batch: Batch, attributes: Sequence[Attribute], facts: Sequence[RowRef]) -> None:
     about = [(batch.user, attribute) for attribute in attributes]
     changes = await ledger.refold(batch.tx, about, facts)
     batch.did(changed=len(changes), merged=sum(change.after.kind == "merged" for change in changes))
+    if changes:
+        await batch.grow()
     await batch.record(map(ledger.occurrence_of, changes))
 
 
@@ -97,11 +127,6 @@ async def _drafted(job: OpenJob) -> Draft | None:
         facts = await store.known_facts(tx, *job.user)
         asked = await store.asked_before(tx, *job.user)
     return await biographer.write(facts, asked, payer=job.user[0])
-
-
-async def _write_profile(draft: Draft | None, batch: Batch) -> None:
-    batch.did(changed=0, merged=0)
-    batch.did(profile=await store.rewrite_profile(batch.tx, *batch.user, draft))
 
 
 JOB = Job(run)

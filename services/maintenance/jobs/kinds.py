@@ -13,9 +13,10 @@ class Job:
     """A kind's entry function, and for whom its schedule asks for it.
 
     `run` thinks outside transactions and writes through `OpenJob.commit`; run twice, it changes
-    nothing the second time. `without_news` is for kinds that time alone gives work: their schedule
-    asks for every user, not only for those with something new since the kind's last run.
+    nothing the second time. Its schedule asks for users with something new since its last run; of
+    a kind that says so in its last batch, also where a moment has come (`Batch.due`). Where the
+    last run had other `rules`, everything is new.
     """
 
     run: Callable[[OpenJob], Awaitable[None]]
-    without_news: bool = False
+    rules: str = ""

@@ -84,6 +84,8 @@ class Optimize:
             by="formula" if thought.ranking is None else "model",
             model_calls=thought.calls,
         )
+        if happened:
+            await batch.grow()
         await batch.record(happened)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -59,6 +60,8 @@ class Batch:
     """Where the batch before came to; None at the beginning."""
     result: dict[str, Any]
     finished: bool = True
+    grown: int = 0
+    due_at: datetime | None = None
     announcements: list[Announcement] = field(default_factory=list)
 
     def did(self, **what: Any) -> None:
@@ -68,6 +71,15 @@ class Batch:
     def go_on(self, cursor: Any) -> None:
         """Have another batch follow, from this cursor (anything JSON can hold but null)."""
         self.cursor, self.finished = cursor, False
+
+    async def grow(self) -> None:
+        """Tell every other kind, and whoever keeps anything of the user, that there is news."""
+        await ledger.grow_version(self.tx, self.user)
+        self.grown += 1
+
+    def due(self, at: datetime | None) -> None:
+        """Say in the last batch when time alone gives the kind work again; None: never."""
+        self.due_at = at
 
     async def record(self, occurrences: Iterable[Occurrence | None]) -> None:
         """Record events in the facts' histories, each with the job that brought it about."""
@@ -146,9 +158,10 @@ class OpenJob:
             await work(batch)
             self._at_point("written")
             if batch.finished:
-                await store.finish(tx, self._held, batch.result)
+                await store.finish(tx, self._held, batch.result, batch.grown, batch.due_at)
             else:
-                await store.keep_progress(tx, self._held, batch.cursor, batch.result)
+                cursor, result = batch.cursor, batch.result
+                await store.keep_progress(tx, self._held, cursor, result, batch.grown)
             self._at_point("saved")
         self._at_point("committed")
         return batch

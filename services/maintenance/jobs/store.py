@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -23,6 +24,8 @@ class Held:
     ref: RowRef
     kind: JobKind
     attempt: int
+    rules: str = ""
+    """Those it works by, as its kind tells them apart."""
 
     def params(self, **more: Any) -> dict[str, Any]:
         return {**_key(self.ref), "attempt": self.attempt, **more}
@@ -39,13 +42,18 @@ async def hold(tx: Transaction, held: Held) -> bool:
     return await tx.row(queries["hold_job"], held.params()) is not None
 
 
-async def keep_progress(tx: Transaction, held: Held, cursor: Any, result: dict[str, Any]) -> None:
-    params = held.params(cursor=Jsonb(cursor), result=Jsonb(result))
+async def keep_progress(
+    tx: Transaction, held: Held, cursor: Any, result: dict[str, Any], grown: int
+) -> None:
+    params = held.params(cursor=Jsonb(cursor), result=Jsonb(result), grown=grown)
     await tx.execute(queries["keep_progress"], params)
 
 
-async def finish(tx: Transaction, held: Held, result: dict[str, Any]) -> None:
-    await tx.execute(queries["finish_job"], held.params(result=Jsonb(result)))
+async def finish(
+    tx: Transaction, held: Held, result: dict[str, Any], grown: int, due_at: datetime | None
+) -> None:
+    more = {"grown": grown, "due_at": due_at, "rules": held.rules}
+    await tx.execute(queries["finish_job"], held.params(result=Jsonb(result), **more))
 
 
 async def requeue(db: OperatorDatabase, held: Held) -> list[Announcement]:

@@ -1,0 +1,1 @@
+"""The benchmark of a night: `memoire bench nightly`, smaller with `--users 500`."""
