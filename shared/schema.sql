@@ -424,6 +424,7 @@ CREATE TABLE message_marks (
     tenant_id text NOT NULL,
     user_id text NOT NULL,
     token uuid DEFAULT gen_random_uuid() NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     ids uuid[] NOT NULL,
     swept uuid[],
     CONSTRAINT message_marks_pkey PRIMARY KEY (tenant_id, user_id, token)

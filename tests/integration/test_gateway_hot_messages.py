@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +17,7 @@ from services.gateway.hot.arms import HotArms
 from services.gateway.hot.store import Whose
 from services.gateway.recall_store import Scope
 from shared.clock import utc_now
-from shared.db import Row
+from shared.db import Row, Transaction
 from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 from tests.integration.test_gateway_app import Api, serve
@@ -234,6 +235,57 @@ async def test_messages_are_seen_when_they_commit_and_not_before(api: Api) -> No
     found = await beside.from_memory("tea")
     assert found is not None
     assert {row["id"] for row in found} == set(rows[2:])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_any_interleaving_of_transactions_is_seen_as_it_commits(api: Api, seed: int) -> None:
+    """Long ones and short, rolled back or not, with sweeps in any of them; from no mark at all on."""
+    await api.sql("DELETE FROM message_marks")
+    chance = random.Random(seed)
+    often, seldom = Beside(api.db), Beside(api.db)
+    async with AsyncExitStack() as everything:
+        open_: list[tuple[Transaction, AsyncExitStack]] = []
+        for step in range(60):
+            if len(open_) < 3 and chance.random() < 0.4:
+                stack = await everything.enter_async_context(AsyncExitStack())
+                open_.append((await stack.enter_async_context(_begun(api, chance)), stack))
+            elif open_ and chance.random() < 0.6:
+                await _write(open_[chance.randrange(len(open_))][0], chance)
+            elif open_:
+                tx, stack = open_.pop(chance.randrange(len(open_)))
+                if chance.random() < 0.2:
+                    await tx.execute("ROLLBACK TO SAVEPOINT begun")
+                await stack.aclose()
+            await often.agree("tea", must_hold=False)
+            if step % 17 == 0:
+                await seldom.agree("tea", must_hold=False)
+    for one in (often, seldom):
+        await one.agree("tea", must_hold=False)
+
+
+@asynccontextmanager
+async def _begun(api: Api, chance: random.Random) -> AsyncIterator[Transaction]:
+    async with api.db.everyone.transaction() as tx:
+        await tx.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await tx.execute("SELECT setseed(%(seed)s)", {"seed": chance.random()})
+        await tx.execute("SAVEPOINT begun")
+        yield tx
+
+
+async def _write(tx: Transaction, chance: random.Random) -> None:
+    """Many statements, each with a mark of its own; or one that takes some messages away."""
+    if chance.random() < 0.2:
+        await tx.execute(
+            "DELETE FROM chat_logs WHERE id IN (SELECT id FROM chat_logs WHERE user_id = 'ana'"
+            " ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED)"
+        )
+    for number in range(chance.randint(1, 60)):
+        await tx.execute(
+            "INSERT INTO chat_logs (tenant_id, user_id, id, session_id, message_key, content_sha256,"
+            " role, content, said_at) VALUES ('default', 'ana', gen_random_uuid(), 's',"
+            " gen_random_uuid()::text, '', 'user', %(content)s, now())",
+            {"content": f"tea {'tea ' * (number % 5)} {chance.choice(WORDS)}"},
+        )
 
 
 async def test_who_has_seen_what_was_swept_reads_on(api: Api) -> None:
