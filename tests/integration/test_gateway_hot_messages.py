@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from services.gateway.arms import SqlArms
@@ -18,6 +19,7 @@ from services.gateway.hot.store import Whose
 from services.gateway.recall_store import Scope
 from shared.clock import utc_now
 from shared.db import Row, Transaction
+from shared.migrate import migrate
 from tests.databases import TestedDatabase
 from tests.fakes.embedder import HashEmbedder
 from tests.integration.test_gateway_app import Api, serve
@@ -245,6 +247,7 @@ async def test_any_interleaving_of_transactions_is_seen_as_it_commits(api: Api, 
     often, seldom = Beside(api.db), Beside(api.db)
     async with AsyncExitStack() as everything:
         open_: list[tuple[Transaction, AsyncExitStack]] = []
+        held = 0
         for step in range(60):
             if len(open_) < 3 and chance.random() < 0.4:
                 stack = await everything.enter_async_context(AsyncExitStack())
@@ -256,9 +259,10 @@ async def test_any_interleaving_of_transactions_is_seen_as_it_commits(api: Api, 
                 if chance.random() < 0.2:
                     await tx.execute("ROLLBACK TO SAVEPOINT begun")
                 await stack.aclose()
-            await often.agree("tea", must_hold=False)
+            held += await often.agree("tea", must_hold=False)
             if step % 17 == 0:
                 await seldom.agree("tea", must_hold=False)
+    assert held > 20
     for one in (often, seldom):
         await one.agree("tea", must_hold=False)
 
@@ -311,7 +315,10 @@ async def test_marks_of_one_transaction_are_not_swept_by_it(api: Api) -> None:
     beside = Beside(api.db)
     await beside.keep()
     await _said(api, [_message(chance, session_id="two") for _ in range(5)])
-    assert (await api.client.delete("/v1/users/ana/sessions/one/messages")).status_code in (200, 202)
+    assert (await api.client.delete("/v1/users/ana/sessions/one/messages")).status_code in (
+        200,
+        202,
+    )
     assert await _marks(api) > 300
     await beside.agree("tea lisbon", must_hold=False)
     await _said(api, [_message(chance) for _ in range(5)])
@@ -332,6 +339,20 @@ async def test_a_commit_that_was_forgotten_is_missed(api: Api) -> None:
     await _said(api, [_message(random.Random(12), content="tea three")])
     assert not await beside.agree("tea", must_hold=False)
     await beside.agree("tea")
+
+
+def test_users_of_an_older_database_begin_with_a_mark(database_url: str) -> None:
+    """Their messages came before there were marks, and are kept all the same."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE message_marks")
+        for name in ("mark_messages", "mark_changed_message", "sweep_message_marks"):
+            connection.execute(f"DROP FUNCTION {name} CASCADE".encode())
+        connection.execute("DELETE FROM schema_migrations WHERE name = '0026_message_marks'")
+        connection.execute("INSERT INTO users (tenant_id, user_id) VALUES ('default', 'ana')")
+    assert migrate(database_url) == ["0026_message_marks"]
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT user_id, ids, swept FROM message_marks").fetchall()
+    assert rows == [("ana", [], None)]
 
 
 async def test_a_user_without_messages_begins_with_none(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""The arms of recall over facts and messages in memory, where a user is kept and now is asked about."""
+"""The arms of recall over what is in memory, where a user is kept and the question is about now."""
 
 from __future__ import annotations
 

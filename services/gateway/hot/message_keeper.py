@@ -23,7 +23,8 @@ from shared.db import Database
 log = structlog.get_logger()
 
 _MOST_READ_AGAIN = 2_000  # messages; beyond, reading everything costs no more
-_DECLINED_SECONDS = 600.0
+_NO_ROOM_SECONDS = 600.0
+_FAILED_SECONDS = 30.0
 _MOST_REMEMBERED = 10_000
 
 
@@ -71,16 +72,16 @@ class MessageKeeper:
                     await asyncio.sleep(0)
         except (Error, OSError, TimeoutError) as error:
             log.warning("a user's messages could not be read into memory", error=repr(error))
-            return self.decline(whose)
+            return self.decline(whose, _FAILED_SECONDS)
         self._kept[whose] = _Kept(messages, tokens, begun)
         return None
 
-    def decline(self, whose: Whose) -> None:
+    def decline(self, whose: Whose, seconds: float = _NO_ROOM_SECONDS) -> None:
         """Drop a user's messages, and do not read them for a while."""
         self.drop(whose)
         if len(self._declined) >= _MOST_REMEMBERED:
             self._declined.clear()
-        self._declined[whose] = time.monotonic() + _DECLINED_SECONDS
+        self._declined[whose] = time.monotonic() + seconds
 
     def drop(self, whose: Whose) -> None:
         self._kept.pop(whose, None)

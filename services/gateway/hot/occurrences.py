@@ -92,7 +92,9 @@ def _together(parts: Sequence[Part]) -> Part:
     )
 
 
-def _joined(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _joined(
+    pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+) -> tuple[NDArray[Any], NDArray[Any]]:
     there = [pair for pair in pairs if len(pair[0])]
     if len(there) == 1:
         return there[0]

@@ -1,4 +1,4 @@
-"""Which words are in which of a user's facts or messages, and BM25 as the lexical arm has it. Pure."""
+"""Which words are in which of a user's facts or messages; BM25 as the lexical arm has it. Pure."""
 
 from __future__ import annotations
 

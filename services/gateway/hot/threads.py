@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_SESSION, _MOMENT, _WHOLE = 4, 20, 36  # bytes of a key: up to the session, up to the times, with the id
+_SESSION, _MOMENT, _WHOLE = 4, 20, 36  # bytes of a key: the session; with the times; with the id
 _SIGN = np.uint64(1 << 63)  # of a moment, flipped, so that bytes are in the order of numbers
 _FEW = 1_024
 
@@ -13,7 +13,7 @@ Places = NDArray[np.int32]
 
 
 class Threads:
-    """Places in the order of session, times of saying and recording, id; kept in order as they come.
+    """Places in the order of session, times of saying and recording, id, kept so as they come.
 
     Messages of one session that were said and recorded at the same moments stand as one: their
     neighbours see the first of them by id.
