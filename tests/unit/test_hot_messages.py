@@ -25,6 +25,7 @@ SAID = st.tuples(
 )
 STEPS = st.lists(st.one_of(SAID, SAID, st.integers(0, 7)), max_size=24)
 Told = dict[int, tuple[str, int, int, list[str]]]
+"""Session, moments of saying and recording, words, by message."""
 
 
 def _row(number: int, session: str, said: int, recorded: int, words: list[str]) -> tuple[Any, ...]:
@@ -36,7 +37,7 @@ def _row(number: int, session: str, said: int, recorded: int, words: list[str]) 
 
 def _played(steps: list[Any]) -> tuple[Messages, Told]:
     """Messages come, change (by coming again) and go: what is in memory, and what should be."""
-    messages, expected = Messages(), {}
+    messages, expected = Messages(), Told()
     for step in steps:
         number = step if isinstance(step, int) else step[0]
         messages.remove([UUID(int=number)])
@@ -118,10 +119,10 @@ def test_occurrences_are_found_in_the_order_in_which_they_came(
 ) -> None:
     """However they were sorted and put together meanwhile."""
     for loose, largest in ((2, 8), (2, 1 << 20), (100, 1 << 20)):
-        known, came = Occurrences(loose, largest), []
+        known = Occurrences(loose, largest)
+        came: list[int] = []
         for terms in parts:
-            places = range(len(came), len(came) + len(terms))
-            known.add(_part(terms, places))
+            known.add(_part(terms, range(len(came), len(came) + len(terms))))
             came += terms
             known.of([0])  # asked in between
         for code, (places, counts) in zip(codes, known.of(codes), strict=True):

@@ -184,6 +184,8 @@ class Keeper:
         """Read a kept user's messages, as far as there is room for them beside the facts."""
         if (kept := self._kept.get(whose)) is not None:
             await self._messages.load(whose, self._most_bytes - kept.shelf.size_bytes)
+            if whose not in self._kept:  # let go meanwhile, or erased
+                self._messages.drop(whose)
             self._make_room()
 
     def _decline(self, whose: Whose) -> None:

@@ -40,7 +40,7 @@ class Part:
 
 
 class Occurrences:
-    """Sorted parts, each larger than all behind it together, and the last few unsorted."""
+    """Sorted parts, each twice as large as what is behind it, up to a bound; the last few loose."""
 
     def __init__(self, loose: int = _LOOSE, largest: int = _LARGEST) -> None:
         self._most_loose, self._largest = loose, largest
@@ -69,6 +69,13 @@ class Occurrences:
             parts.append(_sorted(loose.at(np.isin(loose.terms, wanted))))
         found = [part.of(wanted) for part in parts]
         return [_joined([next(pairs) for pairs in found]) for _ in codes]
+
+    def used(self, passing: NDArray[np.bool_], terms: int) -> NDArray[np.bool_]:
+        """Which of so many terms are at a place that passes."""
+        used = np.zeros(terms, dtype=np.bool_)
+        for part in (*self._sorted, *self._loose):
+            used[part.terms[passing[part.places]]] = True
+        return used
 
     def _sort(self) -> None:
         parts = [_together(self._loose)]

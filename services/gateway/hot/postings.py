@@ -76,8 +76,9 @@ class Postings:
                 codes_of.setdefault(term, []).append(code)
         codes = [code for term in sorted(codes_of) for code in codes_of[term]]
         found = iter(self._occurrences.of(codes) if codes else ())
+        over = _over(passing, len(self._lengths))
         hits = (
-            _hit(term, [next(found) for _ in codes_of[term]], passing) for term in sorted(codes_of)
+            _hit(term, [next(found) for _ in codes_of[term]], over) for term in sorted(codes_of)
         )
         return [hit for hit in hits if len(hit.places)]
 
@@ -93,10 +94,8 @@ class Postings:
                 codes.update(self._spellings.with_part(variant))
         if not codes:
             return []
-        used = zip(codes, self._occurrences.of(list(codes)), strict=True)
-        return sorted(
-            self._names.named(code for code, (places, _) in used if _pass(passing, places).any())
-        )
+        used = self._occurrences.used(_over(passing, len(self._lengths)), len(self._names))
+        return sorted(self._names.named(code for code in codes if used[code]))
 
     def weights(
         self, found: Sequence[Hits], documents: int, average: float
@@ -133,7 +132,7 @@ def _hit(
         counts = np.concatenate([counts for _, counts in found])
         order = np.argsort(places, kind="stable")
         places, counts = places[order], counts[order]
-    there = _pass(passing, places)
+    there = passing[places]
     places, counts = places[there], counts[there]
     starts = np.flatnonzero(np.diff(places, prepend=-1))
     if len(starts) == len(places):
@@ -141,12 +140,13 @@ def _hit(
     return Hits(term, places[starts], np.add.reduceat(counts, starts))
 
 
-def _pass(passing: NDArray[np.bool_], places: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these places pass; what has come since `passing` was made does not."""
-    if not len(places) or places[-1] < len(passing):  # they are in order
-        return passing[places]
-    known = places < len(passing)
-    return known & passing[np.where(known, places, 0)] if len(passing) else known
+def _over(passing: NDArray[np.bool_], places: int) -> NDArray[np.bool_]:
+    """The same over more places: what has come since `passing` was made does not pass."""
+    if len(passing) == places:
+        return passing
+    over = np.zeros(places, dtype=np.bool_)
+    over[: len(passing)] = passing
+    return over
 
 
 def terms_at(found: Sequence[Hits], places: Sequence[int]) -> Mapping[int, dict[str, int]]:
