@@ -283,7 +283,7 @@ async def test_without_redis_the_rows_go_and_the_rest_waits(
         assert await Eraser(api.db, redis).resume(api.db.everyone) == 1
         path = f"/v1/users/ana/erasures/{shown['erasure_id']}"
         assert (await api.get(path)).json()["redis"] == {"memoire:facts:settled": 1}
-        assert set(await left_of(api)) == {"chat_logs", "users", "sessions"}
+        assert set(await left_of(api)) == {"chat_logs", "message_marks", "users", "sessions"}
 
 
 async def test_keys_of_the_user_open_nothing_any_more(api: Api) -> None:
