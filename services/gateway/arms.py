@@ -39,6 +39,10 @@ class Arms(Protocol):
         """Rows as `recall_store.likeness` has them."""
         ...
 
+    async def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        """Which of these facts were faded at a moment."""
+        ...
+
 
 class SqlArms:
     """The arms in SQL, each in a statement of its own."""
@@ -83,3 +87,7 @@ class SqlArms:
             return await recall_store.likeness(
                 tx, self._scope, self._model, list(vector), ids, best
             )
+
+    async def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        async with self._reach.autocommit() as tx:
+            return await recall_store.faded_among(tx, self._scope, at, ids)

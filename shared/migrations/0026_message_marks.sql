@@ -76,3 +76,6 @@ CREATE TRIGGER message_mark_updated
 
 -- Everybody begins with a mark.
 INSERT INTO message_marks (tenant_id, user_id, ids) SELECT tenant_id, user_id, '{}' FROM users;
+
+-- Who is at work meanwhile leaves marks from now on, and must be let.
+SELECT memoire_isolate();
