@@ -48,7 +48,8 @@ SELECT uuid_send(f.id) || coalesce(substring(halfvec_send(v.embedding) FROM 5), 
   FROM memory_facts f
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                           AND v.model = %(model)s AND v.fact_id = f.id
-                          AND vector_dims(v.embedding) = %(dimensions)s
+                          -- a plain comparison is taken for one vector in two hundred, and compared with each fact
+                          AND CASE WHEN vector_dims(v.embedding) = %(dimensions)s THEN true ELSE false END
   CROSS JOIN LATERAL (
         SELECT min(moment) AS until
           FROM (SELECT unnest(ARRAY[lower(stretch), upper(stretch)]) AS moment
