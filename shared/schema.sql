@@ -107,6 +107,9 @@ CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, u
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));
 CREATE TRIGGER keep_out_erased BEFORE INSERT ON public.chat_logs FOR EACH ROW EXECUTE FUNCTION keep_out_erased('first');
+CREATE TRIGGER message_mark_deleted AFTER DELETE ON public.chat_logs REFERENCING OLD TABLE AS marked FOR EACH STATEMENT EXECUTE FUNCTION mark_messages();
+CREATE TRIGGER message_mark_inserted AFTER INSERT ON public.chat_logs REFERENCING NEW TABLE AS marked FOR EACH STATEMENT EXECUTE FUNCTION mark_messages();
+CREATE TRIGGER message_mark_updated AFTER UPDATE OF content, speaker, session_id, said_at, recorded_at, erased_at ON public.chat_logs FOR EACH ROW EXECUTE FUNCTION mark_changed_message();
 ALTER TABLE chat_logs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE embedding_spaces (
@@ -421,6 +424,17 @@ CREATE TRIGGER recall_mark_deleted AFTER DELETE ON public.memory_facts FOR EACH 
 CREATE TRIGGER recall_mark_inserted AFTER INSERT ON public.memory_facts FOR EACH ROW WHEN ((new.state = 'settled'::text)) EXECUTE FUNCTION mark_changed_fact();
 CREATE TRIGGER recall_mark_updated AFTER UPDATE ON public.memory_facts FOR EACH ROW WHEN (((new.state = 'settled'::text) OR (old.state = 'settled'::text))) EXECUTE FUNCTION mark_changed_fact();
 ALTER TABLE memory_facts FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE message_marks (
+    tenant_id text NOT NULL,
+    user_id text NOT NULL,
+    token uuid DEFAULT gen_random_uuid() NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    ids uuid[] NOT NULL,
+    swept uuid[],
+    CONSTRAINT message_marks_pkey PRIMARY KEY (tenant_id, user_id, token)
+);
+ALTER TABLE message_marks FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE profile_edges (
     tenant_id text NOT NULL,

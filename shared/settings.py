@@ -108,8 +108,9 @@ class Settings(BaseSettings):
 
     recall_memory_mb: int = Field(
         256,
-        description="Memory in MB for the facts of users who are asked about often, in "
-        "each gateway process; 3 MB keep 1,000 facts. 0: PostgreSQL answers every question.",
+        description="Memory in MB for facts and messages of users who are asked about often, in "
+        "each gateway process; 3 MB keep 1,000 facts, 2 MB as many messages. 0: PostgreSQL answers "
+        "every question.",
         ge=0,
     )
 

@@ -20,10 +20,12 @@ UPDATE event_horizons SET xid = pg_current_xact_id();
 
 UPDATE slot_refolds SET xid = pg_current_xact_id();
 
--- What gateways kept in memory is gone with them: one fresh mark a user, as migration 0013 began.
+-- What gateways kept in memory is gone with them: one fresh mark a user, as migrations 0013 and 0026 began.
 DELETE FROM recall_marks;
 INSERT INTO recall_marks (tenant_id, user_id, fact_id)
 SELECT DISTINCT tenant_id, user_id, '00000000-0000-0000-0000-000000000000'::uuid FROM memory_facts;
+DELETE FROM message_marks;
+INSERT INTO message_marks (tenant_id, user_id, ids) SELECT tenant_id, user_id, '{}' FROM users;
 
 -- Plans of young tables are bad ones.
 ANALYZE;

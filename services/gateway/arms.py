@@ -1,4 +1,4 @@
-"""The arms of recall behind one face: in SQL here, over facts in memory in `hot`."""
+"""The arms of recall behind one face: in SQL here, over what is in memory in `hot`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Vector = Sequence[float]
 
 
 class Arms(Protocol):
-    """What finds a user's facts under the filters of one scope, for one query."""
+    """What finds a user's facts under the filters of one scope, and messages, for one query."""
 
     async def near(self, vector: Vector) -> list[Row]:
         """Rows as `recall_store.vector_arm` has them."""
@@ -23,6 +23,10 @@ class Arms(Protocol):
 
     async def lexical(self) -> list[Row]:
         """Rows as `recall_store.lexical_arm` has them."""
+        ...
+
+    async def messages(self) -> list[Row]:
+        """Rows as `recall_store.message_arm` has them; no filter but time holds for messages."""
         ...
 
     async def around(
@@ -43,7 +47,18 @@ class Arms(Protocol):
 class SqlArms:
     """The arms in SQL, each in a statement of its own."""
 
-    def __init__(self, db: Database, model: str, scope: Scope, query: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        model: str,
+        scope: Scope,
+        query: str,
+        *,
+        as_of: datetime | None = None,
+        known_at: datetime | None = None,
+    ) -> None:
+        """`as_of`, `known_at`: of which moments messages are."""
+        self._times = as_of, known_at
         self._reach = db.of(scope.tenant)
         self._model = model
         self._scope = scope
@@ -56,6 +71,10 @@ class SqlArms:
     async def lexical(self) -> list[Row]:
         async with self._reach.autocommit() as tx:
             return await recall_store.lexical_arm(tx, self._scope, self._query)
+
+    async def messages(self) -> list[Row]:
+        async with self._reach.autocommit() as tx:
+            return await recall_store.message_arm(tx, self._scope, self._query, *self._times)
 
     async def around(
         self, found: Sequence[UUID], anchors: Sequence[UUID], messages: Sequence[UUID]

@@ -691,14 +691,14 @@ SELECT d.id, d.matched_share, d.weight, beside.before, beside.after
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
                AND n.said_at <= d.said_at AND (n.said_at, n.recorded_at) < (d.said_at, d.recorded_at)
                AND n.erased_at IS NULL
-             ORDER BY n.said_at DESC, n.recorded_at DESC LIMIT 1) AS before,
+             ORDER BY n.said_at DESC, n.recorded_at DESC, n.id LIMIT 1) AS before,
            (SELECT n.id FROM chat_logs n
              WHERE n.session_id = d.session_id AND n.user_id = %(user)s AND n.tenant_id = %(tenant)s
                AND n.said_at >= d.said_at AND (n.said_at, n.recorded_at) > (d.said_at, d.recorded_at)
                AND n.erased_at IS NULL
                AND (%(as_of)s::timestamptz IS NULL OR least(n.said_at, n.recorded_at) <= %(as_of)s)
                AND (%(known_at)s::timestamptz IS NULL OR n.recorded_at <= %(known_at)s)
-             ORDER BY n.said_at, n.recorded_at LIMIT 1) AS after
+             ORDER BY n.said_at, n.recorded_at, n.id LIMIT 1) AS after
   ) AS beside
  ORDER BY d.weight DESC, d.id;
 

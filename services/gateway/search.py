@@ -1,6 +1,6 @@
 """Finds what may matter for a query: arms side by side, then what surrounds their best.
 
-Facts are looked for in memory where the user is kept there, else in SQL. The vector arm may be
+They look in memory where the user is kept there, else in SQL. The vector arm may be
 missing (a provider that is away, facts of another model): then words answer alone. Every statement
 starts from one user's rows; only some hundred of them come here.
 """
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.gateway import ranking, recall_store
+from services.gateway import ranking
 from services.gateway.arms import Arms, SqlArms
 from services.gateway.hinting import Heard, Hinting
 from services.gateway.hot.arms import HotArms
@@ -84,11 +84,9 @@ class Search:
 
         `faded_by`: tell which had faded by then.
         """
-        live = as_of is None and known_at is None
         embedder = self._vectors.embedder
-        (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
-            self._arms(scope, query, embedder, live=live),
-            told("messages", self._messages(scope, query, as_of, known_at)),
+        (arms, vector, near, lexical, messages), hinted = await asyncio.gather(
+            self._arms(scope, query, embedder, as_of, known_at),
             told("hints", self._hinting.arm(scope, heard)),
         )
         found = _of_arms(near or (), lexical, hinted)
@@ -116,24 +114,28 @@ class Search:
         )
 
     async def _arms(
-        self, scope: Scope, query: str, embedder: Embedder, *, live: bool
-    ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row]]:
-        """The arms that answer, the query's vector, and what both find; None without a vector."""
+        self,
+        scope: Scope,
+        query: str,
+        embedder: Embedder,
+        as_of: datetime | None,
+        known_at: datetime | None,
+    ) -> tuple[Arms, list[float] | None, list[Row] | None, list[Row], list[Row]]:
+        """The arms that answer, the query's vector, and what all find; None without a vector."""
         embedding = asyncio.ensure_future(self._vectors.vector(scope.tenant, query, embedder))
+        live = as_of is None and known_at is None
         arms: Arms | None = None
         if live and self._hot.may_answer(scope, embedder):
             arms = await self._hot.look(scope, query, embedder)
-        arms = arms or SqlArms(self._db, embedder.model, scope, query)
-        (vector, near), lexical = await asyncio.gather(
-            _near(arms, embedding), told("lexical", arms.lexical(), _matches)
+        arms = arms or SqlArms(
+            self._db, embedder.model, scope, query, as_of=as_of, known_at=known_at
         )
-        return arms, vector, near, lexical
-
-    async def _messages(
-        self, scope: Scope, query: str, as_of: datetime | None, known_at: datetime | None
-    ) -> list[Row]:
-        async with self._db.of(scope.tenant).autocommit() as tx:
-            return await recall_store.message_arm(tx, scope, query, as_of, known_at)
+        (vector, near), lexical, messages = await asyncio.gather(
+            _near(arms, embedding),
+            told("lexical", arms.lexical(), _matches),
+            told("messages", arms.messages()),
+        )
+        return arms, vector, near, lexical, messages
 
 
 async def _near(

@@ -32,8 +32,8 @@ BY_BATCH = (
 )
 """Erased a batch at a time, and once more, with what is left, when the erasure ends."""
 
-LAST = ("recall_marks", "users")
-"""Erased when it ends, behind everything else: deleting facts leaves marks."""
+LAST = ("recall_marks", "message_marks", "users")
+"""Erased when it ends, behind everything else: deleting facts and messages leaves marks."""
 
 OWN = ("erasures",)
 """The tombstone's own table: it names its user only until it is finished."""

@@ -275,7 +275,7 @@ WITHOUT_VECTOR = Counter(
 RECALL_MEMORY = Gauge(
     "memoire_recall_memory_bytes",
     "bytes",
-    "Memory of the facts that are kept for recall, as it is accounted.",
+    "Memory of the facts and messages that are kept for recall, as it is accounted.",
     by=_GATEWAY,
 )
 RECALL_USERS = Gauge(

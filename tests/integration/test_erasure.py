@@ -20,6 +20,8 @@ from tests.integration.test_gateway_app import Api, code, eventually, serve
 from tests.integration.test_jobs import Died
 
 CANARY = "Zanzibar-7719"
+MARKS = {"recall_marks", "message_marks"}
+"""Swept now and then: how many there are says nothing."""
 
 
 @pytest.fixture
@@ -96,13 +98,13 @@ def test_every_table_about_users_is_erased(database_url: str) -> None:
 
 
 def test_every_table_about_users_keeps_the_erased_out(database_url: str) -> None:
-    """Each asks before a row is added; marks are only ever left by facts, keys made by an admin."""
+    """Each asks before a row is added; marks are only left by other rows, keys made by an admin."""
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger"
             " WHERE tgname LIKE 'keep_out_erased%'"
         ).fetchall()
-    assert {name for (name,) in rows} == {*BY_BATCH, *LAST} - {"recall_marks"}
+    assert {name for (name,) in rows} == {*BY_BATCH, *LAST} - MARKS
 
 
 # ---- a user
@@ -122,9 +124,9 @@ async def test_everything_about_a_user_goes(api: Api) -> None:
     assert certificate["scope"] == "user"
     assert certificate["erased"]["chat_logs"] == 5
     assert certificate["erased"]["memory_facts"] == before["memory_facts"]
-    assert set(certificate["erased"]) >= set(before) - {"recall_marks"}
+    assert set(certificate["erased"]) >= set(before) - MARKS
     assert certificate["user_sha256"] == hashlib.sha256(b"default\x1fana").hexdigest()
-    assert (await left_of(api, "ben")).keys() >= before.keys() - {"recall_marks"}
+    assert (await left_of(api, "ben")).keys() >= before.keys() - MARKS
     await erased(api, "ben")
     assert await canaries(api) == []
     for path in ("facts", "timeline", "conscious", "sessions/s/messages"):
@@ -261,8 +263,8 @@ async def test_an_eraser_that_dies_there_leaves_it_to_the_next(
     assert await left_of(api) == {}
     [row] = await api.sql("SELECT counts, finished_at FROM erasures")
     assert row["finished_at"] is not None
-    counted = {table: number for table, number in row["counts"].items() if table != "recall_marks"}
-    assert counted == {table: number for table, number in rows.items() if table != "recall_marks"}
+    counted = {table: number for table, number in row["counts"].items() if table not in MARKS}
+    assert counted == {table: number for table, number in rows.items() if table not in MARKS}
 
 
 async def test_without_redis_the_rows_go_and_the_rest_waits(
@@ -281,7 +283,7 @@ async def test_without_redis_the_rows_go_and_the_rest_waits(
         assert await Eraser(api.db, redis).resume(api.db.everyone) == 1
         path = f"/v1/users/ana/erasures/{shown['erasure_id']}"
         assert (await api.get(path)).json()["redis"] == {"memoire:facts:settled": 1}
-        assert set(await left_of(api)) == {"chat_logs", "users", "sessions"}
+        assert set(await left_of(api)) == {"chat_logs", "message_marks", "users", "sessions"}
 
 
 async def test_keys_of_the_user_open_nothing_any_more(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""The arms of recall over facts in memory, where a user is kept and the question is about now."""
+"""The arms of recall over what is in memory, where a user is kept and the question is about now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from services.gateway import recall_store
 from services.gateway.hot import store
 from services.gateway.hot.keeper import Held, Keeper
 from services.gateway.hot.lexical import lexical_rows
@@ -34,14 +35,17 @@ class HotArms:
     async def look(self, scope: Scope, query: str, embedder: Embedder) -> KeptArms | None:
         """Arms over the user's facts as they are at this moment; None where SQL has to answer."""
         held = await self.keeper.look(_whose(scope, embedder), query, scope.now)
-        return None if held is None else KeptArms(self._db, held, scope)
+        return None if held is None else KeptArms(self._db, held, scope, query)
 
 
 class KeptArms:
     """The arms over one user's facts in memory."""
 
-    def __init__(self, db: Database, held: Held, scope: Scope) -> None:
+    def __init__(self, db: Database, held: Held, scope: Scope, query: str) -> None:
         self._db = db
+        self._scope = scope
+        self._query = query
+        self._held = held
         self._shelf = held.shelf
         self._asked = held.asked
         self._filters = _filters(scope)
@@ -59,6 +63,13 @@ class KeptArms:
             similarity=SIMILARITY,
             nearest=self._meant,
         )
+
+    async def messages(self) -> list[Row]:
+        """From memory, where there is room for them too."""
+        if self._held.messages is not None:
+            return self._held.messages.best(self._held.words, CANDIDATES)
+        async with self._db.of(self._scope.tenant).autocommit() as tx:
+            return await recall_store.message_arm(tx, self._scope, self._query, None, None)
 
     async def around(
         self, found: Sequence[UUID], anchors: Sequence[UUID], messages: Sequence[UUID]

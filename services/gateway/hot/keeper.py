@@ -1,5 +1,7 @@
 """Keeps the facts of users who are asked about often, and lets nobody see them when they are old.
 
+Their messages are kept with them where there is room (`message_keeper`).
+
 Every look reads the seal of a user's marks in the database. Where it differs from the seal that the
 facts were read with, what the new marks name is read again before anything is answered; where marks
 are gone, everything is. Whoever is not kept yet is answered by SQL, and read in the background.
@@ -20,6 +22,8 @@ import structlog
 from psycopg import Error
 
 from services.gateway.hot import store
+from services.gateway.hot.message_keeper import MessageKeeper
+from services.gateway.hot.messages import Messages
 from services.gateway.hot.shelf import Shelf
 from services.gateway.hot.store import Pair, Sight, Whose
 from services.gateway.recall_store import TERMS
@@ -54,10 +58,15 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A user's facts as they are, and the query's terms with what each may be found as."""
+    """A user's facts as they are, and the query's terms with what each may be found as.
+
+    Messages too, where they are kept, and the query's words as these have them.
+    """
 
     shelf: Shelf
     asked: list[Pair]
+    messages: Messages | None
+    words: list[str]
 
 
 class Keeper:
@@ -67,6 +76,7 @@ class Keeper:
         self._db = db
         self._most_bytes = most_bytes
         self._kept: OrderedDict[Whose, _Kept] = OrderedDict()
+        self._messages = MessageKeeper(db)
         self._asked: OrderedDict[Whose, float] = OrderedDict()
         self._declined: dict[Whose, float] = {}
         self._loading: asyncio.Task[None] | None = None
@@ -74,7 +84,8 @@ class Keeper:
 
     @property
     def _bytes(self) -> int:
-        return sum(kept.shelf.size_bytes for kept in self._kept.values())
+        facts = sum(kept.shelf.size_bytes for kept in self._kept.values())
+        return facts + self._messages.size_bytes
 
     def _tell(self) -> None:
         RECALL_MEMORY.set(self._bytes)
@@ -94,6 +105,7 @@ class Keeper:
         seen = await store.sight(self._db, whose, query, TERMS)
         if seen is None or seen.seal is None:
             self._kept.pop(whose, None)
+            self._messages.drop(whose)
             return None
         looked_at = time.monotonic()
         async with kept.lock:
@@ -101,17 +113,24 @@ class Keeper:
             due = kept.shelf.changing_by(now)
             if (due or not fresh) and not await self._read_again(whose, kept, due, now):
                 return None
+        size = self._messages.size_bytes
+        messages = await self._messages.look(whose, seen, looked_at)
+        if self._messages.size_bytes != size:
+            self._make_room()
+        if not self._is_busy and self._messages.wants(whose):
+            self._loading = asyncio.create_task(self._load_messages(whose))
         if kept.since > now or self._kept.get(whose) is not kept:
             return None
         kept.used_at = time.monotonic()
         self._kept.move_to_end(whose)
-        return Held(kept.shelf, seen.asked)
+        return Held(kept.shelf, seen.asked, messages, seen.words)
 
     def forget(self, erased: Collection[tuple[str, bytes]]) -> None:
         """Drop erased users, given by tenant and digest."""
         for known in (self._kept, self._asked, self._declined):
             for whose in [w for w in known if (w.tenant, user_sha256(w.tenant, w.user)) in erased]:
                 del known[whose]
+        self._messages.keep_only(self._kept)
 
     async def close(self) -> None:
         """Stop reading, and forget everybody."""
@@ -119,11 +138,16 @@ class Keeper:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
         self._kept.clear()
+        self._messages.keep_only(())
 
     async def loaded(self) -> None:
         """Wait until nobody is being read."""
         if self._loading is not None:
             await asyncio.gather(self._loading, return_exceptions=True)
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._loading is not None and not self._loading.done()
 
     def _note(self, whose: Whose, now: datetime) -> None:
         moment = time.monotonic()
@@ -133,8 +157,7 @@ class Keeper:
         self._asked[whose] = moment
         if len(self._asked) > _MOST_REMEMBERED:
             self._asked.popitem(last=False)
-        busy = self._loading is not None and not self._loading.done()
-        if last is not None and moment - last < _IDLE_SECONDS and not busy:
+        if last is not None and moment - last < _IDLE_SECONDS and not self._is_busy:
             self._loading = asyncio.create_task(self._load(whose, now))
 
     async def _load(self, whose: Whose, now: datetime) -> None:
@@ -154,6 +177,16 @@ class Keeper:
         self._asked.pop(whose, None)
         self._make_room()
         asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._let_go)
+        if self._messages.wants(whose):
+            await self._load_messages(whose)
+
+    async def _load_messages(self, whose: Whose) -> None:
+        """Read a kept user's messages, as far as there is room for them beside the facts."""
+        if (kept := self._kept.get(whose)) is not None:
+            await self._messages.load(whose, self._most_bytes - kept.shelf.size_bytes)
+            if whose not in self._kept:  # let go meanwhile, or erased
+                self._messages.drop(whose)
+            self._make_room()
 
     def _decline(self, whose: Whose) -> None:
         """Do not read a user for a while who is too large, or has no marks."""
@@ -200,8 +233,14 @@ class Keeper:
         return True
 
     def _make_room(self) -> None:
-        while self._bytes > self._most_bytes:
-            self._kept.popitem(last=False)
+        """Let go who has not been asked about for longest: the messages, then the facts."""
+        if self._bytes > self._most_bytes:
+            self._messages.keep_only(self._kept)
+        for whose in list(self._kept):
+            if self._bytes > self._most_bytes:
+                self._messages.decline(whose)
+            if self._bytes > self._most_bytes:
+                del self._kept[whose]
         self._tell()
 
     def _let_go(self) -> None:
@@ -209,6 +248,7 @@ class Keeper:
         idle = time.monotonic() - _IDLE_SECONDS
         for whose in [one for one, kept in self._kept.items() if kept.used_at < idle]:
             del self._kept[whose]
+        self._messages.keep_only(self._kept)
         self._tell()
         if self._kept:
             asyncio.get_running_loop().call_later(_IDLE_SECONDS / 10, self._let_go)

@@ -1,4 +1,4 @@
-"""Which words are in which of a user's facts, and BM25 as the lexical arm has it. Pure."""
+"""Which words are in which of a user's facts or messages; BM25 as the lexical arm has it. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.gateway.hot.columns import Column, Names
+from services.gateway.hot.occurrences import Occurrences, Part
 from services.gateway.hot.spelling import Spellings
 
 _K1, _B = 1.2, 0.75  # as in the SQL of the lexical arm
@@ -36,18 +37,18 @@ class Hits:
 
 
 class Postings:
-    """Occurrences in the order in which facts came; searched by scanning numbers."""
+    """What is said where, by place; places come in order."""
 
     def __init__(self) -> None:
         self._names = Names()
-        self._term, self._place, self._count = Column(np.int32), Column(np.int32), Column(np.int32)
+        self._occurrences = Occurrences()
         self._lengths = Column(np.int32)
         self._spellings = Spellings(self._names)
 
     @property
     def size_bytes(self) -> int:
-        columns = (self._term, self._place, self._count, self._lengths)
-        return sum(column.size_bytes for column in columns) + 250 * len(self._names)
+        known = self._occurrences.size_bytes + self._lengths.size_bytes
+        return known + 250 * len(self._names)
 
     def add(self, terms: Sequence[Sequence[str]], counts: Sequence[Sequence[int]]) -> None:
         """Add facts at the next places: each one's terms, and how often each."""
@@ -55,9 +56,9 @@ class Postings:
         lengths = np.fromiter((len(one) for one in terms), dtype=np.int32)
         places = np.arange(first, first + len(terms), dtype=np.int32)
         self._lengths.extend(lengths)
-        self._place.extend(np.repeat(places, lengths))
-        self._term.extend(self._names.codes(term for one in terms for term in one))
-        self._count.extend(np.fromiter((n for one in counts for n in one), dtype=np.int32))
+        codes = self._names.codes(term for one in terms for term in one)
+        often = np.fromiter((n for one in counts for n in one), dtype=np.int16)
+        self._occurrences.add(Part(codes, np.repeat(places, lengths), often))
 
     def corpus(self, passing: NDArray[np.bool_]) -> Corpus:
         documents = int(np.count_nonzero(passing))
@@ -69,35 +70,17 @@ class Postings:
 
         Terms of which there is none are left out; what a fact has of several words is added up.
         """
-        of_code: dict[int, str] = {}
+        codes_of: dict[str, list[int]] = {}
         for word, term in words:
             if (code := self._names.code(word)) is not None:
-                of_code[code] = term
-        if not of_code:
-            return []
-        terms = sorted(set(of_code.values()))
-        number = np.full(len(self._names), -1, dtype=np.int16)
-        for code, term in of_code.items():
-            number[code] = terms.index(term)
-        numbers = number[self._term.values]
-        found = np.flatnonzero(numbers >= 0)
-        found = found[self._pass(passing, self._place.values[found])]
-        of_term = numbers[found]
-        hits = (self._hit(term, found[of_term == at]) for at, term in enumerate(terms))
+                codes_of.setdefault(term, []).append(code)
+        codes = [code for term in sorted(codes_of) for code in codes_of[term]]
+        found = iter(self._occurrences.of(codes) if codes else ())
+        over = _over(passing, len(self._lengths))
+        hits = (
+            _hit(term, [next(found) for _ in codes_of[term]], over) for term in sorted(codes_of)
+        )
         return [hit for hit in hits if len(hit.places)]
-
-    def _hit(self, term: str, found: NDArray[Any]) -> Hits:
-        places, counts = self._place.values[found], self._count.values[found]
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        if len(starts) == len(places):
-            return Hits(term, places, counts)
-        return Hits(term, places[starts], np.add.reduceat(counts, starts))
-
-    @staticmethod
-    def _pass(passing: NDArray[np.bool_], places: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of these places pass; facts that have come since `passing` was made do not."""
-        known = places < len(passing)
-        return known & passing[np.where(known, places, 0)] if len(passing) else known
 
     def maybe_meant(
         self, missing: Sequence[Pair], passing: NDArray[np.bool_], least: float
@@ -111,8 +94,7 @@ class Postings:
                 codes.update(self._spellings.with_part(variant))
         if not codes:
             return []
-        used = np.zeros(len(self._names), dtype=np.bool_)
-        used[self._term.values[self._pass(passing, self._place.values)]] = True
+        used = self._occurrences.used(_over(passing, len(self._lengths)), len(self._names))
         return sorted(self._names.named(code for code in codes if used[code]))
 
     def weights(
@@ -131,8 +113,40 @@ class Postings:
         places = np.flatnonzero(summed)
         return places, summed[places]
 
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """How many different words each place has."""
+        return self._lengths.values
+
     def length_at(self, place: int) -> int:
         return int(self._lengths.values[place])
+
+
+def _hit(
+    term: str, found: Sequence[tuple[NDArray[Any], NDArray[Any]]], passing: NDArray[np.bool_]
+) -> Hits:
+    """What passes of the occurrences of a term's words, each place once."""
+    places, counts = found[0]
+    if len(found) > 1:
+        places = np.concatenate([places for places, _ in found])
+        counts = np.concatenate([counts for _, counts in found])
+        order = np.argsort(places, kind="stable")
+        places, counts = places[order], counts[order]
+    there = passing[places]
+    places, counts = places[there], counts[there]
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    if len(starts) == len(places):
+        return Hits(term, places, counts)
+    return Hits(term, places[starts], np.add.reduceat(counts, starts))
+
+
+def _over(passing: NDArray[np.bool_], places: int) -> NDArray[np.bool_]:
+    """The same over more places: what has come since `passing` was made does not pass."""
+    if len(passing) == places:
+        return passing
+    over = np.zeros(places, dtype=np.bool_)
+    over[: len(passing)] = passing
+    return over
 
 
 def terms_at(found: Sequence[Hits], places: Sequence[int]) -> Mapping[int, dict[str, int]]:

@@ -1,11 +1,15 @@
 -- name: sight
--- Reads what tells whether a user's facts are still those in memory, and the query's terms with what
--- each may be found as, all at once.
+-- Reads what tells whether a user's facts and messages are still those in memory, the query's terms with
+-- what each may be found as in facts, and its words as messages have them, all at once.
 SELECT u.generation,
        (SELECT sha256(string_agg(uuid_send(m.token), '' ORDER BY m.xid, m.fact_id))
           FROM recall_marks m
          WHERE m.tenant_id = u.tenant_id AND m.user_id = u.user_id) AS seal,
-       asked.terms, asked.variants
+       (SELECT sha256(string_agg(uuid_send(m.token), '' ORDER BY m.token))
+          FROM message_marks m
+         WHERE m.tenant_id = u.tenant_id AND m.user_id = u.user_id) AS message_seal,
+       asked.terms, asked.variants,
+       (tsvector_to_array(to_tsvector('memoire', %(query)s)))[:%(terms)s] AS words
   FROM users u
   CROSS JOIN (SELECT array_agg(term) AS terms, array_agg(variant) AS variants
                 FROM (SELECT term, variant, dense_rank() OVER (ORDER BY term) AS place
@@ -44,7 +48,8 @@ SELECT uuid_send(f.id) || coalesce(substring(halfvec_send(v.embedding) FROM 5), 
   FROM memory_facts f
   LEFT JOIN fact_vectors v ON v.tenant_id = f.tenant_id AND v.user_id = f.user_id
                           AND v.model = %(model)s AND v.fact_id = f.id
-                          AND vector_dims(v.embedding) = %(dimensions)s
+                          -- a plain comparison is taken for one vector in two hundred, and compared with each fact
+                          AND CASE WHEN vector_dims(v.embedding) = %(dimensions)s THEN true ELSE false END
   CROSS JOIN LATERAL (
         SELECT min(moment) AS until
           FROM (SELECT unnest(ARRAY[lower(stretch), upper(stretch)]) AS moment
@@ -66,3 +71,38 @@ SELECT DISTINCT ON (m.term) m.term, v.word
             THEN strpos(v.word, m.variant) > 0
             ELSE false END
  ORDER BY m.term, similarity(m.term, v.word) DESC, v.word;
+
+-- fragment: message_columns
+uuid_send(c.id) || timestamptz_send(c.said_at) || timestamptz_send(c.recorded_at) AS packed,
+       c.session_id, tsvector_to_array(c.lexemes) AS words,
+       ARRAY(SELECT cardinality(l.positions)::int FROM unnest(c.lexemes) AS l) AS counts
+  FROM chat_logs c
+ WHERE c.tenant_id = %(tenant)s AND c.user_id = %(user)s AND c.erased_at IS NULL
+
+-- name: message_marks
+-- Reads the tokens of a user's marks.
+SELECT token FROM message_marks WHERE tenant_id = %(tenant)s AND user_id = %(user)s;
+
+-- name: messages
+-- Reads what recall looks at in a user's messages, numbers packed.
+SELECT
+-- with: message_columns
+;
+
+-- name: messages_since
+-- Reads a user's marks, in its first row, and of the messages that those not known yet name, as many as
+-- are asked for: all of one moment.
+WITH marks AS MATERIALIZED (
+    SELECT token, ids, swept FROM message_marks WHERE tenant_id = %(tenant)s AND user_id = %(user)s
+), named AS MATERIALIZED (
+    SELECT DISTINCT id FROM marks CROSS JOIN unnest(ids) AS id
+     WHERE token <> ALL(%(known)s::uuid[]) LIMIT %(most)s
+)
+SELECT ARRAY(SELECT token FROM marks) AS tokens,
+       ARRAY(SELECT unnest(swept) FROM marks) AS swept,
+       ARRAY(SELECT id FROM named) AS changed,
+       NULL::bytea AS packed, NULL AS session_id, NULL::text[] AS words, NULL::int[] AS counts
+UNION ALL
+SELECT NULL, NULL, NULL,
+-- with: message_columns
+   AND c.id = ANY(ARRAY(SELECT id FROM named));

@@ -36,11 +36,16 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The seal of all marks of a user at one moment, and what the query asks for."""
+    """The seals of all marks of a user at one moment, and what the query asks for.
+
+    `words` are the query's as messages have them.
+    """
 
     generation: int
     seal: bytes | None
+    message_seal: bytes | None
     asked: list[Pair]
+    words: list[str]
 
 
 async def sight(db: Database, whose: Whose, query: str, most_terms: int) -> Sight | None:
@@ -52,7 +57,7 @@ async def sight(db: Database, whose: Whose, query: str, most_terms: int) -> Sigh
         return None
     row = found[0]
     asked = list(zip(row["terms"] or (), row["variants"] or (), strict=True))
-    return Sight(row["generation"], row["seal"], asked)
+    return Sight(row["generation"], row["seal"], row["message_seal"], asked, row["words"])
 
 
 async def marks(tx: Transaction, whose: Whose) -> list[Row]:
