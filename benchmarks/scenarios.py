@@ -16,6 +16,7 @@ from benchmarks import upkeep
 from benchmarks.cpu import memory_mb
 from benchmarks.figures import quantile, show
 from benchmarks.instance import Instance, free_port, running, start
+from benchmarks.instrumentation import instrumentation
 from benchmarks.keys import verify
 from benchmarks.recall.scenarios import SMALL, recall
 
@@ -131,11 +132,14 @@ def end_to_end_scattered() -> None:
     end_to_end(users=500, sessions=10)
 
 
-def scale_out(messages: int = 1_200) -> None:
-    """1, 2 and 4 extractors with a model that takes 200 ms; each message is a call of its own."""
+def scale_out(messages_each: int = 1_200) -> None:
+    """1, 2 and 4 extractors with a model that takes 200 ms; each message is a call of its own.
+
+    Each has as many messages to do, so that what a run takes at its two ends weighs the same.
+    """
     paces: dict[int, float] = {}
     for extractors in (1, 2, 4):
-        copies = {"extractor": extractors}
+        copies, messages = {"extractor": extractors}, extractors * messages_each
         with running(fakes=True, fakes_delay_ms=200, copies=copies) as instance:
             begun = time.monotonic()
             with costing(instance, messages, f"{extractors} extractors, 200 ms a call", "message"):
@@ -294,6 +298,7 @@ SCENARIOS: dict[str, Callable[..., None]] = {
     "ingest-batches": ingest_batches,
     "end-to-end": end_to_end,
     "unseen": end_to_end_unseen,
+    "instrumentation": instrumentation,
     "one-user": end_to_end_one_user,
     "scattered": end_to_end_scattered,
     "scale-out": scale_out,

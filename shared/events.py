@@ -84,6 +84,7 @@ Announcement = tuple[str, Event]
 
 def decode_session_bell(fields: Mapping[str, str]) -> SessionBell:
     """Read a bell of `memoire:messages`; raises PoisonError when it is none."""
+    _refuse_other_versions(fields)
     try:
         at = datetime.fromisoformat(fields["at"])
         return SessionBell(fields["tenant"], fields["user"], fields["session"], at)
@@ -93,12 +94,19 @@ def decode_session_bell(fields: Mapping[str, str]) -> SessionBell:
 
 def decode_rows_bell(fields: Mapping[str, str]) -> RowsBell:
     """Read a bell of any other work stream; raises PoisonError when it is none."""
+    _refuse_other_versions(fields)
     try:
         ids = tuple(UUID(hex=row) for row in fields["ids"].split(",") if row)
         at = datetime.fromisoformat(fields["at"])
         return RowsBell(fields["tenant"], fields["user"], ids, at)
     except (KeyError, ValueError) as error:
         raise PoisonError(f"not a bell of rows: {error!r}") from error
+
+
+def _refuse_other_versions(fields: Mapping[str, str]) -> None:
+    """Fields may be added to a version, and are ignored; another one means something else."""
+    if (said := fields.get("v", VERSION)) != VERSION:
+        raise PoisonError(f"a bell of version {said[:20]}, which this process cannot read")
 
 
 def bells_for(rows: Iterable[Mapping[str, Any]]) -> Iterator[RowsBell]:

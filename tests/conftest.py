@@ -27,7 +27,7 @@ from shared.broker import connect_redis
 from shared.embedded.postgres import EmbeddedPostgres
 from shared.embedded.valkey import EmbeddedValkey
 from shared.migrate import migrate
-from tests.databases import TestedDatabase
+from tests.databases import TestedDatabase, widen
 
 _numbers = itertools.count(1)
 _MEMORY = Path("/dev/shm")
@@ -104,6 +104,13 @@ def database_url(postgres_server: str) -> Iterator[str]:
         )
         yield psycopg.conninfo.make_conninfo(postgres_server, dbname=name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def widened_url(database_url: str) -> str:
+    """The URL of a fresh database as the next version's migrations may leave it."""
+    widen(database_url)
+    return database_url
 
 
 def _maintenance(url: str) -> str:

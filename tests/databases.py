@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
+
 from shared.db import Database, OperatorDatabase
 
 
@@ -26,3 +28,20 @@ class TestedDatabase(Database):
     async def close(self) -> None:
         await self.everyone.close()
         await super().close()
+
+
+WIDENING = (
+    "ALTER TABLE {table} ADD COLUMN of_later text, "
+    "ADD COLUMN counted_later integer NOT NULL DEFAULT 0"
+)
+
+
+def widen(url: str) -> None:
+    """Give every table columns that this version does not know, as the next one's migrations may."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT format('%I', relname) FROM pg_class"
+            " WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        for (table,) in tables:
+            connection.execute(WIDENING.format(table=table).encode())

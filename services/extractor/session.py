@@ -33,6 +33,7 @@ from shared.failures.store import RetryPolicy, RowRef
 from shared.fairness import FairSlots
 from shared.ids import trace_id
 from shared.isolation import is_conflict, is_outage
+from shared.metrics.catalogue import STAGE_PAUSES
 from shared.tenant_slots.recent import RecentCatalogues
 from shared.together import Together
 from shared.topology import MESSAGES
@@ -193,6 +194,7 @@ class SessionWork:
                 if is_outage(error) or is_conflict(error):
                     raise
                 if (wait := self._wait_after(error)) is not None:
+                    _tell_pause(error)
                     await store.postpone(self._db, held, _spread(wait))
                     return None
                 messages = await self._after_failure(held, messages, error)
@@ -319,6 +321,14 @@ class SessionWork:
         failed = Finished(held, messages, Validated([], {}))
         provenance = self._extractor.provenance
         await store.fail(self._durable, failed, error, self._policy, provenance)
+
+
+def _tell_pause(error: Exception) -> None:
+    """Tell of a session that waits; of one that waits for an operator, loudly."""
+    misconfigured = isinstance(error, ConfigurationError)
+    if misconfigured:
+        log.error("stage paused: an operator must act", error=str(error))
+    STAGE_PAUSES.add(stage=store.STAGE, reason="configuration" if misconfigured else "not_now")
 
 
 def _spread(seconds: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -34,6 +35,10 @@ class Arms(Protocol):
         """Rows as `recall_store.likeness` has them."""
         ...
 
+    async def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        """Which of these facts were faded at a moment."""
+        ...
+
 
 class SqlArms:
     """The arms in SQL, each in a statement of its own."""
@@ -63,3 +68,7 @@ class SqlArms:
             return await recall_store.likeness(
                 tx, self._scope, self._model, list(vector), ids, best
             )
+
+    async def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        async with self._reach.autocommit() as tx:
+            return await recall_store.faded_among(tx, self._scope, at, ids)

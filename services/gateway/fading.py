@@ -11,12 +11,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from services.gateway import recall_store
 from services.gateway.ranking import calibrated
 from services.gateway.recall_store import Scope
 from services.gateway.requests import View
 from services.gateway.search import Found
-from shared.db import Database
 
 ANSWERS = 0.5
 """From this score on a faded fact answers; chosen by what it costs, see docs/fading.md."""
@@ -32,19 +30,18 @@ def fading_at(as_of: datetime, now: datetime, *, view: View, named: bool) -> dat
 
 
 async def find_present(
-    db: Database, look: Callable[[Scope], Awaitable[Found]], scope: Scope, wanted: int
+    look: Callable[[Scope, datetime | None], Awaitable[Found]], scope: Scope, wanted: int
 ) -> Found:
     """What may matter and is present, and what has faded and answers all the same.
 
     Where that would leave less than is `wanted`, what is present is looked up by itself too.
+    `look` is told by when what had faded is to be told apart.
     """
-    found = await look(replace(scope, fading_at=None))
-    at = scope.fading_at
-    if at is None or scope.named is not None or not found.rows:
+    at = None if scope.named is not None else scope.fading_at
+    found = await look(replace(scope, fading_at=None), at)
+    gone = {str(row) for row in found.faded}
+    if not gone:
         return found
-    async with db.of(scope.tenant).autocommit() as tx:
-        faded = await recall_store.faded_among(tx, scope, at, [row["id"] for row in found.rows])
-    gone = {str(row) for row in faded}
     kept = [
         candidate
         for candidate in found.candidates
@@ -54,7 +51,7 @@ async def find_present(
         return found
     if len(kept) >= wanted:
         return replace(found, candidates=kept)
-    present = await look(scope)
+    present = await look(scope, None)
     back = [candidate for candidate in kept if candidate.id in gone]
     rows = [*present.rows, *(row for row in found.rows if str(row["id"]) in gone)]
     return replace(present, candidates=[*present.candidates, *back], rows=rows)

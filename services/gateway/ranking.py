@@ -215,12 +215,14 @@ def fuse(
     calibration: Calibration = MINILM,
     named: Collection[str] = (),
     explain: bool = True,
+    most: int | None = None,
 ) -> list[Ranked]:
     """Rank candidates, best first: min-max fusion of the arms, what surrounds them, then boosts.
 
     Raising a candidate's raw score in an arm never lowers its rank among what does not surround
     it. Equal hits are ordered by calibrated score, then id, so that pages are stable. Without
-    `now` nothing is fresher. `named`: whom the query names, of all candidates' `who`.
+    `now` nothing is fresher. `named`: whom the query names, of all candidates' `who`. `most`: so
+    many of the best are enough.
     """
     own = fused(candidates, weights)
     around = lent(candidates, own, weights)
@@ -239,7 +241,8 @@ def fuse(
         rank_score = (own[at] + around[at] + candidate.prior) * math.prod(boosts.values())
         hits.append(Ranked(candidate.id, score, rank_score, {**told, "boosts": boosts}))
     order = sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
-    return _falling(_apart(order, {hit.id: hit.content for hit in candidates}))
+    contents = {hit.id: hit.content for hit in candidates}
+    return _falling(_apart(order, contents, most))[:most]
 
 
 def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
@@ -256,17 +259,22 @@ def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
     return falling[::-1]
 
 
-def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
+def _apart(
+    hits: Sequence[Ranked], contents: Mapping[str, str], most: int | None = None
+) -> list[Ranked]:
     """Let what nearly repeats a better hit make room: it goes behind what is half as far down.
 
     Nearly repeats: the same words but for one in seven. Nothing is dropped, and only the best
-    fifty are compared.
+    fifty are compared; with `most` no more than it takes for so many places to be right.
     """
-    compared = hits[:_COMPARED]
     first: list[Ranked] = []
     again: list[tuple[int, Ranked]] = []
     better: list[frozenset[str]] = []
-    for place, hit in enumerate(compared):
+    compared = 0
+    for place, hit in enumerate(hits[:_COMPARED]):
+        if len(first) == most:
+            break
+        compared += 1
         words = frozenset(contents[hit.id].casefold().split())
         if _nearly_repeats(words, better):
             again.append((2 * place + 1, hit))
@@ -275,7 +283,7 @@ def _apart(hits: Sequence[Ranked], contents: Mapping[str, str]) -> list[Ranked]:
             better.append(words)
     for place, hit in again:
         first.insert(min(place, len(first)), hit)
-    return [*first, *hits[_COMPARED:]]
+    return [*first, *hits[compared:]]
 
 
 def _nearly_repeats(words: frozenset[str], others: Sequence[frozenset[str]]) -> bool:
@@ -297,17 +305,24 @@ def calibrated_message(matched_share: float) -> float:
 
 def fused(candidates: Sequence[Candidate], weights: Weights = DEFAULT_WEIGHTS) -> list[float]:
     """Each candidate's share of the best in both arms, by itself: 0..1."""
-    near = (hit.cosine if hit.reached else None for hit in candidates)
-    vector = min_max(
-        [
-            None if cosine is None else cosine + weights.likeness * hit.likeness
-            for cosine, hit in zip(near, candidates, strict=True)
-        ]
-    )
-    lexical = min_max([candidate.bm25 for candidate in candidates])
+    near = [
+        hit.cosine + weights.likeness * hit.likeness
+        if hit.reached and hit.cosine is not None
+        else None
+        for hit in candidates
+    ]
+    return fused_arms(near, [hit.bm25 for hit in candidates], weights)
+
+
+def fused_arms(
+    near: Sequence[float | None],
+    words: Sequence[float | None],
+    weights: Weights = DEFAULT_WEIGHTS,
+) -> list[float]:
+    """The same of bare scores, one of each arm for every hit; None where the arm has none."""
     return [
-        weights.vector * near + weights.lexical * words
-        for near, words in zip(vector, lexical, strict=True)
+        weights.vector * vector + weights.lexical * lexical
+        for vector, lexical in zip(min_max(near), min_max(words), strict=True)
     ]
 
 

@@ -65,12 +65,12 @@ class Recall:
         scope, known = await self._seen(tenant, asked, now)
         scope = heard.narrowed(scope)
 
-        async def look(within: Scope) -> Found:
-            times = {"as_of": asked.as_of, "known_at": asked.known_at}
+        async def look(within: Scope, faded_by: datetime | None) -> Found:
+            times = {"as_of": asked.as_of, "known_at": asked.known_at, "faded_by": faded_by}
             return await self._search.find(within, asked.query, known or {}, heard, **times)
 
         found, pending = await asyncio.gather(
-            find_present(self._db, look, scope, asked.limit),
+            find_present(look, scope, asked.limit),
             self._pending(scope, now),  # what settles meanwhile may be found, never missed
         )
         if heard.missed(found.rows):
@@ -89,7 +89,7 @@ class Recall:
         answer["freshness"] = _freshness(pending)
         answered(
             time.perf_counter() - began,
-            [fact["id"] for fact in answer["relevant_facts"]],
+            [str(fact["id"]) for fact in answer["relevant_facts"]],
             found.candidates,
             in_memory=found.in_memory,
             with_vector=found.near is not None,
@@ -192,9 +192,9 @@ def _best(found: Found, asked: RecallRequest, scope: Scope) -> list[Ranked]:
         calibration=found.calibration,
         named=found.named,
         explain=asked.explain,
+        most=asked.limit,
     )
-    enough = [hit for hit in hits if asked.min_score is None or hit.score >= asked.min_score]
-    return enough[: asked.limit]
+    return [hit for hit in hits if asked.min_score is None or hit.score >= asked.min_score]
 
 
 def _passes(message: Row, scope: Scope) -> bool:

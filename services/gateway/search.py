@@ -31,6 +31,10 @@ from shared.trust import TRUST
 _ANCHORS = 50  # stated facts whose neighbours are looked at
 _MESSAGES = 60  # matching messages whose facts are looked at
 _LIKE = 3  # best hits that others are compared with
+_NOWHERE = None, None
+
+_Scores = tuple[float | None, float | None]
+"""Cosine and BM25 of a fact; None where an arm did not find it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Found:
     messages: Sequence[Row]
     calibration: Calibration
     message_scores: Mapping[UUID, float] = field(default_factory=dict)
+    faded: frozenset[UUID] = frozenset()
+    """Which of the rows had faded by the moment asked about."""
     in_memory: bool = False
     """Whether the user's facts were kept in memory."""
 
@@ -72,8 +78,12 @@ class Search:
         *,
         as_of: datetime | None = None,
         known_at: datetime | None = None,
+        faded_by: datetime | None = None,
     ) -> Found:
-        """Everything that may matter; `known` is how facts stood where `known_at` is asked for."""
+        """Everything that may matter; `known` is how facts stood where `known_at` is asked for.
+
+        `faded_by`: tell which had faded by then.
+        """
         live = as_of is None and known_at is None
         embedder = self._vectors.embedder
         (arms, vector, near, lexical), messages, hinted = await asyncio.gather(
@@ -89,6 +99,7 @@ class Search:
         shares = _shares(lexical, named)
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
+        faded = [] if faded_by is None else await arms.faded(faded_by, [row["id"] for row in rows])
         calibration = ranking.calibration_for(embedder.model)
         return Found(
             candidates,
@@ -100,6 +111,7 @@ class Search:
             messages,
             calibration,
             rests,
+            frozenset(faded),
             in_memory=not isinstance(arms, SqlArms),
         )
 
@@ -150,21 +162,20 @@ async def _around(
 
 def _of_arms(
     near: Sequence[Row], lexical: Sequence[Row], hinted: Sequence[Row]
-) -> dict[UUID, Candidate]:
+) -> dict[UUID, _Scores]:
     """Bring together what the arms found, each fact once."""
     words = {row["id"]: _bm25(row) for row in lexical if row["id"] is not None}
     cosines = {row["id"]: row["cosine"] for row in near}
     return {
-        fact: Candidate(id=str(fact), cosine=cosines.get(fact), bm25=words.get(fact))
+        fact: (cosines.get(fact), words.get(fact))
         for fact in words | cosines | dict.fromkeys(row["id"] for row in hinted)
     }
 
 
-def _best_first(found: Mapping[UUID, Candidate]) -> list[UUID]:
-    candidates = list(found.values())
-    scores = ranking.fused(candidates)
-    best = zip(scores, candidates, found, strict=True)
-    return [fact for _, _, fact in sorted(best, key=lambda one: (-one[0], one[1].id))]
+def _best_first(found: Mapping[UUID, _Scores]) -> list[UUID]:
+    near, words = zip(*found.values(), strict=True) if found else ((), ())
+    best = zip(ranking.fused_arms(near, words), found, strict=True)
+    return [fact for _, fact in sorted(best, key=lambda one: (-one[0], one[1].int))]
 
 
 def _bm25(row: Row) -> float:
@@ -173,13 +184,13 @@ def _bm25(row: Row) -> float:
     )
 
 
-def _shares(lexical: Sequence[Row], named: frozenset[str]) -> dict[str, float]:
+def _shares(lexical: Sequence[Row], named: frozenset[str]) -> dict[UUID, float]:
     """How much of what is asked each fact says, whoever it is asked about."""
     frequencies = lexical[0]["frequencies"]
     kept = without_names(frequencies, named) or list(frequencies)
     asked = {term: frequencies[term] for term in kept}
     return {
-        str(row["id"]): ranking.matched_share(row["terms"], asked, row["documents"])
+        row["id"]: ranking.matched_share(row["terms"], asked, row["documents"])
         for row in lexical
         if row["id"] is not None
     }
@@ -187,28 +198,28 @@ def _shares(lexical: Sequence[Row], named: frozenset[str]) -> dict[str, float]:
 
 def _complete(
     rows: Sequence[Row],
-    found: Mapping[UUID, Candidate],
+    found: Mapping[UUID, _Scores],
     alike: Sequence[Row],
     rests: Mapping[UUID, float],
-    shares: Mapping[str, float],
+    shares: Mapping[UUID, float],
     known: Mapping[UUID, Standing],
 ) -> Iterator[tuple[Candidate, Row]]:
     """Candidates with all that ranking looks at, and their rows; what was erased is left out."""
     vectors = {row["id"]: row for row in alike}
     for row in rows:
         fact = row["id"]
-        near, by_arm = vectors.get(fact), found.get(fact)
-        if near is None and by_arm is None and row["message"] not in rests:
+        near = vectors.get(fact)
+        if near is None and fact not in found and row["message"] not in rests:
             continue  # it stands beside a hit, and nothing tells how near it is to the query itself
+        cosine, words = found.get(fact, _NOWHERE)
         standing = known.get(fact)
-        name = str(fact) if by_arm is None else by_arm.id
         candidate = Candidate(
-            id=name,
+            id=str(fact),
             cosine=None if near is None else near["cosine"],
-            bm25=None if by_arm is None else by_arm.bm25,
-            matched_share=shares.get(name, 0.0),
+            bm25=words,
+            matched_share=shares.get(fact, 0.0),
             likeness=0.0 if near is None else near["likeness"] or 0.0,
-            reached=by_arm is not None and by_arm.cosine is not None,
+            reached=cosine is not None,
             message_score=rests.get(row["message"], 0.0),
             evidence_count=row["evidence_count"] if standing is None else standing.evidence_count,
             told_with=row["session_id"] or row["said_at"].isoformat(timespec="hours"),

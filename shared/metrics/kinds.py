@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any, ClassVar, Literal, TypeVar
 
 Unit = Literal[
@@ -21,6 +23,8 @@ Unit = Literal[
 ]  # fmt: skip
 
 OTHER = "other"
+_MOST_FROM_BIRTH = 20
+"""Series of one counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Metric(ABC):
         """Keep numbers from now on, in this registry."""
         self._family = self._build(registry)
 
+    def begin(self, process: str) -> None:  # noqa: B027  most have nothing to tell before
+        """Tell what is known before anything has happened in this process."""
+
     def close(self) -> None:
         """Keep none any more."""
         self._family = None
@@ -92,6 +99,18 @@ class Counter(Metric):
     """What only grows, while its process lives."""
 
     kind = "counter"
+
+    def begin(self, process: str) -> None:
+        """Tell 0 of everything that may yet happen in this process, where that is not too much.
+
+        A series that comes into being with its first event hides it: a rate needs two values.
+        """
+        told = [_possible(label, process) for label in self.labels]
+        if self._family is None or not told or not all(told):
+            return
+        if prod(map(len, told)) <= _MOST_FROM_BIRTH:
+            for values in product(*told):
+                self._family.labels(*values)
 
     def add(self, amount: float = 1, /, **labels: str) -> None:
         if self._family is not None:
@@ -169,6 +188,13 @@ class Histogram(Metric):
         from prometheus_client import Histogram as Kept  # noqa: PLC0415
 
         return Kept(self.name, self.meaning, self._names, registry=registry, buckets=self.bounds)
+
+
+def _possible(label: Label, process: str) -> list[str]:
+    """What a label can say in this process: of stages only its own; [] where nobody can list it."""
+    if label.values is None:
+        return []
+    return [process] if label.name == "stage" else sorted(label.values)
 
 
 AnyMetric = TypeVar("AnyMetric", bound=Metric)

@@ -31,6 +31,8 @@ def kept(registry: Any, process: str | None = None) -> Iterator[None]:
     for metric in CATALOGUE:
         if process is None or process in metric.by:
             metric.open(registry)
+            if process is not None:
+                metric.begin(process)
     try:
         yield
     finally:

@@ -72,6 +72,7 @@ class Answers(NamedTuple):
     lexical: list[Row]
     around: list[Row]
     alike: list[Row]
+    faded: list[UUID]
 
 
 async def _asked(arms: Arms, query: str) -> Answers:
@@ -81,7 +82,8 @@ async def _asked(arms: Arms, query: str) -> Answers:
     found = sorted({row["id"] for row in (*near, *lexical) if row["id"] is not None})
     around = await arms.around(found[::2], found[:20], [_message_of(fact) for fact in found[::3]])
     alike = await arms.alike(vector, [row["id"] for row in around], found[:3])
-    return Answers(near, lexical, around, alike)
+    faded = await arms.faded(utc_now(), [row["id"] for row in around])
+    return Answers(near, lexical, around, alike, sorted(faded))
 
 
 def _message_of(fact: UUID) -> UUID:
@@ -99,7 +101,7 @@ def _comparable(answers: Answers) -> Any:
         for rows in (answers.near, answers.alike)
     )
     lexical = [_rounded(row, "average") for row in answers.lexical]
-    return near, lexical, {row["id"]: row for row in answers.around}, alike
+    return near, lexical, {row["id"]: row for row in answers.around}, alike, answers.faded
 
 
 def _rounded(row: Row, *names: str) -> Row:
@@ -189,14 +191,16 @@ async def test_every_change_is_seen_at_once_by_every_gateway(api: Api) -> None:
     beside = [Beside(api.db), Beside(api.db)]
     for one in beside:
         await one.keep(_scope())
-    held = 0
+    held = faded = 0
     for _ in range(40):
         await _change(api, rows, chance)
         for one in beside:
             query = " ".join(chance.sample(WORDS, 2))
             scope = _scope(**chance.choice(FILTERS))
             held += await one.agree(scope, query, must_hold=False)
+            faded += len((await one.from_sql(scope, query)).faded)
     assert held > 40  # mostly from memory
+    assert faded
 
 
 async def _change(api: Api, rows: list[UUID], chance: random.Random) -> None:
@@ -208,7 +212,11 @@ async def _change(api: Api, rows: list[UUID], chance: random.Random) -> None:
             answer = await api.client.delete(f"/v1/facts/{row}")
             assert answer.status_code in (200, 202, 204, 404, 409), answer.text
         case 3:
-            await api.sql("UPDATE memory_facts SET essential = true WHERE id = %(id)s", id=row)
+            await api.sql(
+                "UPDATE memory_facts SET essential = true, fades_at = now() - interval '1 day'"
+                " WHERE id = %(id)s",
+                id=row,
+            )
         case 4:
             await api.sql("DELETE FROM fact_vectors WHERE fact_id = %(id)s", id=row)
         case 5:

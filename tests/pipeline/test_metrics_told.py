@@ -131,6 +131,11 @@ async def test_every_metric_of_the_catalogue_is_told(
     assert value(registry, "memoire_ingested_messages_total", way="redis", outcome="refused") == 1
     assert value(registry, "memoire_dropped_facts_total", reason="no_source") >= 1
     assert value(registry, "memoire_fact_events_total", event="fact.settled") >= 3
+    shown = {
+        arm: value(registry, "memoire_recall_shown_facts_total", arm=arm)
+        for arm in ("vector", "lexical", "both", "neighbours")
+    }
+    assert shown["vector"] + shown["lexical"] + shown["both"] >= 2, shown
     assert value(registry, "memoire_end_to_end_seconds_count", outcome="fact") >= 3
     spent = value(
         registry, "memoire_model_tokens_total",
@@ -138,6 +143,26 @@ async def test_every_metric_of_the_catalogue_is_told(
     )  # fmt: skip
     assert spent == 900 * len(server.documents)
     _no_ids(registry)
+
+
+async def test_an_extractor_that_waits_for_an_operator_is_told(
+    db: TestedDatabase, redis: Redis, redis_url: str, registry: CollectorRegistry
+) -> None:
+    """The alert on a wrong key, or an unknown model, rests on this."""
+    keys = iter([401, 404])
+    with_key: dict[str, Any] = {"stage": "extractor", "reason": "configuration"}
+
+    def script(document: dict[str, Any]) -> Any:
+        return Reply(status=status) if (status := next(keys, None)) else one_fact_each(document)
+
+    async with chat_server(script) as server:
+        extractor = ByModel(quick_model(server.url))
+        pipeline = Pipeline(db, redis, redis_url, extractor=extractor, **UNHURRIED)
+        async with pipeline.running():
+            await pipeline.say("I live in Lisbon")
+            await pipeline.settled()
+    assert value(registry, "memoire_stage_pauses_total", **with_key) == 2
+    assert await pipeline.rows("SELECT FROM failures") == [], "no attempt is burnt"
 
 
 async def _a_round_is_due(pipeline: Pipeline) -> None:
@@ -231,6 +256,20 @@ def test_metrics_are_served_on_a_port_of_their_own() -> None:
     assert "memoire_watch_timestamp_seconds" not in page, "the sweeper tells that"
     assert "process_cpu_seconds_total" in page
     assert not any(metric.is_open for metric in CATALOGUE)
+
+
+def test_what_may_yet_happen_is_told_as_nothing() -> None:
+    """Of this stage, so that a rate sees the first time; nobody can list the models there may be."""
+    with (
+        served("extractor", "127.0.0.1", port := _free_port()),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer,
+    ):
+        page = answer.read().decode()
+    labels = 'error_class="poison",outcome="dead",stage="extractor"'
+    assert f"memoire_failed_attempts_total{{{labels}}} 0.0" in page
+    assert 'stage="embedder"' not in page
+    assert "memoire_model_calls_total{" not in page
+    assert "memoire_open_rows" not in page, "a gauge is told when somebody has looked"
 
 
 def test_a_port_that_is_taken_costs_the_metrics_only() -> None:

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ import typer.main
 
 from services.cli import app
 
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MEMOIRE: Any = typer.main.get_command(app)
 HEAVY = {"psycopg", "redis", "httpx", "faststream", "fastapi", "numpy", "onnxruntime", "openai"}
 
@@ -42,12 +45,36 @@ def test_every_command_says_what_it_does_and_gives_an_example(name: str):
 
 @pytest.mark.parametrize("line", [line for command in ALL.values() for line in examples(command)])
 def test_every_example_parses(line: str):
-    words = shlex.split(line)
+    parse(line)
+
+
+def parse(line: str) -> None:
+    words = shlex.split(line, comments=True)
     command, arguments = MEMOIRE, words[words.index("memoire") + 1 :]
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and arguments:
         command, arguments = command.commands[arguments[0]], arguments[1:]
     context = command.make_context(command.name, list(arguments))
     assert not context.args
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_the_documentation_exists(page: Path):
+    """With the options it is shown with; a command that is only named lacks its arguments."""
+    for line in shown(page.read_text("utf-8")):
+        try:
+            parse(re.sub(r"\bN\b", "1", line))
+        except Exception as error:
+            if type(error).__name__ not in ("MissingParameter", "BadOptionUsage"):
+                raise
+
+
+def shown(text: str) -> list[str]:
+    """What stands between backticks, and whole lines of blocks; but for lists of alternatives."""
+    found = re.findall(r"(?<!`)`(memoire [a-z][^`\n]*)`", text)
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if language in ("", "sh", "shell"):
+            found += [line for line in block.splitlines() if line.startswith("memoire ")]
+    return [line for line in found if "|" not in line and "…" not in line]
 
 
 def test_help_imports_nothing_heavy():

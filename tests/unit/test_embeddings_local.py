@@ -52,6 +52,22 @@ async def test_a_vector_does_not_depend_on_the_rest_of_the_batch(embedder):
     assert np.abs(together[::-1][: len(TEXTS)] - alone).max() < 1e-3
 
 
+async def test_who_asks_while_a_run_is_under_way_shares_the_next_one(embedder, monkeypatch):
+    alone = [await embedder.embed([text]) for text in TEXTS]
+    runs = []
+    pool = embedder._engine.pool
+    monkeypatch.setattr(
+        embedder._engine, "pool", lambda texts: runs.append(len(texts)) or pool(texts)
+    )
+
+    vectors = await asyncio.gather(*(embedder.embed([text]) for text in TEXTS))
+
+    assert runs == [len(TEXTS)]
+    for one, other in zip(vectors, alone, strict=True):
+        assert one.shape == (1, 384)
+        assert np.abs(one - other).max() < 1e-3
+
+
 @pytest.mark.alone
 async def test_the_loop_runs_on_while_texts_are_embedded(embedder):
     await embedder.embed(["warm"])

@@ -34,7 +34,9 @@ def _row(
     """A row as PostgreSQL packs it."""
     packed = UUID(int=number).bytes + np.array(vector, dtype=">f2").tobytes()
     said = microseconds(NOW)
-    packed += struct.pack(">dqqqq", 0.5, said, said, said, 2**63 - 1) + UUID(int=0).bytes
+    packed += (
+        struct.pack(">dqqqqq", 0.5, said, said, said, 2**63 - 1, 2**63 - 1) + UUID(int=0).bytes
+    )
     packed += struct.pack(">iii", 1, 0, 2 + 4 * current)
     terms = sorted(set(words))
     counts = [words.count(term) for term in terms]

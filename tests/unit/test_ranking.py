@@ -273,3 +273,13 @@ def test_near_repetitions_make_room():
 
     assert order(fuse(plain)) == ["0", "1", "2", "3"]
     assert order(fuse(found)) == ["0", "2", "3", "1"]
+
+
+words = st.lists(st.sampled_from(["runs", "swims", "reads"]), min_size=8, max_size=9).map(" ".join)
+
+
+@given(candidates, st.lists(words, min_size=8, max_size=8), st.integers(1, 9))
+def test_the_best_few_are_the_first_of_all(found, contents, most):
+    found = [replace(hit, content=text) for hit, text in zip(found, contents, strict=False)]
+
+    assert fuse(found, now=NOW, most=most) == fuse(found, now=NOW)[:most]

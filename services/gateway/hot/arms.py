@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from services.gateway.hot import store
@@ -68,6 +69,9 @@ class KeptArms:
         self, vector: Sequence[float], ids: Sequence[UUID], best: Sequence[UUID]
     ) -> list[Row]:
         return self._shelf.likeness(vector, ids, best)
+
+    async def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        return self._shelf.faded(at, ids)
 
     async def _meant(self, missing: Sequence[Pair], words: Sequence[str]) -> dict[str, str]:
         return await store.meant(self._db, missing, words, SIMILARITY)

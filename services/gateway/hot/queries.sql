@@ -27,6 +27,7 @@ SELECT uuid_send(f.id) || coalesce(substring(halfvec_send(v.embedding) FROM 5), 
        || float8send(f.confidence::float8) || timestamptz_send(f.said_at)
        || timestamptz_send(coalesce(f.occurred_at, f.said_at))
        || timestamptz_send(f.recorded_at) || timestamptz_send(coalesce(changing.until, 'infinity'))
+       || timestamptz_send(coalesce(f.fades_at, 'infinity'))
        || uuid_send(coalesce(f.source_message_ids[1], f.id))
        || int4send(f.evidence_count) || int4send(length(f.lexemes))
        || int4send(f.essential::int + 2 * (v.fact_id IS NOT NULL)::int

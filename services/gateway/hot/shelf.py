@@ -51,13 +51,14 @@ class Shelf:
         self._lengths = Column(np.float32)  # of vectors, inverted; 0 where there is none
         self._numbers = {
             name: Column(np.int64)
-            for name in ("said_at", "at", "recorded_at", "until", "evidence", "flags")
+            for name in ("said_at", "at", "recorded_at", "until", "fades_at", "evidence", "flags")
         }
         self._confidence = Column(np.float64)
         self._alive = Column(np.bool_)
         self._names = {name: (Column(np.int32), Names()) for name in _NAMED}
         self._contents: list[str] = []
         self._uuids: list[UUID] = []
+        self._rests_on: list[UUID | None] = []
         self._letters = 0
         self._stated: Stated | None = None
         self.postings = Postings()
@@ -73,7 +74,7 @@ class Shelf:
             sum(column.size_bytes for column in columns)
             + self.postings.size_bytes
             + self._letters
-            + _OBJECT_BYTES * (2 * len(self._contents) + len(self._place_of))
+            + _OBJECT_BYTES * (3 * len(self._contents) + len(self._place_of))
             + _OBJECT_BYTES * sum(len(names) for _, names in self._names.values())
         )
 
@@ -104,6 +105,11 @@ class Shelf:
         self._letters += sum(len(row[6]) for row in rows)
         self.postings.add([row[7] for row in rows], [row[8] for row in rows])
         self._messages.extend(packed["message"])
+        has_one = (packed["flags"] & _HAS_MESSAGE) > 0
+        self._rests_on.extend(
+            UUID(bytes=row.tobytes()) if there else None
+            for row, there in zip(packed["message"], has_one, strict=True)
+        )
         self._place_of.update((row.tobytes(), at) for at, row in enumerate(packed["id"], first))
         self._stated = None
 
@@ -171,6 +177,12 @@ class Shelf:
             {"id": self.id_at(place), "cosine": cosine, "likeness": likeness}
             for place, cosine, likeness in zip(places, cosines, alike, strict=True)
         ]
+
+    def faded(self, at: datetime, ids: Sequence[UUID]) -> list[UUID]:
+        """Which of these facts were faded at a moment."""
+        places = np.array(self._places(ids), dtype=np.int64)
+        gone = self._numbers["fades_at"].values[places] <= microseconds(at)
+        return [self.id_at(place) for place in places[gone].tolist()]
 
     def _with_vectors(self, ids: Iterable[UUID]) -> list[int]:
         places = self._places(ids)
@@ -248,7 +260,6 @@ class Shelf:
             names.named_or_none(column.values[places].tolist())
             for column, names in self._names.values()
         )
-        messages = self._messages.values[places]
         confidences = self._confidence.values[places].tolist()
         rows = []
         for n, place in enumerate(places):
@@ -266,7 +277,7 @@ class Shelf:
                 "source": SOURCES[flags[n] >> _SOURCE_BITS],
                 "session_id": session[n],
                 "who": who[n],
-                "message": UUID(bytes=messages[n].tobytes()) if flags[n] & _HAS_MESSAGE else None,
+                "message": self._rests_on[place],
                 "content": self._contents[place],
                 "before": None if before is None else self.id_at(before),
                 "after": None if after is None else self.id_at(after),
@@ -287,6 +298,7 @@ def _packed(dimensions: int) -> np.dtype[Any]:
         ("at", ">i8"),
         ("recorded_at", ">i8"),
         ("until", ">i8"),
+        ("fades_at", ">i8"),
         ("message", "V16"),
         ("evidence", ">i4"),
         ("length", ">i4"),
