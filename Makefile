@@ -6,6 +6,9 @@ CONSTRAINTS := $(wildcard constraints.txt)
 INSTALLED := .venv/.installed
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 3
+# In the order of folders: the thousands of short unit tests come last and fill what is left over.
+BESIDE := --dist loadfile --no-loadscope-reorder
 # What failed beside other tests runs once more without neighbours, and is named: a test that needs
 # this is to be mended, yet a busy machine alone fails nobody. (5: ARGS left no test to run.)
 AGAIN := echo "Once more, alone, what failed:" && $(PYTEST) -rpf --last-failed --last-failed-no-failures none
@@ -35,16 +38,19 @@ demo: setup  ## See a conversation become memories, in a few seconds
 up: setup  ## Run everything on this machine, until Ctrl-C
 	@$(BIN)/memoire up $(ARGS)
 
-test: setup  ## Run the tests: a few minutes (ARGS="-k name" for some)
+test: setup  ## Run the tests: some four minutes (ARGS="-k name" for some)
 	@failed=; \
-	$(PYTEST) -n 3 --dist loadfile -m "not alone and not long and not nightly" $(ARGS) \
+	$(PYTEST) -n $(WORKERS) $(BESIDE) -m "not alone and not long and not nightly" $(ARGS) \
 	  || test $$? -eq 5 || failed=yes; \
-	$(PYTEST) -m "alone and not nightly" $(ARGS) || test $$? -eq 5 || failed=yes; \
+	$(PYTEST) -m "alone and not long and not nightly" $(ARGS) || test $$? -eq 5 || failed=yes; \
 	if test -n "$$failed"; then $(AGAIN) -m "not long and not nightly" $(ARGS); fi
 
-test-long: setup  ## Run every example of the help and docs, and a small evaluation (minutes more)
-	@$(PYTEST) -n 2 --dist loadfile -m "long and not nightly" $(ARGS) \
-	  || test $$? -eq 5 || { $(AGAIN) -m "long and not nightly" $(ARGS); }
+test-long: setup  ## Run commands, examples and faults on whole instances, and a small evaluation
+	@failed=; \
+	$(PYTEST) -n 2 $(BESIDE) -m "long and not alone and not nightly" $(ARGS) \
+	  || test $$? -eq 5 || failed=yes; \
+	$(PYTEST) -m "alone and long and not nightly" $(ARGS) || test $$? -eq 5 || failed=yes; \
+	if test -n "$$failed"; then $(AGAIN) -m "long and not nightly" $(ARGS); fi
 
 chaos: setup  ## Kill, stop, empty and cut everything, and count what it cost (some minutes)
 	$(BIN)/python -m pytest tests/chaos -m "not nightly" $(ARGS)

@@ -1,6 +1,6 @@
 """The pattern files, read and compiled: what each language knows about speaking of oneself.
 
-Reads `patterns/<code>.toml` (packaged data) at construction and nothing afterwards. English is the
+Reads `patterns/<code>.toml` (packaged data) once a process and nothing afterwards. English is the
 skeleton; another language brings a way to recognise it and rewrites into that skeleton. How to add
 one is written at the top of `patterns/en.toml`.
 """
@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
@@ -196,8 +197,9 @@ def codes() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda code: (code != "en", code)))
 
 
+@cache
 def load(code: str) -> Language:
-    """Read and compile one pattern file."""
+    """Read and compile one pattern file; once a process, all of them take a quarter of a second."""
     text = files("services.extractor").joinpath("patterns", f"{code}.toml").read_text("utf-8")
     data: dict[str, Any] = tomllib.loads(text)
     expand = _Shapes(data)

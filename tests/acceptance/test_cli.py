@@ -27,6 +27,8 @@ SEEN_WITHIN = 150.0
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli"]
 LAST_LINE = "Ctrl-C stops everything."
 
+pytestmark = pytest.mark.long
+
 
 def environment(**more: str) -> dict[str, str]:
     """Ours without any setting of Mémoire or key of a model."""

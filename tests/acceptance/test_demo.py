@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MEMOIRE = [sys.executable, "-P", "-m", "services.cli", "demo"]
 PATIENCE_SECONDS = 180
+
+pytestmark = pytest.mark.long
 
 
 def environment(temporary: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from shared.topology import PROCESSES
 from tests.acceptance.instance import Instance, running, wait_for
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.alone]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.alone, pytest.mark.long]
 
 OPEN = """SELECT (SELECT count(*) FROM chat_logs WHERE state <> 'extracted')
                + (SELECT count(*) FROM memory_facts WHERE state <> 'settled')"""

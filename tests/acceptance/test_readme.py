@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.instance import environment, running
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.long]
 
 README = Path(__file__).parents[2] / "README.md"
 
