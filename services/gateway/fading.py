@@ -17,7 +17,7 @@ from services.gateway.requests import View
 from services.gateway.search import Found
 
 ANSWERS = 0.5
-"""From this score on a faded fact answers; chosen by what it costs, see docs/essentials-and-fading.md."""
+"""From this score on a faded fact answers; see docs/essentials-and-fading.md for what it costs."""
 
 
 def fading_at(as_of: datetime, now: datetime, *, view: View, named: bool) -> datetime | None:
