@@ -323,6 +323,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
     from services.gateway.connection import impatient
     from services.maintenance.jobs import known_kinds
     from shared.broker import connect_redis
+    from shared.garbage import collect_seldom
 
     settings = adapters.settings
     redis = connect_redis(adapters.redis_url, timeout_seconds=0.2)  # requests never wait for it
@@ -346,6 +347,7 @@ async def _run_gateway(adapters: Adapters, stopping: asyncio.Event) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         http=impatient(settings.client_seconds, settings.max_header_bytes),
     )
+    collect_seldom()
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server._serve())  # noqa: SLF001  serve() would take the signals

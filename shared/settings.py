@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     max_batch: int = Field(500, description="Most messages in one ingest batch.", ge=1)
 
     recall_memory_mb: int = Field(
-        256,
+        512,
         description="Memory in MB for facts and messages of users who are asked about often, in "
         "each gateway process; 3 MB keep 1,000 facts, 2 MB as many messages. 0: PostgreSQL answers "
         "every question.",

@@ -7,17 +7,25 @@ Pure. Two numbers per hit: `rank_score` orders hits of one query and means nothi
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import accumulate
+from types import MappingProxyType
 from typing import Any
 
-from services.gateway.surroundings import lent
-from shared.local_models import LOCAL_MODEL, MULTILINGUAL_MODEL
+import numpy as np
+from numpy.typing import NDArray
 
-_DAY_SECONDS = 86_400.0
+from services.gateway.calibration import MINILM, Calibration
+from services.gateway.surroundings import lent
+
+_DAY = timedelta(days=1)
 _COMPARED, _NEARLY = 50, 6 / 7
 _SURELY_ASKED = 0.9  # the score of what is asked for by name, whatever its words are
+_NO_HINTS: Mapping[str, float] = MappingProxyType({})
 K1, B = 0.9, 0.4  # facts and messages are short: length says little, a repeated word not much
+
+_Factors = NDArray[np.float64]
 
 
 @dataclass(slots=True)  # a frozen one takes six times as long to make, and a query makes hundreds
@@ -53,7 +61,7 @@ class Candidate:
     told_with: str | None = None
     who: str | None = None
 
-    hints: Mapping[str, float] = field(default_factory=dict)
+    hints: Mapping[str, float] = field(default_factory=lambda: _NO_HINTS)
     prior: float = 0.0
 
 
@@ -82,24 +90,6 @@ class Weights:
     half_life_days: float = 180.0
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """A logistic of cosine and matched share, one per embedding model.
-
-    `unrelated`: the cosine, < 1, of texts that have nothing to do with each other; from there to 1
-    is 0..1 here, and a missing cosine is 0.
-    `elsewhere`: how much it counts against a hit that what is asked stands better in the words of
-    somebody the query does not name; `other_person`: that the hit is itself somebody else's.
-    """
-
-    intercept: float = -2.3
-    cosine: float = 3.5
-    matched_share: float = 3.0
-    elsewhere: float = 5.0
-    other_person: float = 1.5
-    unrelated: float = 0.0
-
-
 @dataclass(slots=True)
 class Ranked:
     """One hit in its place: `rank_score` orders, `score` is calibrated, `explain` tells why."""
@@ -111,20 +101,6 @@ class Ranked:
 
 
 DEFAULT_WEIGHTS = Weights()
-MINILM = Calibration()
-# E5's was fitted to MiniLM's, so that a score means the same. On a HaluMem user, LoCoMo's turns and
-# its observations .5 is reached by the best hit of 100, 98 and 95 % of 422 questions with an answer
-# (MiniLM 100, 95, 95) and of 2, 55 and 52 % of 180 about somebody else (5, 55, 50). 5 % of all
-# pairs of a question and a fact lie below .74.
-CALIBRATIONS = {
-    LOCAL_MODEL: MINILM,
-    MULTILINGUAL_MODEL: Calibration(cosine=5.0, unrelated=0.74),
-}
-
-
-def calibration_for(model: str) -> Calibration:
-    """The one measured for a model; without one MiniLM's, whose scores then mean little."""
-    return CALIBRATIONS.get(model, MINILM)
 
 
 @lru_cache(4_096)
@@ -193,18 +169,10 @@ def calibrated(
 
     `elsewhere`: the largest matched share of hits that are about somebody the query does not name.
     """
-    logit = (
-        calibration.intercept
-        + calibration.cosine * _relatedness(candidate.cosine, calibration.unrelated)
-        + calibration.matched_share * candidate.matched_share
-        - calibration.elsewhere * max(elsewhere - candidate.matched_share, 0.0)
-        - calibration.other_person * other_person
-    )
+    logit = calibration.logit(candidate.cosine, candidate.matched_share)
+    logit -= calibration.elsewhere * max(elsewhere - candidate.matched_share, 0.0)
+    logit -= calibration.other_person * other_person
     return 1 / (1 + math.exp(-logit))
-
-
-def _relatedness(cosine: float | None, unrelated: float) -> float:
-    return 0.0 if cosine is None else max(cosine - unrelated, 0.0) / (1 - unrelated)
 
 
 def fuse(
@@ -226,64 +194,71 @@ def fuse(
     """
     own = fused(candidates, weights)
     around = lent(candidates, own, weights)
+    boosts = _boosts(candidates, weights, now, named)
+    hinted = [math.prod(hit.hints.values()) if hit.hints else 1.0 for hit in candidates]
+    priors = [hit.prior for hit in candidates]
+    places = (np.add(own, around) + priors) * math.prod(boosts.values()) * hinted
+    scores = _scores(candidates, calibration, named)
+    keys = list(zip((-places).tolist(), [-one for one in scores], candidates, strict=True))
+    order = sorted(range(len(keys)), key=lambda at: (*keys[at][:2], keys[at][2].id))
+    order = _apart(order, candidates, most)
+    falling = _falling([scores[at] for at in order])
+    told = _Told(candidates, own, around, boosts) if explain else None
+    return [
+        Ranked(candidates[at].id, score, float(places[at]), told.of(at) if told else {})
+        for at, score in zip(order[:most], falling, strict=False)
+    ]
+
+
+def _scores(
+    candidates: Sequence[Candidate], calibration: Calibration, named: Collection[str]
+) -> list[float]:
+    """How relevant each is by itself, and by what it is asked for whatever its words are."""
     others = [bool(named and hit.who and hit.who not in named) for hit in candidates]
     elsewhere = max(
         (hit.matched_share for hit, other in zip(candidates, others, strict=True) if other),
         default=0.0,
     )
-    arms = _arms(candidates) if explain else []
-    hits = []
-    for at, candidate in enumerate(candidates):
-        boosts = {**_boosts(candidate, weights, now, named), **candidate.hints}
-        score = calibrated(candidate, calibration, elsewhere=elsewhere, other_person=others[at])
-        score += (1 - score) * min(candidate.prior, _SURELY_ASKED)
-        told = {**arms[at], "fused": own[at], "around": around[at]} if explain else {}
-        rank_score = (own[at] + around[at] + candidate.prior) * math.prod(boosts.values())
-        hits.append(Ranked(candidate.id, score, rank_score, {**told, "boosts": boosts}))
-    order = sorted(hits, key=lambda hit: (-hit.rank_score, -hit.score, hit.id))
-    contents = {hit.id: hit.content for hit in candidates}
-    return _falling(_apart(order, contents, most))[:most]
+    scores = []
+    for hit, other in zip(candidates, others, strict=True):
+        score = calibrated(hit, calibration, elsewhere=elsewhere, other_person=other)
+        scores.append(score + (1 - score) * min(hit.prior, _SURELY_ASKED))
+    return scores
 
 
-def _falling(hits: Sequence[Ranked]) -> list[Ranked]:
+def _falling(scores: Sequence[float]) -> list[float]:
     """Let no hit score less than one that is ranked below it, so that `min_score` cuts the end.
 
     What surrounds a hit can place it above hits that match better by themselves.
     """
-    least = 0.0
-    falling = []
-    for hit in reversed(hits):
-        least = max(least, hit.score)
-        told = hit if hit.score == least else Ranked(hit.id, least, hit.rank_score, hit.explain)
-        falling.append(told)
-    return falling[::-1]
+    return list(accumulate(reversed(scores), max))[::-1]
 
 
 def _apart(
-    hits: Sequence[Ranked], contents: Mapping[str, str], most: int | None = None
-) -> list[Ranked]:
+    order: Sequence[int], candidates: Sequence[Candidate], most: int | None = None
+) -> list[int]:
     """Let what nearly repeats a better hit make room: it goes behind what is half as far down.
 
     Nearly repeats: the same words but for one in seven. Nothing is dropped, and only the best
     fifty are compared; with `most` no more than it takes for so many places to be right.
     """
-    first: list[Ranked] = []
-    again: list[tuple[int, Ranked]] = []
+    first: list[int] = []
+    again: list[tuple[int, int]] = []
     better: list[frozenset[str]] = []
     compared = 0
-    for place, hit in enumerate(hits[:_COMPARED]):
+    for place, at in enumerate(order[:_COMPARED]):
         if len(first) == most:
             break
         compared += 1
-        words = frozenset(contents[hit.id].casefold().split())
+        words = frozenset(candidates[at].content.casefold().split())
         if _nearly_repeats(words, better):
-            again.append((2 * place + 1, hit))
+            again.append((2 * place + 1, at))
         else:
-            first.append(hit)
+            first.append(at)
             better.append(words)
-    for place, hit in again:
-        first.insert(min(place, len(first)), hit)
-    return [*first, *hits[compared:]]
+    for place, at in again:
+        first.insert(min(place, len(first)), at)
+    return [*first, *order[compared:]]
 
 
 def _nearly_repeats(words: frozenset[str], others: Sequence[frozenset[str]]) -> bool:
@@ -327,37 +302,70 @@ def fused_arms(
 
 
 def _boosts(
-    candidate: Candidate, weights: Weights, now: datetime | None, named: Collection[str]
-) -> dict[str, float]:
-    """Factors around 1: doubt makes smaller, freshness, weight and repetition make larger."""
-    said = candidate.said_at
-    age_days = max((now - said).total_seconds() / _DAY_SECONDS, 0.0) if now and said else math.inf
-    fresh = 0.5 ** (age_days / weights.half_life_days)
-    repeated = 1 - 1 / max(candidate.evidence_count, 1)
+    candidates: Sequence[Candidate],
+    weights: Weights,
+    now: datetime | None,
+    named: Collection[str],
+) -> dict[str, _Factors]:
+    """Factors around 1, one of each for every candidate.
+
+    Doubt makes smaller, freshness, weight and repetition make larger.
+    """
+    sure = np.clip([hit.confidence for hit in candidates], 0.0, 1.0)
+    fresh = np.exp2(np.array(_ages(candidates, now)) / -weights.half_life_days)
+    repeated = 1 - 1 / np.maximum([hit.evidence_count for hit in candidates], 1)
+    trust = np.array([hit.trust for hit in candidates])
     return {
-        "confidence": 1 - weights.confidence * (1 - min(max(candidate.confidence, 0.0), 1.0)),
+        "confidence": 1 - weights.confidence * (1 - sure),
         "freshness": 1 + weights.freshness * fresh,
-        "essential": 1 + weights.essential * candidate.essential,
+        "essential": 1 + weights.essential * np.array([float(hit.essential) for hit in candidates]),
         "evidence": 1 + weights.evidence * repeated,
-        "trust": 1 - weights.trust * (1 - candidate.trust),
-        "person": 1 + weights.person * (candidate.who in named),
+        "trust": 1 - weights.trust * (1 - trust),
+        "person": 1 + weights.person * np.array([float(hit.who in named) for hit in candidates]),
     }
 
 
-def _arms(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Each candidate's raw score in each arm, scaled as in `fused`, and its place there."""
-    near = [candidate.cosine if candidate.reached else None for candidate in candidates]
-    words = [candidate.bm25 for candidate in candidates]
-    arms = [(_places(values), min_max(values)) for values in (near, words)]
+def _ages(candidates: Sequence[Candidate], now: datetime | None) -> list[float]:
+    """Days since each was said, ≥ 0; for ever where that, or now, is not known."""
+    if now is None:
+        return [math.inf] * len(candidates)
     return [
-        {
-            "vector": _arm(arms[0][0][at], near[at], arms[0][1][at]) | {"likeness": hit.likeness},
-            "lexical": _arm(arms[1][0][at], words[at], arms[1][1][at])
-            | {"matched_share": hit.matched_share},
-            "message": hit.message_score,
-        }
-        for at, hit in enumerate(candidates)
+        math.inf if hit.said_at is None else max((now - hit.said_at) / _DAY, 0.0)
+        for hit in candidates
     ]
+
+
+class _Told:
+    """Why each candidate stands where it does."""
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        own: Sequence[float],
+        around: Sequence[float],
+        boosts: Mapping[str, _Factors],
+    ) -> None:
+        self._candidates = candidates
+        self._own, self._around, self._boosts = own, around, boosts
+        near = [hit.cosine if hit.reached else None for hit in candidates]
+        self._arms = [
+            (values, _places(values), min_max(values))
+            for values in (near, [hit.bm25 for hit in candidates])
+        ]
+
+    def of(self, at: int) -> dict[str, Any]:
+        """Its raw score in each arm, scaled as in `fused`, its place there, and what was added."""
+        hit = self._candidates[at]
+        near, words = (_arm(places[at], raw[at], scaled[at]) for raw, places, scaled in self._arms)
+        return {
+            "vector": near | {"likeness": hit.likeness},
+            "lexical": words | {"matched_share": hit.matched_share},
+            "message": hit.message_score,
+            "fused": self._own[at],
+            "around": self._around[at],
+            "boosts": {name: float(factors[at]) for name, factors in self._boosts.items()}
+            | dict(hit.hints),
+        }
 
 
 def _places(values: Sequence[float | None]) -> list[int | None]:

@@ -16,10 +16,11 @@ from uuid import UUID
 
 from services.gateway import ranking
 from services.gateway.arms import Arms, SqlArms
+from services.gateway.calibration import Calibration, calibration_for
 from services.gateway.hinting import Heard, Hinting
 from services.gateway.hot.arms import HotArms
 from services.gateway.query_vectors import QueryVectors
-from services.gateway.ranking import Calibration, Candidate
+from services.gateway.ranking import Candidate
 from services.gateway.recall_figures import told
 from services.gateway.recall_store import Scope
 from services.gateway.surroundings import message_scores, named_by, without_names
@@ -98,7 +99,7 @@ class Search:
         complete = _complete(rows, found, alike, rests, shares, known)
         candidates = list(heard.weighed(complete, hinted))
         faded = [] if faded_by is None else await arms.faded(faded_by, [row["id"] for row in rows])
-        calibration = ranking.calibration_for(embedder.model)
+        calibration = calibration_for(embedder.model)
         return Found(
             candidates,
             rows,

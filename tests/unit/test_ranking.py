@@ -8,13 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from services.gateway.calibration import CALIBRATIONS, calibration_for
 from services.gateway.ranking import (
-    CALIBRATIONS,
     Candidate,
     Weights,
     bm25,
     calibrated,
-    calibration_for,
     fuse,
     idf,
     matched_share,
