@@ -194,7 +194,6 @@ async def _judge(
         return None, None
     from services.deduper.judging.model import ByModel
     from services.deduper.judging.work import CatchingUp, JudgePace, Judging
-    from services.deduper.thresholds import floors_for
     from shared.broker import Announcer, connect_redis
 
     judging = Judging(
@@ -209,7 +208,7 @@ async def _judge(
     )
     announcer = Announcer(connect_redis(adapters.redis_url))
     everyone = await adapters.everyone(durable=False, max_connections=1)
-    return judging, CatchingUp(everyone, judging, floors_for(model), announcer.announce)
+    return judging, CatchingUp(everyone, judging, model, announcer.announce)
 
 
 async def _superseder(adapters: Adapters) -> Stage:
