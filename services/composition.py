@@ -8,7 +8,6 @@ start short and its memory small.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -25,7 +24,7 @@ from shared.errors import ConfigurationError
 from shared.failures.store import RetryPolicy
 from shared.heartbeat import beating
 from shared.metrics.serving import beat, served, version
-from shared.process import StageProcess, consumer_name, stop_signal
+from shared.process import StageProcess, consumer_name, give_way, stop_signal
 from shared.roles import APP, GATE, OPERATOR, ROLES
 from shared.settings import Settings
 from shared.topology import JOB_KINDS, JobKind
@@ -194,7 +193,6 @@ async def _judge(
         return None, None
     from services.deduper.judging.model import ByModel
     from services.deduper.judging.work import CatchingUp, JudgePace, Judging
-    from services.deduper.thresholds import floors_for
     from shared.broker import Announcer, connect_redis
 
     judging = Judging(
@@ -209,7 +207,7 @@ async def _judge(
     )
     announcer = Announcer(connect_redis(adapters.redis_url))
     everyone = await adapters.everyone(durable=False, max_connections=1)
-    return judging, CatchingUp(everyone, judging, floors_for(model), announcer.announce)
+    return judging, CatchingUp(everyone, judging, model, announcer.announce)
 
 
 async def _superseder(adapters: Adapters) -> Stage:
@@ -372,7 +370,7 @@ async def run_process(name: str, settings: Settings) -> None:
         if stack.enter_context(served(name, settings.metrics_host, settings.metrics_port)):
             stack.callback(asyncio.create_task(beat(), name="beat").cancel)
         if name == "maintenance":
-            os.nice(settings.maintenance_nice)
+            give_way(settings.maintenance_nice)
         adapters = Adapters(settings, name, stack)
         await wait_for_schema(adapters.database_url, stopping)
         if not stopping.is_set():

@@ -37,6 +37,8 @@ OPENAI_MODEL = "text-embedding-3-small"
 
 _LARGEST_REQUEST = 256
 _LONGEST_CONNECT_SECONDS = 5.0
+_Ask = tuple[Sequence[str], str]
+"""Texts, and the tenant whose turn they take."""
 _TOKENS_A_TEXT = 8  # beginnings and ends that a server may add
 
 
@@ -66,7 +68,8 @@ class LocalEmbedder:
     `intra_op_num_threads` is 1 by default because stages scale by processes: threads that share a
     text spin while they wait, so two processes with a pool each are slower than without. For the
     same reason one run is under way at a time: who asks meanwhile shares the next one, in which
-    eight short queries take 1.9 ms each, not 3 (`memoire bench recall`).
+    eight short queries take 1.9 ms each, not 3 (`memoire bench recall`). No run that is shared is
+    longer than about a tenth of a second, and tenants (`payers`) take turns.
     A text's vector does not depend on what else is in the batch. Raises ConfigurationError for a
     model that does not run here, or is not installed.
     """
@@ -84,8 +87,8 @@ class LocalEmbedder:
             raise ConfigurationError(
                 f"{model} does not run in this process: {' and '.join(LOCAL_MODELS)} do"
             )
-        self._together: Together[Sequence[str], Vectors] = Together(
-            self._run, self.batch, weigh=len
+        self._together: Together[_Ask, Vectors] = Together(
+            self._run, self._engine.letters_at_once, whose=lambda ask: ask[1], weigh=_letters
         )
 
     async def warm(self) -> None:
@@ -97,21 +100,24 @@ class LocalEmbedder:
 
         MiniLM reads 256 tokens, E5 1,000 characters.
         """
-        del payers  # it costs nothing
         if not texts:
             return np.empty((0, self.dimensions), dtype=np.float32)
-        return await self._together(texts)
+        return await self._together((texts, payers[0] if payers else ""))
 
-    async def _run(self, asked: Sequence[Sequence[str]]) -> list[Vectors]:
+    async def _run(self, asked: Sequence[_Ask]) -> list[Vectors]:
         """Embed what several asked for at once."""
-        texts = [text for each in asked for text in each]
+        texts = [text for each, _ in asked for text in each]
         vectors = _normalize(await asyncio.to_thread(self._engine.pool, texts))
-        ends = np.cumsum([len(each) for each in asked])
+        ends = np.cumsum([len(each) for each, _ in asked])
         return np.split(vectors, ends[:-1])
 
     async def close(self) -> None:
         """Let go of the model's memory; the next text would load it again."""
         self._engine.unload()
+
+
+def _letters(ask: _Ask) -> int:
+    return sum(map(len, ask[0]))
 
 
 class OpenAIEmbedder:

@@ -2,7 +2,7 @@
 
 import gc
 
-_ALLOCATIONS, _YOUNG, _OLD = 20_000, 50, 100
+_ALLOCATIONS, _YOUNG, _OLD = 20_000, 10, 10
 
 
 def collect_seldom() -> None:

@@ -42,6 +42,14 @@ def stop_signal() -> asyncio.Event:
     return stopping
 
 
+def give_way(niceness: int) -> None:
+    """Let the machine's other processes go first, where that may be asked for."""
+    try:
+        os.nice(niceness)
+    except OSError as error:
+        log.warning("the process keeps its priority", error=str(error))
+
+
 async def every(
     seconds: float, action: Callable[[], Awaitable[object]], stopping: asyncio.Event
 ) -> None:

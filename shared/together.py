@@ -60,7 +60,11 @@ class Together(Generic[Question, Answer]):
             while self._waiting:
                 await asyncio.sleep(0)  # let everybody who is ready ask
                 batch = self._waiting.take(self._most, lambda asked: self._weigh(asked[0]))
-                await self._answer(batch)
+                batch = [
+                    asked for asked in batch if not asked[1].done()
+                ]  # who gave up asks no more
+                if batch:
+                    await self._answer(batch)
                 if self._pause_seconds and len(batch) < self._most:
                     await asyncio.sleep(self._pause_seconds)
         finally:

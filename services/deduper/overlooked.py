@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from services.deduper import guards, store
 from services.deduper.candidates import MOST_NEIGHBOURS, FreeText, PairVerdict, comparable
-from services.deduper.thresholds import floors_for
+from services.deduper.thresholds import Floors, floors_for
 from services.deduper.wording import read
 from shared.db import Database, Transaction
 from shared.failures.store import RowRef
@@ -29,19 +29,22 @@ Pairs = Sequence[tuple[FreeText, FreeText]]
 
 
 class Overlooked:
-    """Finds a user's duplicates, and keeps the verdicts about them; asks no model."""
+    """Finds a user's duplicates, and keeps the verdicts about them; asks no model.
+
+    `model` is whose vectors count where nothing was embedded yet.
+    """
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._floors = floors_for(model)
 
     async def find(self, db: Database, user: UserKey) -> AsyncIterator[Sequence[PairVerdict]]:
         """Yield what nobody has decided and the guards merge, some pairs at a time."""
         facts = await store.read_sentences(db, user)
+        model = await store.active_model(db, self._model)
         groups = await asyncio.to_thread(alike, facts)
         for pairs in _parted(_pairs(groups), _PAIRS_A_LOOK):
             left = await store.undecided(db, user, list(dict.fromkeys(pairs)))
-            if found := await self._judged(db, user, left):
+            if found := await self._judged(db, user, left, model):
                 yield found
 
     async def keep(
@@ -51,23 +54,26 @@ class Overlooked:
         facts = await store.save_overlooked(tx, [(user, verdict) for verdict in verdicts])
         return [RowRef(*user, fact) for fact in facts]
 
-    async def _judged(self, db: Database, user: UserKey, pairs: Pairs) -> list[PairVerdict]:
+    async def _judged(
+        self, db: Database, user: UserKey, pairs: Pairs, model: str
+    ) -> list[PairVerdict]:
         ids = {fact.id for pair in pairs for fact in pair}
-        vectors = await store.read_vectors(db, user, ids, self._model) if ids else {}
+        vectors = await store.read_vectors(db, user, ids, model) if ids else {}
 
         def judge() -> list[PairVerdict]:
-            return list(self._merged(pairs, vectors))
+            return list(_merged(pairs, vectors, floors_for(model)))
 
         return await asyncio.to_thread(judge)
 
-    def _merged(self, pairs: Pairs, vectors: store.VectorsById) -> Iterator[PairVerdict]:
-        for first, second in pairs:
-            cosine = _UNKNOWN
-            if first.id in vectors and second.id in vectors:
-                cosine = float(vectors[first.id] @ vectors[second.id])
-            judged = guards.judge(first.content, second.content, cosine, self._floors)
-            if judged.verdict == "duplicate":
-                yield PairVerdict(first.id, second.id, "duplicate", judged.reason, cosine)
+
+def _merged(pairs: Pairs, vectors: store.VectorsById, floors: Floors) -> Iterator[PairVerdict]:
+    for first, second in pairs:
+        cosine = _UNKNOWN
+        if first.id in vectors and second.id in vectors:
+            cosine = float(vectors[first.id] @ vectors[second.id])
+        judged = guards.judge(first.content, second.content, cosine, floors)
+        if judged.verdict == "duplicate":
+            yield PairVerdict(first.id, second.id, "duplicate", judged.reason, cosine)
 
 
 def alike(facts: Iterable[FreeText]) -> list[list[FreeText]]:

@@ -61,7 +61,7 @@ async def read_fresh(db: Database, users: Sequence[Sequence[RowRef]], model: str
     """
     keys = [(refs[0].tenant, refs[0].user) for refs in users]
     async with db.of(*_tenants(keys)).autocommit() as tx:
-        model = await tx.value(queries["active_model"]) or model
+        model = await _active_model(tx, model)
         params = {**keys_of([ref for refs in users for ref in refs]), "model": model}
         versions = await tx.rows(queries["belief_versions"], _columns(keys))
         rows = await tx.rows(queries["fresh_facts"], params, binary=True)
@@ -150,6 +150,16 @@ async def undecided(
         rows = await tx.rows(queries["verdicts_of_pairs"], params)
     decided = {(row["first_id"], row["second_id"]) for row in rows}
     return [(one, other) for one, other in pairs if (one.id, other.id) not in decided]
+
+
+async def active_model(db: Database, model: str) -> str:
+    """Whose vectors are compared by now; `model` where nothing was embedded yet."""
+    async with db.of().autocommit() as tx:  # no tenant's row is asked for
+        return await _active_model(tx, model)
+
+
+async def _active_model(tx: Transaction, model: str) -> str:
+    return await tx.value(queries["active_model"]) or model
 
 
 async def read_vectors(

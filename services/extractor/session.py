@@ -20,11 +20,11 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from services.extractor import store
-from services.extractor.conversation import Conversation, conversation
-from services.extractor.extractors import Extraction, Extractor
+from services.extractor.asking import ask
+from services.extractor.conversation import conversation
+from services.extractor.extractors import Extractor
 from services.extractor.facts import SourceMessage, Validated, validate
 from services.extractor.store import Finished, Reservation
-from services.extractor.turns import KnownFact
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database
 from shared.delivery import ALONE_AFTER, DEAD_AFTER
@@ -32,7 +32,6 @@ from shared.errors import (
     ConfigurationError,
     CrashLoopError,
     NotNowError,
-    PoisonError,
     RetryableError,
 )
 from shared.events import Announcement, SessionBell
@@ -242,7 +241,7 @@ class SessionWork:
             return Finished(held, messages, Validated([], {}))
         async with self._calls.turn(held.tenant):
             self._no_longer_interruptible()
-            found = await self._ask(talk, around.known, held.tenant)
+            found = await ask(self._extractor, talk, around.known, payer=held.tenant)
         validated = validate(
             found.facts,
             talk.messages,
@@ -254,16 +253,6 @@ class SessionWork:
         ).having_lost(found.dropped)
         answer = {"facts": found.facts} if self._extractor.paid else None
         return Finished(held, messages, validated, answer, found.tokens)
-
-    async def _ask(self, talk: Conversation, known: Sequence[KnownFact], payer: str) -> Extraction:
-        """Ask about what was said; what is refused may have been refused for what was around it."""
-        try:
-            return await self._extractor.extract(talk.spoken, talk.context, known, payer=payer)
-        except PoisonError as error:
-            if not talk.context:
-                raise
-            log.warning("asked again without the turns around", error=str(error))
-            return await self._extractor.extract(talk.spoken, [], known, payer=payer)
 
     # ---- what sessions ask together
 

@@ -52,6 +52,7 @@ async def find_present(
     if len(kept) >= wanted:
         return replace(found, candidates=kept)
     present = await look(scope, None)
+    gone -= {candidate.id for candidate in present.candidates}  # used meanwhile, it is present
     back = [candidate for candidate in kept if candidate.id in gone]
     rows = [*present.rows, *(row for row in found.rows if str(row["id"]) in gone)]
     return replace(present, candidates=[*present.candidates, *back], rows=rows)

@@ -83,6 +83,8 @@ class Recall:
             )
         if not all(row["counts"] for row in rows):
             return await self.answer(tenant, asked, heard)  # a replay was promoted meanwhile
+        if known is None:  # what was taken back or held since the arms looked is not shown
+            rows = [row for row in rows if row["standing"] not in ("forgotten", "quarantined")]
         answer: dict[str, Any] = {"relevant_facts": _shown(best, rows, asked, scope.now, known)}
         if "messages" in asked.include:
             answer["messages"] = await self._messages(tenant, asked, scope, found)

@@ -212,7 +212,7 @@ WITH next AS MATERIALIZED (
                           WHERE r.tenant_id = n.tenant_id AND r.user_id = n.user_id AND r.kind = %(kind)s
                          OFFSET 0) AS r ON true  -- by user, never all that ever ran
      WHERE n.belief_version > coalesce(r.last_version, 0) OR r.news > r.seen_news OR r.due_at <= now()
-        OR r.rules <> %(rules)s
+        OR r.rules <> %(rules)s OR r.last_run_at > now()  -- by a clock that was ahead
 ), due AS MATERIALIZED (
     SELECT n.tenant_id, n.user_id, n.turn
       FROM news n

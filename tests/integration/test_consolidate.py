@@ -27,6 +27,9 @@ MODEL = "all-MiniLM-L6-v2-int8"
 @pytest.fixture
 async def api(database_url: str) -> AsyncIterator[Api]:
     async with serve(database_url, None) as served:
+        await served.sql(
+            "UPDATE embedding_spaces SET model = %(m)s WHERE state = 'active' RETURNING 1", m=MODEL
+        )
         yield served
 
 
@@ -38,8 +41,10 @@ async def consolidated(api: Api, biographer: Biographer | None = None, **more: A
     return trace["job"]["result"]
 
 
-def worker(api: Api, biographer: Biographer | None = None, **more: Any) -> MaintenanceStage:
-    means = Means(Overlooked(MODEL), biographer)
+def worker(
+    api: Api, biographer: Biographer | None = None, *, configured: str = MODEL, **more: Any
+) -> MaintenanceStage:
+    means = Means(Overlooked(configured), biographer)
     return MaintenanceStage(durable=api.db.everyone, policy=RetryPolicy(), means=means, **more)
 
 
@@ -81,6 +86,13 @@ async def test_duplicates_that_were_never_compared_are_merged(api: Api) -> None:
     assert merged["data"]["into"] == str(first)
     again = await consolidated(api)
     assert (again["merged"], again["changed"], again["profile"]) == (0, 0, "unchanged")
+
+
+async def test_the_vectors_that_count_decide_whatever_model_is_configured(api: Api) -> None:
+    """After a change of the model, and before a setting follows it."""
+    for sentence in ("Works on robots in Lisbon", "Works in Lisbon on robots"):
+        await embed(api, await api.fact(sentence, said_at=at(2024)), [1.0, 0.0])
+    assert (await consolidated(api, configured="another"))["merged"] == 1
 
 
 @pytest.mark.parametrize(

@@ -337,3 +337,48 @@ async def test_counting_beside_the_job_loses_no_use(api: Api) -> None:
     await asyncio.gather(counter.flush(), decayed(api))
     await decayed(api)
     assert len(await listed(api)) == 5
+
+
+@pytest.mark.parametrize("kept_by", ["pin", "use", None])
+async def test_what_merged_into_a_fact_lends_it_its_pin_and_its_uses(
+    api: Api, kept_by: str | None
+) -> None:
+    """Who pinned or used the words that were merged meant what they say."""
+    first = await api.fact("Is reading Dune", category="user_preference", said_at=LONG_AGO)
+    second = await api.fact("Is reading Dune.", category="user_preference", said_at=LONG_AGO)
+    if kept_by == "pin":
+        await api.client.patch(f"/v1/facts/{second}", json={"pinned": True})
+    if kept_by == "use":
+        await api.sql(
+            "INSERT INTO fact_uses (tenant_id, user_id, fact_id, uses, last_used_at)"
+            " VALUES ('default', 'ana', %(id)s, 1, now()) RETURNING 1",
+            id=second,
+        )
+    await api.sql(
+        "UPDATE memory_facts SET standing = 'merged', canonical_id = %(first)s, believed = '{}'"
+        " WHERE id = %(second)s RETURNING 1",
+        first=first,
+        second=second,
+    )
+    assert (await decayed(api))["faded"] == (0 if kept_by else 1)
+
+
+async def test_what_ended_by_itself_is_news_to_the_other_kinds_once(api: Api) -> None:
+    """Essential facts and the profile follow, though nobody says anything."""
+
+    async def version() -> int:
+        [row] = await api.sql("SELECT belief_version FROM users WHERE user_id = 'ana'")
+        return int(row["belief_version"])
+
+    await api.fact("Lives in Rome", slot="home_city", value="Rome")
+    await decayed(api)
+    before = await version()
+    await api.sql(
+        "UPDATE memory_facts SET believed = tstzmultirange(tstzrange(NULL, now() - interval '1 hour'))"
+        " RETURNING 1"
+    )
+    await api.sql("UPDATE job_runs SET last_run_at = now() - interval '1 day' RETURNING 1")
+    await decayed(api)
+    assert await version() == before + 1
+    await decayed(api)
+    assert await version() == before + 1

@@ -164,6 +164,8 @@ async def test_without_a_usable_answer_the_formula_chooses(
         result = await optimized(api, ranker_of(server))
         assert (result["by"], result["model_calls"]) == ("formula", calls)
         assert await essential(api) == ["Is allergic to nuts", "Is called Ana"]
+        [run] = await api.sql("SELECT due_at - last_run_at AS wait FROM job_runs")
+        assert run["wait"] == timedelta(days=30 if calls else 0)  # the next slot asks who was away
         asked = len(server.documents)
         server.script = preferring("Ana")
         again = await optimized(api, ranker_of(server))

@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from services.deduper.consumer import DeduperStage
 from services.deduper.judging.model import Judge
 from services.deduper.judging.work import CatchingUp, JudgePace, Judging
-from services.deduper.thresholds import floors_for
 from services.embedder.consumer import EmbedderStage
 from services.extractor.consumer import ExtractorStage
 from services.extractor.extractors import ByRules, Extractor
@@ -133,9 +132,7 @@ class Pipeline:
         worker = f"test-{id(common)}"
         judging = Judging(db=self.db, durable=self.db, judge=self.judge, worker=worker, pace=pace)
         tell = Announcer(self.redis).announce
-        catching_up = CatchingUp(
-            self.db.everyone, judging, floors_for(model), tell, patience_seconds=0.2
-        )
+        catching_up = CatchingUp(self.db.everyone, judging, model, tell, patience_seconds=0.2)
         return DeduperStage(
             db=self.db,
             durable=self.db,

@@ -611,16 +611,23 @@ async def test_what_else_a_corrected_message_says_is_not_lost(
         ]
 
 
-async def test_labels_stay_on_what_says_the_same_in_a_new_generation(
+async def test_labels_and_uses_stay_on_what_says_the_same_in_a_new_generation(
     world: World, database_url: str
 ) -> None:
     await told(world)
     [tea] = await world.pipeline.rows("SELECT id FROM memory_facts WHERE content = 'I like tea'")
     async with serve(database_url, world.pipeline.redis) as api:
-        await api.client.patch(f"/v1/facts/{tea['id']}", json={"metadata": {"drink": True}})
+        labels = {"metadata": {"drink": True}, "pinned": True}
+        await api.client.patch(f"/v1/facts/{tea['id']}", json=labels)
+        await api.client.post("/v1/recall", json={"user_id": "ana", "query": "tea", "limit": 1})
+        await api.gateway.uses.flush()
         await world.replay(world.replayer())
         facts = (await api.get("/v1/users/ana/facts")).json()["facts"]
-    assert [f["metadata"] for f in facts if f["content"] == "I like tea"] == [{"drink": True}]
+    [new] = [fact for fact in facts if fact["content"] == "I like tea"]
+    assert new["id"] != str(tea["id"])
+    assert {name: new[name] for name in labels} == labels
+    uses = await world.pipeline.rows("SELECT fact_id, uses FROM fact_uses")
+    assert {row["fact_id"]: row["uses"] for row in uses} == {tea["id"]: 1, UUID(new["id"]): 1}
 
 
 async def test_the_profile_rests_on_the_generation_in_use(world: World, database_url: str) -> None:

@@ -112,3 +112,29 @@ async def test_what_is_asked_together_is_answered_by_turns() -> None:
     assert await together("quiet") == "quiet"
     assert len(batches) <= 2
     assert await asyncio.gather(*flood) == [f"loud{number}" for number in range(100)]
+
+
+async def test_who_gave_up_is_asked_about_no_more():
+    """A batch under way keeps others waiting; who was cancelled meanwhile costs nothing."""
+    asked, going_on = [], asyncio.Event()
+
+    async def answer(questions):
+        asked.extend(questions)
+        await going_on.wait()
+        return questions
+
+    together = Together(answer)
+    first = asyncio.create_task(together("first"))
+    await eventually_asked(asked, "first")
+    gone, stays = (asyncio.create_task(together(name)) for name in ("gone", "stays"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    going_on.set()
+    assert await asyncio.gather(first, stays) == ["first", "stays"]
+    assert asked == ["first", "stays"]
+
+
+async def eventually_asked(asked, question):
+    async with asyncio.timeout(60):
+        while question not in asked:
+            await asyncio.sleep(0)

@@ -19,7 +19,8 @@ from services.deduper.judging import store
 from services.deduper.judging.model import Judge, Judged
 from services.deduper.judging.store import Hold
 from services.deduper.judging.verdicts import UNDECIDED, Reading
-from services.deduper.thresholds import Floors
+from services.deduper.store import active_model
+from services.deduper.thresholds import floors_for
 from shared.db import Database, OperatorDatabase
 from shared.errors import BudgetSpentError, MemoireError, PoisonError, RetryableError
 from shared.events import Announcement
@@ -186,19 +187,22 @@ def _together(parts: Sequence[Asked]) -> Asked:
 
 
 class CatchingUp:
-    """Judges, beside the work, what was left open while the model was away."""
+    """Judges, beside the work, what was left open while the model was away.
+
+    `model` is whose vectors count where nothing was embedded yet.
+    """
 
     def __init__(
         self,
         everyone: OperatorDatabase,
         judging: Judging,
-        floors: Floors,
+        model: str,
         announce: Callable[[Sequence[Announcement]], Awaitable[object]],
         patience_seconds: float = 5.0,
     ) -> None:
         self._everyone = everyone
         self._judging = judging
-        self._floors = floors
+        self._model = model
         self._announce = announce
         self._patience_seconds = patience_seconds
         self._task: asyncio.Task[None] | None = None
@@ -211,10 +215,11 @@ class CatchingUp:
 
     async def _catch_up(self) -> None:
         try:
+            floors = floors_for(await active_model(self._everyone, self._model))
             for user in await store.users_undecided(
                 self._everyone, self._patience_seconds, self._judging.spent()
             ):
-                pairs = await store.undecided_pairs(self._everyone, user, self._floors)
+                pairs = await store.undecided_pairs(self._everyone, user, floors)
                 asked = await self._judging.ask(user, pairs)
                 await self._announce(asked.announcements)
                 if self._judging.away:

@@ -129,6 +129,7 @@ async def promote(db: OperatorDatabase, scope: Scope, generation: int) -> list[A
         coming = await tx.rows(queries["facts_of_generation"], params)
         await tx.execute(queries["retire_generation"], scope.params(generation=replay["in_use"]))
         await tx.execute(queries["carry_labels"], params)
+        await tx.execute(queries["carry_uses"], params)
         await ledger.mark_stale(tx, [RowRef(*_user(scope), row["id"]) for row in leaving])
         await tx.execute(queries["mark_replaced"], params)
         await tx.execute(queries["mark_promoted"], params)

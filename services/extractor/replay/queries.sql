@@ -100,10 +100,10 @@ SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session
  ORDER BY c.said_at, c.message_key, c.id;
 
 -- name: turns_before
--- Reads the turns of a session before a moment, the last first.
+-- Reads the turns of a session before a moment, the last first; not those that are dead.
 SELECT id, role, said_at, content, metadata FROM chat_logs
  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND session_id = %(session)s
-   AND said_at < %(before)s
+   AND said_at < %(before)s AND retry_at IS DISTINCT FROM 'infinity'
  ORDER BY said_at DESC
  LIMIT %(limit)s;
 
@@ -280,11 +280,14 @@ SELECT f.tenant_id, f.user_id, %(id)s, %(deed)s, 'other_words', f.id, f.subject,
 -- from a common message; the labels given last count.
 UPDATE memory_facts n
    SET category = CASE WHEN l.names_category THEN l.category ELSE n.category END,
-       metadata = CASE WHEN l.names_metadata THEN l.metadata ELSE n.metadata END
-  FROM (SELECT DISTINCT ON (same.id) same.id, o.category, o.metadata, a.names_category, a.names_metadata
+       metadata = CASE WHEN l.names_metadata THEN l.metadata ELSE n.metadata END,
+       pinned = CASE WHEN l.names_pinned THEN l.pinned ELSE n.pinned END
+  FROM (SELECT DISTINCT ON (same.id) same.id, o.category, o.metadata, o.pinned, a.names_category,
+               a.names_metadata, a.names_pinned
           FROM (SELECT fact_id, max(acted_at) AS acted_at,
                        bool_or(labels -> 'asked' ? 'category') AS names_category,
-                       bool_or(labels -> 'asked' ? 'metadata') AS names_metadata
+                       bool_or(labels -> 'asked' ? 'metadata') AS names_metadata,
+                       bool_or(labels -> 'asked' ? 'pinned') AS names_pinned
                   FROM belief_acts given
                  WHERE tenant_id = %(tenant)s AND user_id = %(user)s AND kind = 'labels'
                    AND NOT EXISTS (SELECT FROM belief_acts u WHERE u.tenant_id = given.tenant_id
@@ -298,6 +301,24 @@ UPDATE memory_facts n
            AND same.value_key = o.value_key AND same.source_message_ids && o.source_message_ids
          ORDER BY same.id, a.acted_at DESC) AS l
  WHERE n.tenant_id = %(tenant)s AND n.user_id = %(user)s AND n.id = l.id;
+
+-- name: carry_uses
+-- Counts for the facts of a generation how often what says the same in another was recalled, where a common
+-- message says so; again changes nothing.
+INSERT INTO fact_uses AS u (tenant_id, user_id, fact_id, uses, last_used_at)
+SELECT same.tenant_id, same.user_id, same.id, max(s.uses), max(s.last_used_at)
+  FROM fact_uses s
+  JOIN memory_facts o ON o.tenant_id = s.tenant_id AND o.user_id = s.user_id AND o.id = s.fact_id
+  JOIN memory_facts same
+    ON same.tenant_id = o.tenant_id AND same.user_id = o.user_id
+   AND same.generation = %(generation)s AND same.generation <> o.generation
+   AND same.subject = o.subject AND same.slot IS NOT DISTINCT FROM o.slot
+   AND same.value_key IS NOT DISTINCT FROM o.value_key AND same.source_message_ids && o.source_message_ids
+   AND (o.value_key IS NOT NULL OR same.content = o.content)
+ WHERE s.tenant_id = %(tenant)s AND s.user_id = %(user)s
+ GROUP BY same.tenant_id, same.user_id, same.id
+    ON CONFLICT (tenant_id, user_id, fact_id) DO UPDATE
+   SET uses = greatest(u.uses, excluded.uses), last_used_at = greatest(u.last_used_at, excluded.last_used_at);
 
 -- name: lock_generation
 -- Waits until no message is being committed to the user's generation, and keeps it so.

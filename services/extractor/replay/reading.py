@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from services.extractor.asking import ask
 from services.extractor.conversation import Conversation, conversation
 from services.extractor.extractors import Extraction, Extractor
 from services.extractor.facts import Validated, validate
@@ -203,9 +204,7 @@ class Reader:
             await store.still_held(work.holder)
             self._at_point("call")
             try:
-                found = await extractor.extract(
-                    talk.spoken, talk.context, believed, payer=work.scope.tenant
-                )
+                found = await ask(extractor, talk, believed, payer=work.scope.tenant)
             except BudgetSpentError:
                 raise  # the same command goes on tomorrow
             except RetryableError as error:

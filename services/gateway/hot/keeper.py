@@ -51,6 +51,10 @@ class _Kept:
     read_at: float
     used_at: float
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    size_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.size_bytes = self.shelf.size_bytes
 
     def is_as(self, seen: Sight) -> bool:
         return self.seal == seen.seal and self.generation == seen.generation
@@ -80,11 +84,12 @@ class Keeper:
         self._asked: OrderedDict[Whose, float] = OrderedDict()
         self._declined: dict[Whose, float] = {}
         self._loading: asyncio.Task[None] | None = None
+        self._letting_go: asyncio.TimerHandle | None = None
         self._tell()
 
     @property
     def _bytes(self) -> int:
-        facts = sum(kept.shelf.size_bytes for kept in self._kept.values())
+        facts = sum(kept.size_bytes for kept in self._kept.values())
         return facts + self._messages.size_bytes
 
     def _tell(self) -> None:
@@ -113,6 +118,8 @@ class Keeper:
             due = kept.shelf.changing_by(now)
             if (due or not fresh) and not await self._read_again(whose, kept, due, now):
                 return None
+        if self._kept.get(whose) is kept:
+            self._kept.move_to_end(whose)  # who asks is the last to be let go
         size = self._messages.size_bytes
         messages = await self._messages.look(whose, seen, looked_at)
         if self._messages.size_bytes != size:
@@ -122,7 +129,6 @@ class Keeper:
         if kept.since > now or self._kept.get(whose) is not kept:
             return None
         kept.used_at = time.monotonic()
-        self._kept.move_to_end(whose)
         return Held(kept.shelf, seen.asked, messages, seen.words)
 
     def forget(self, erased: Collection[tuple[str, bytes]]) -> None:
@@ -131,9 +137,12 @@ class Keeper:
             for whose in [w for w in known if (w.tenant, user_sha256(w.tenant, w.user)) in erased]:
                 del known[whose]
         self._messages.keep_only(self._kept)
+        self._messages.admit_again()
 
     async def close(self) -> None:
         """Stop reading, and forget everybody."""
+        if self._letting_go is not None:
+            self._letting_go.cancel()
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.gather(self._loading, return_exceptions=True)
@@ -172,18 +181,18 @@ class Keeper:
         if shelf is None:
             self._decline(whose)
             return
-        kept = _Kept(shelf, *_state(marks), since=now, read_at=begun, used_at=begun)
+        kept = _Kept(shelf, *_state(marks), now, read_at=begun, used_at=begun)
         self._kept[whose] = kept
         self._asked.pop(whose, None)
         self._make_room()
-        asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._let_go)
+        self._let_go_in(_IDLE_SECONDS)
         if self._messages.wants(whose):
             await self._load_messages(whose)
 
     async def _load_messages(self, whose: Whose) -> None:
         """Read a kept user's messages, as far as there is room for them beside the facts."""
         if (kept := self._kept.get(whose)) is not None:
-            await self._messages.load(whose, self._most_bytes - kept.shelf.size_bytes)
+            await self._messages.load(whose, self._most_bytes - kept.size_bytes)
             if whose not in self._kept:  # let go meanwhile, or erased
                 self._messages.drop(whose)
             self._make_room()
@@ -203,6 +212,7 @@ class Keeper:
             shelf.add(rows)
             if shelf.size_bytes > self._most_bytes:
                 return None
+            self._make_room(beside=shelf.size_bytes)
             await asyncio.sleep(0)
         return shelf
 
@@ -223,6 +233,7 @@ class Keeper:
             rows = [row async for chunk in chunks for row in chunk]
         kept.shelf.remove(changed)
         kept.shelf.add(rows)
+        kept.size_bytes = kept.shelf.size_bytes
         kept.seal, kept.tokens, kept.generation = _state(marks)
         kept.since, kept.read_at = max(kept.since, now), begun
         if kept.shelf.is_littered:
@@ -232,26 +243,36 @@ class Keeper:
         self._make_room()
         return True
 
-    def _make_room(self) -> None:
-        """Let go who has not been asked about for longest: the messages, then the facts."""
-        if self._bytes > self._most_bytes:
+    def _make_room(self, beside: int = 0) -> None:
+        """Let go who has not been asked about for longest: the messages, then the facts.
+
+        `beside`: bytes of somebody who is being read.
+        """
+        most = self._most_bytes - beside
+        if self._bytes > most:
             self._messages.keep_only(self._kept)
         for whose in list(self._kept):
-            if self._bytes > self._most_bytes:
-                self._messages.decline(whose)
-            if self._bytes > self._most_bytes:
+            if self._bytes <= most:
+                break
+            self._messages.decline(whose)
+            if self._bytes > most:
                 del self._kept[whose]
         self._tell()
 
+    def _let_go_in(self, seconds: float) -> None:
+        if self._letting_go is None:
+            self._letting_go = asyncio.get_running_loop().call_later(seconds, self._let_go)
+
     def _let_go(self) -> None:
         """Forget whom nobody has asked about for a while."""
+        self._letting_go = None
         idle = time.monotonic() - _IDLE_SECONDS
         for whose in [one for one, kept in self._kept.items() if kept.used_at < idle]:
             del self._kept[whose]
         self._messages.keep_only(self._kept)
         self._tell()
         if self._kept:
-            asyncio.get_running_loop().call_later(_IDLE_SECONDS / 10, self._let_go)
+            self._let_go_in(_IDLE_SECONDS / 10)
 
 
 def _changed(kept: _Kept, marks: Sequence[Row]) -> set[UUID] | None:

@@ -23,6 +23,7 @@ from shared.db import Database
 log = structlog.get_logger()
 
 _MOST_READ_AGAIN = 2_000  # messages; beyond, reading everything costs no more
+_MOST_MARKS = 2_000
 _NO_ROOM_SECONDS = 600.0
 _FAILED_SECONDS = 30.0
 _MOST_REMEMBERED = 10_000
@@ -83,6 +84,10 @@ class MessageKeeper:
             self._declined.clear()
         self._declined[whose] = time.monotonic() + seconds
 
+    def admit_again(self) -> None:
+        """Forget who was declined: users were erased, and nothing of them may stay."""
+        self._declined.clear()
+
     def drop(self, whose: Whose) -> None:
         self._kept.pop(whose, None)
 
@@ -115,6 +120,8 @@ class _Kept:
 
         Without any mark seen nothing tells what is missing.
         """
+        if len(self._tokens) > _MOST_MARKS:
+            return False  # one transaction left as many; comparing them costs more than reading
         begun = time.monotonic()
         found = await message_store.since(db, whose, self._tokens, _MOST_READ_AGAIN)
         seen_all = self._tokens <= found.tokens | found.swept

@@ -96,7 +96,8 @@ WITH marks AS MATERIALIZED (
     SELECT token, ids, swept FROM message_marks WHERE tenant_id = %(tenant)s AND user_id = %(user)s
 ), named AS MATERIALIZED (
     SELECT DISTINCT id FROM marks CROSS JOIN unnest(ids) AS id
-     WHERE token <> ALL(%(known)s::uuid[]) LIMIT %(most)s
+     WHERE NOT EXISTS (SELECT FROM unnest(%(known)s::uuid[]) AS seen(token) WHERE seen.token = marks.token)
+     LIMIT %(most)s
 )
 SELECT ARRAY(SELECT token FROM marks) AS tokens,
        ARRAY(SELECT unnest(swept) FROM marks) AS swept,

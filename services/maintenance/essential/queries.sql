@@ -1,20 +1,21 @@
 -- name: known_facts
 -- Reads what is believed now about a user themself, when it was last said and how often it was recalled.
 WITH confirmed AS (
-    SELECT o.canonical_id AS id, max(least(o.said_at, o.recorded_at)) AS at
+    SELECT o.canonical_id AS id, max(least(o.said_at, o.recorded_at)) AS at,
+           max(s.last_used_at) AS used_at, sum(s.uses)::bigint AS uses
       FROM memory_facts o
+      LEFT JOIN fact_uses s ON s.tenant_id = o.tenant_id AND s.user_id = o.user_id AND s.fact_id = o.id
      WHERE o.tenant_id = %(tenant)s AND o.user_id = %(user)s AND o.state = 'settled'
        AND o.standing IN ('belief', 'merged')
      GROUP BY o.canonical_id
 )
 SELECT f.id, f.slot, f.category, f.content, f.evidence_count, f.confidence::float8 AS confidence,
        f.essential, coalesce(c.at, least(f.said_at, f.recorded_at)) AS said_at,
-       greatest(coalesce(c.at, least(f.said_at, f.recorded_at)), s.last_used_at) AS last_at,
-       coalesce(s.uses, 0) AS uses, now() AS now
+       greatest(coalesce(c.at, least(f.said_at, f.recorded_at)), c.used_at) AS last_at,
+       coalesce(c.uses, 0) AS uses, now() AS now
   FROM memory_facts f
   JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
   LEFT JOIN confirmed c ON c.id = f.id
-  LEFT JOIN fact_uses s ON s.tenant_id = f.tenant_id AND s.user_id = f.user_id AND s.fact_id = f.id
  WHERE f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.generation IN (0, u.generation)
    AND f.subject = 'user' AND f.claim = 'holds' AND f.state = 'settled'
    AND f.standing = 'belief' AND f.believed @> now() AND NOT f.faded;
@@ -45,3 +46,7 @@ UPDATE memory_facts f
  WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id AND f.generation IN (0, u.generation)
    AND f.tenant_id = %(tenant)s AND f.user_id = %(user)s AND f.essential <> (f.id = ANY(%(ids)s::uuid[]))
 RETURNING f.id, f.essential, f.source_message_ids;
+
+-- name: look_again_at
+-- Tells which moment it will be in so many days.
+SELECT now() + make_interval(days => %(days)s) AS at;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +44,12 @@ def _known(row: Row) -> Known:
         essential=row["essential"],
         said_at=row["said_at"],
     )
+
+
+async def look_again_at(tx: Transaction, days: int) -> datetime:
+    """Which moment it will be in so many days, by PostgreSQL's clock."""
+    at: datetime = await tx.value(queries["look_again_at"], {"days": days})
+    return at
 
 
 async def stored_ranking(db: OperatorDatabase, user: UserKey, inputs: bytes) -> Stored | None:

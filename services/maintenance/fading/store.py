@@ -31,6 +31,8 @@ class Reckoned:
     happened: Sequence[Occurrence]
     due_at: datetime | None
     """When time alone will change something about these; None: never."""
+    turned: bool
+    """Whether what is believed began or ended by itself since the last run."""
 
 
 async def reckon(
@@ -56,7 +58,8 @@ async def reckon(
     happened = [_occurrence(user, row) for row in turned]
     full = rows[0]["looked"] == FACTS_A_BATCH
     last = rows[0]["last"] if full else None
-    return Reckoned(rows[0]["looked"], last, len(changed), happened, rows[0]["due_at"])
+    first = rows[0]
+    return Reckoned(first["looked"], last, len(changed), happened, first["due_at"], first["turned"])
 
 
 def _occurrence(user: UserKey, row: Row) -> Occurrence:

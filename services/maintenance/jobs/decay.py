@@ -19,7 +19,7 @@ from services.maintenance.fading.weight import FADED_BELOW, HalfLives, half_live
 from services.maintenance.jobs.kinds import Job
 from services.maintenance.jobs.running import Batch, OpenJob
 
-_RECKONING = 1  # another one where the same facts would fade at other moments
+_RECKONING = 2  # another one where the same facts would fade at other moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Decay:
             faded=faded,
             revived=len(done.happened) - faded,
         )
-        if done.happened:
-            await batch.grow()
+        if done.happened or done.turned:
+            await batch.grow()  # to the other kinds it is news
         await batch.record(done.happened)
         due_at = _earlier(due_at, done.due_at)
         if done.last is not None:

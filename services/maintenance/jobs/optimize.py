@@ -22,13 +22,17 @@ from shared.errors import MemoireError, PoisonError
 
 log = structlog.get_logger()
 
+_DAYS_UNTIL_WEIGHED_ANEW = 30
+"""What nobody mentions loses weight, and its place: the half-lives that matter here are months."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What a model ranked, now or before, and how often it was asked now."""
+    """What a model ranked, now or before, how often it was asked now, and whether it was away."""
 
     ranking: tuple[UUID, ...] | None = None
     calls: int = 0
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Optimize:
     ) -> Thought:
         tenant = job.user[0]
         if ranker.wait_seconds(tenant) > 0:
-            return Thought()
+            return Thought(away=True)
         ranked: Ranked | None = None
         try:
             ranked = await ranker.ask(facts, self.budget, payer=tenant)
@@ -68,7 +72,7 @@ class Optimize:
             log.warning("a ranking is of no use", error=str(error))
         except MemoireError as error:
             log.warning("essential facts are chosen without the model", error=str(error))
-            return Thought()
+            return Thought(away=True)
         await store.save_ranking(job.db, job.user, inputs, ranker, ranked)
         return Thought(ranked.facts if ranked is not None else None, calls=1)
 
@@ -87,6 +91,9 @@ class Optimize:
         if happened:
             await batch.grow()
         await batch.record(happened)
+        if thought.away or chosen:
+            days = 0 if thought.away else _DAYS_UNTIL_WEIGHED_ANEW
+            batch.due(await store.look_again_at(batch.tx, days))
 
 
 def job(budget: Budget | None = None, ranker: Ranker | None = None) -> Job:
