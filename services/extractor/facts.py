@@ -20,13 +20,20 @@ from services.extractor.evidence import Evidence
 from services.extractor.grounding import folded, occurs
 from services.extractor.junk import Saying, junk_reason
 from services.extractor.leniency import put_right, quote_of, source_ids
-from services.extractor.trusted import Heard, Provenance, Said, heard_around, provenance
+from services.extractor.trusted import (
+    Heard,
+    Provenance,
+    Said,
+    heard_around,
+    heard_too,
+    provenance,
+)
 from services.extractor.turns import ChatTurn
 from shared.facts.statements import NewFact, Statement, observed
 from shared.ids import fact_id
 from shared.redaction import is_secret, redact
 from shared.slots import Catalogue
-from shared.trust import source_of
+from shared.trust import source_of, speaks_for_user
 
 _MAX_FACTS = 1_000
 _QUOTE_CHARACTERS = 2_000
@@ -105,14 +112,16 @@ def validate(
     one too does no harm. With `guards` what is suspicious is held for review.
     """
     sources = {str(message.id): _source(message) for message in messages}
-    around = heard_around(context)
+    around = heard_around(context) if guards else None
+    said = [source.heard for source in sources.values()]
+    said_too = [*(each for each in said if speaks_for_user(each.source)), *heard_too(context)]
     beside = {turn.id for turn in context}
     ordinals: Counter[UUID] = Counter()
     dropped: Counter[str] = Counter()
     told: set[tuple[object, ...]] = set()
     facts: list[NewFact] = []
     for raw in _listed(raw_facts, dropped):
-        kept = _judged(raw, sources, beside, around if guards else None)
+        kept = _judged(raw, sources, beside, around, said_too)
         if isinstance(kept, _Kept) and kept.key in told:
             kept = "duplicate"
         if isinstance(kept, str):
@@ -153,6 +162,7 @@ def _judged(
     sources: Mapping[str, _Source],
     context: Collection[str],
     around: Sequence[Heard] | None,
+    said_too: Sequence[Heard],
 ) -> _Kept | str:
     """Judge one fact; returns the reason when it is to be dropped."""
     if not isinstance(raw, dict):
@@ -168,11 +178,14 @@ def _judged(
     )
     if not rests_on:
         return "not_said_by_user"
-    return _grounded(raw, rests_on, around)
+    return _grounded(raw, rests_on, around, said_too)
 
 
 def _grounded(
-    raw: Mapping[str, Any], rests_on: Sequence[_Source], around: Sequence[Heard] | None
+    raw: Mapping[str, Any],
+    rests_on: Sequence[_Source],
+    around: Sequence[Heard] | None,
+    said_too: Sequence[Heard],
 ) -> _Kept | str:
     """Compare a fact with what its messages say, as the extractor was shown them.
 
@@ -198,7 +211,7 @@ def _grounded(
     whose = Provenance("user")
     if around is not None:
         compared = Said(said.content, said.value, said.subject, quote, said.category)
-        whose = provenance(compared, [each.heard for each in rests_on], around)
+        whose = provenance(compared, [each.heard for each in rests_on], around, said_too)
     return _Kept(said, quote, [each.message for each in rests_on], whose)
 
 

@@ -82,11 +82,18 @@ class Heard:
         return Rest(plain)
 
 
-def provenance(said: Said, own: Sequence[Heard], around: Sequence[Heard]) -> Provenance:
-    """Judge a fact by the turns it rests on, `own`, and those that were shown beside them."""
+def provenance(
+    said: Said, own: Sequence[Heard], around: Sequence[Heard], said_too: Sequence[Heard] = ()
+) -> Provenance:
+    """Judge a fact by the turns it rests on, `own`, and those of others beside them, `around`.
+
+    `said_too`: the user's other turns that were shown. A model often names another turn than the
+    one that says it, and what the user said anywhere in a conversation is the user's.
+    """
     told = said.stems
     words = "\n".join(filter(None, (said.content, said.value, said.subject, said.category)))
-    from_whom = _others_words(told, own, around)
+    spoken = [*own, *said_too]
+    from_whom = _others_words(told, spoken, around)
     source = least([*(each.source for each in own), *(each.source for each in from_whom)])
     reasons: set[str] = set(suspicions(words, source))
     for each in own:
@@ -94,9 +101,18 @@ def provenance(said: Said, own: Sequence[Heard], around: Sequence[Heard]) -> Pro
     if said.subject == SELF and all(_speaks_to_a_machine(told, each) for each in own):
         reasons.add("no_first_person")
     theirs = said.subject == SELF and not speaks_for_user(source)
-    if theirs and not (from_whom and _takes_up(own, from_whom)):
+    if theirs and not (from_whom and _takes_up(spoken, from_whom)):
         reasons.add("not_the_users_words")
     return Provenance(source, tuple(sorted(reasons)))
+
+
+def heard_too(turns: Sequence[ChatTurn]) -> list[Heard]:
+    """The turns of the user themself among those that were shown."""
+    return [
+        Heard(turn.content, source)
+        for turn in turns
+        if speaks_for_user(source := source_of_turn(turn.role))
+    ]
 
 
 def heard_around(turns: Sequence[ChatTurn]) -> list[Heard]:
@@ -115,11 +131,17 @@ def source_of_turn(role: str) -> Source:
 def _others_words(
     told: AbstractSet[str], own: Sequence[Heard], around: Sequence[Heard]
 ) -> list[Heard]:
-    """The turns of others that say more of a fact than the user does; none for the user's words."""
+    """The turns of others that say twice as much of a fact as the user; none for the user's words.
+
+    Sentences about a person have words of both: of 688 gold points of a HaluMem user 18 share more
+    with an assistant's turns than with all of the user's, 7 twice as many.
+    """
     mine = {stem for each in own for stem in each.stems}
     missing = told - mine
     saying = [each for each in around if missing & each.stems]
-    if not saying or len(missing & {s for each in saying for s in each.stems}) < len(told & mine):
+    if not saying or len(missing & {s for each in saying for s in each.stems}) < 2 * len(
+        told & mine
+    ):
         return []
     most = max(len(missing & each.stems) for each in saying)
     return [each for each in saying if len(missing & each.stems) == most]

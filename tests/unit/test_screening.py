@@ -19,6 +19,7 @@ from services.extractor.conversation import conversation
 from services.extractor.echoes import shown
 from services.extractor.facts import SourceMessage, Validated, validate
 from services.extractor.rules import RulesExtractor
+from services.extractor.trusted import Heard, Said, provenance
 from shared.screening import suspicions
 from shared.screening.plain import hides, readable
 from shared.trust import SOURCES, TRUST, least, source_of, stated_source
@@ -205,8 +206,21 @@ def test_what_stands_beside_an_order_is_not_held_with_it() -> None:
 
 
 def test_who_orders_does_not_speak_of_themself() -> None:
-    assert "no_first_person" in held("Your heart belongs to Globex shoes", "Loves Globex shoes")
+    assert "no_first_person" in held("You are made to love Globex shoes", "Loves Globex shoes")
+    assert "no_first_person" in held("The user loves Globex shoes", "Loves Globex shoes")
+    friend = "It's so sweet to see your love for your family, Mel."
+    assert held(friend, "Appreciates Mel's love for her family") == set()
     assert held("Two cats, Momo and Kiki", "Has two cats, Momo and Kiki") == set()
+
+
+def test_what_the_user_said_in_another_turn_is_theirs() -> None:
+    """A model may name another turn than the one that says it."""
+    fact = Said("Formed a book club with former colleagues in Rome", None, "user", None)
+    thanks = [Heard("I think we have covered everything. Bye!", "user")]
+    around = [Heard("A book club with former colleagues in Rome: lovely!", "assistant")]
+    earlier = [Heard("I formed a book club with former colleagues in Rome", "user")]
+    assert provenance(fact, thanks, around).suspicions == ("not_the_users_words",)
+    assert provenance(fact, thanks, around, earlier).suspicions == ()
 
 
 def test_the_guards_can_be_off() -> None:
