@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 
 async def require_schema(url: str) -> None:
+    """Refuse a database that is not migrated."""
     if missing := await asyncio.to_thread(pending, url):
         names = ", ".join(migration.name for migration in missing)
         raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
@@ -37,12 +38,9 @@ async def wait_for_schema(url: str, stopping: asyncio.Event) -> None:
     """Wait for a PostgreSQL that is away; refuse one that is not migrated."""
     while not stopping.is_set():
         try:
-            missing = await asyncio.to_thread(pending, url)
+            await require_schema(url)
         except psycopg.OperationalError as error:
             log.warning("waiting for PostgreSQL", error=str(error).strip())
             await asyncio.sleep(1.0)
-            continue
-        if missing:
-            names = ", ".join(migration.name for migration in missing)
-            raise ConfigurationError(f"the database lacks {names}: run `memoire migrate`")
-        return
+        else:
+            return

@@ -77,14 +77,9 @@ class Recall:
             return await self.answer(tenant, asked, heard.timeless())
         searched = time.perf_counter()
         best = _best(found, asked, scope)
-        async with self._db.of(tenant).autocommit() as tx:
-            rows = await store.facts_by_ids(
-                tx, tenant, asked.user_id, [UUID(hit.id) for hit in best]
-            )
-        if not all(row["counts"] for row in rows):
+        rows = await self._rows_of(best, tenant, asked, now_only=known is None)
+        if rows is None:
             return await self.answer(tenant, asked, heard)  # a replay was promoted meanwhile
-        if known is None:  # what was taken back or held since the arms looked is not shown
-            rows = [row for row in rows if row["standing"] not in ("forgotten", "quarantined")]
         answer: dict[str, Any] = {"relevant_facts": _shown(best, rows, asked, scope.now, known)}
         if "messages" in asked.include:
             answer["messages"] = await self._messages(tenant, asked, scope, found)
@@ -103,6 +98,21 @@ class Recall:
                 "total": _milliseconds(time.perf_counter() - began),
             }
         return answer
+
+    async def _rows_of(
+        self, best: Sequence[Ranked], tenant: str, asked: RecallRequest, *, now_only: bool
+    ) -> list[Row] | None:
+        """What is shown of these hits; None where one is of a generation that counts no more.
+
+        `now_only`: what was taken back or held since the arms looked is left out.
+        """
+        ids = [UUID(hit.id) for hit in best]
+        async with self._db.of(tenant).autocommit() as tx:
+            rows = await store.facts_by_ids(tx, tenant, asked.user_id, ids)
+        if not all(row["counts"] for row in rows):
+            return None
+        hidden = ("forgotten", "quarantined") if now_only else ()
+        return [row for row in rows if row["standing"] not in hidden]
 
     async def _explain(
         self,

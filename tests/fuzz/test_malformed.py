@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-import uvicorn
 from redis.asyncio import Redis
 
-from services.gateway.connection import impatient
 from shared.db import Database
 from shared.errors import PoisonError
 from shared.failures.store import RetryPolicy, Subject, record
@@ -20,6 +15,7 @@ from tests.fuzz.bad_entries import BadEntries
 from tests.fuzz.bad_requests import BadRequests
 from tests.fuzz.malformed import Run
 from tests.integration.test_gateway_app import ADMIN, serve
+from tests.listening import listening
 from tests.pipeline.harness import UNHURRIED, Pipeline
 
 
@@ -34,22 +30,6 @@ class _InProcess:
             return connection.execute(statement.encode()).fetchall()
 
 
-@asynccontextmanager
-async def _listening(app: Any) -> AsyncIterator[int]:
-    config = uvicorn.Config(
-        app, port=0, log_level="error", http=impatient(30.0, 32_768), lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
-    serving = asyncio.create_task(server._serve())
-    async with asyncio.timeout(60):
-        while not server.started:
-            await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await serving
-
-
 async def test_a_few_hundred_malformed_requests_and_entries(
     database_url: str, db: Database, redis: Redis, redis_url: str
 ) -> None:
@@ -58,7 +38,7 @@ async def test_a_few_hundred_malformed_requests_and_entries(
     unlimited = {"rate_limit_per_minute": 0, "tenant_rate_limit_per_minute": 0}
     async with (
         serve(database_url, redis, **unlimited) as api,
-        _listening(api.app) as port,
+        listening(api.app) as port,
         pipeline.running("extractor", "embedder", "deduper", "superseder"),
     ):
         report = await Run(_InProcess(port, database_url), redis, count=400, seed=7).go()

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-import uvicorn
 
-from services.gateway.connection import impatient
 from tests.integration.test_gateway_app import ADMIN, serve
+from tests.listening import listening
 
 HEAD = f"POST /v1/ingest HTTP/1.1\r\nhost: x\r\nx-api-key: {ADMIN}\r\n"
 LIVE = "GET /v1/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -21,19 +20,11 @@ MOST_HEAD = 4_096
 @pytest.fixture
 async def port(database_url: str) -> AsyncIterator[int]:
     """A gateway behind a real server that waits one second for a head, and one for a body."""
-    async with serve(database_url, None, client_seconds=1.0, max_body_bytes=200_000) as api:
-        config = uvicorn.Config(
-            api.app, port=0, log_level="error", http=impatient(1.0, MOST_HEAD), lifespan="off"
-        )
-        server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None
-        serving = asyncio.create_task(server._serve())
-        async with asyncio.timeout(60):
-            while not server.started:
-                await asyncio.sleep(0.01)
-        yield server.servers[0].sockets[0].getsockname()[1]
-        server.should_exit = True
-        await serving
+    async with (
+        serve(database_url, None, client_seconds=1.0, max_body_bytes=200_000) as api,
+        listening(api.app, client_seconds=1.0, most_head=MOST_HEAD) as port,
+    ):
+        yield port
 
 
 async def _until_closed(port: int, *parts: str | bytes, drip: str = "") -> str:
