@@ -28,7 +28,11 @@ MODEL = "all-MiniLM-L6-v2-int8"
 async def api(database_url: str) -> AsyncIterator[Api]:
     async with serve(database_url, None) as served:
         await served.sql(
-            "UPDATE embedding_spaces SET model = %(m)s WHERE state = 'active' RETURNING 1", m=MODEL
+            """INSERT INTO embedding_spaces AS s (model, state, remote)
+               VALUES (%(m)s, 'active', false)
+                   ON CONFLICT (state) WHERE state IN ('active', 'filling')
+                   DO UPDATE SET model = excluded.model RETURNING 1""",
+            m=MODEL,
         )
         yield served
 
