@@ -14,8 +14,9 @@ class Accounts:
     """Filled by clients and faults while the run lasts; read by the oracle and the auditor.
 
     *Accepted* is what a client was told: 202 over HTTP, or an answered XADD. `swept_away` are the
-    numbers of messages that were still entries of Redis, and nothing else, when a fault emptied it:
-    nobody can know those, so they may be missing (and must be right where they are not).
+    numbers of messages that were still entries of Redis, and nothing else, when a fault emptied it,
+    or killed it before they were in its file: nobody can know those, so they may be missing (and
+    must be right where they are not).
     `unsure` are entries without a key of their own whose XADD was never answered.
     """
 
@@ -32,6 +33,13 @@ class Accounts:
     def accept(self, said: Said, asked: datetime, answered: datetime) -> None:
         self.accepted[said.number] = said
         self.answered_at[said.number] = (asked, answered)
+
+    def sweep_unwritten(self, written: bytes, since: datetime) -> None:
+        """Redis was killed: of the entries it answered since then it knows what is in its file."""
+        for number, (_, answered) in self.answered_at.items():
+            said = self.accepted[number]
+            if said.way == "redis" and answered >= since and said.content.encode() not in written:
+                self.swept_away.add(number)
 
     @property
     def required(self) -> dict[int, Said]:

@@ -13,9 +13,10 @@ import pytest
 
 from shared.beliefs import is_believed
 from tests.chaos import auditor
+from tests.chaos.accounts import Accounts
 from tests.chaos.oracle import Arrival, expected_facts, expected_standings
 from tests.chaos.workbench import Workbench
-from tests.chaos.world import Said, facts_of, tell
+from tests.chaos.world import Said, Way, facts_of, tell
 
 _ONE_FACT = "(SELECT id FROM memory_facts ORDER BY id LIMIT 1)"
 _ONE_BELIEF = "(SELECT id FROM memory_facts WHERE standing = 'belief' ORDER BY id LIMIT 1)"
@@ -142,3 +143,15 @@ def test_what_is_told_is_the_same_for_a_seed_and_read_back_whole() -> None:
         statements = list(dict.fromkeys(said.content.split(" [")[0].split("; ")))
         found = facts_of(said.content)
         assert len(found) == len(statements) or statements in (["Good morning"], ["POISON"])
+
+
+def test_what_a_killed_redis_had_not_written_is_not_required() -> None:
+    """Only what came to Redis, just now, and is not in its file."""
+    accounts, killed = Accounts(), datetime.now(UTC)
+    ways: list[Way] = ["redis", "redis", "redis", "http"]
+    ago = [9, 1, 1, 1]
+    for number, (way, seconds) in enumerate(zip(ways, ago, strict=True)):
+        said = Said(number, "t", "u", "s", f"Hello [{number}]", None, None, way)
+        accounts.accept(said, killed, killed - timedelta(seconds=seconds))
+    accounts.sweep_unwritten(b"XADD ... Hello [1] ...", killed - timedelta(seconds=5))
+    assert accounts.required.keys() == {0, 1, 3}
