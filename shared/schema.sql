@@ -103,6 +103,7 @@ CREATE TABLE chat_logs (
 );
 CREATE INDEX chat_logs_by_age ON public.chat_logs USING btree (tenant_id, recorded_at) WHERE (extracted_at IS NOT NULL);
 CREATE INDEX chat_logs_by_id ON public.chat_logs USING btree (id);
+CREATE INDEX chat_logs_held_back ON public.chat_logs USING btree (tenant_id, recorded_at, user_id, id) WHERE (COALESCE(announced_at, extracted_at) IS NULL);
 CREATE INDEX chat_logs_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id, said_at);
 CREATE INDEX chat_logs_open ON public.chat_logs USING btree (tenant_id, announced_at) WHERE (extracted_at IS NULL);
 CREATE INDEX chat_logs_open_of_session ON public.chat_logs USING btree (session_id, user_id, tenant_id) WHERE (state = ANY (ARRAY['received'::text, 'extracting'::text]));

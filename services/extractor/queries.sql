@@ -38,12 +38,24 @@ SELECT held.*, (SELECT extract(epoch FROM clock_timestamp() - max(c.recorded_at)
   FROM (SELECT * FROM taken UNION ALL SELECT * FROM made) AS held;
 
 -- name: renew
--- Keeps a living worker's reservations; what somebody else has taken is not returned.
-UPDATE extractions e SET lease_until = now() + %(lease)s * interval '1 second'
-  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
- WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
-   AND e.worker = %(worker)s
-RETURNING e.id;
+-- Keeps a living worker's reservations; what somebody else has taken is not returned. What is locked is
+-- being claimed or committed just now, and has its turn in a third of a lease: waiting for it would hold
+-- up everybody who comes to the rows locked before it.
+WITH ours AS MATERIALIZED (
+    SELECT e.tenant_id, e.user_id, e.id
+      FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
+      JOIN extractions e USING (tenant_id, user_id, id)
+     WHERE e.state = 'open' AND e.worker = %(worker)s
+), free AS MATERIALIZED (
+    SELECT e.tenant_id, e.user_id, e.id
+      FROM ours JOIN extractions e USING (tenant_id, user_id, id)
+     WHERE e.state = 'open' AND e.worker = %(worker)s
+       FOR UPDATE OF e SKIP LOCKED
+), renewed AS (
+    UPDATE extractions e SET lease_until = now() + %(lease)s * interval '1 second'
+      FROM free WHERE e.tenant_id = free.tenant_id AND e.user_id = free.user_id AND e.id = free.id
+)
+SELECT id FROM ours;
 
 -- name: release
 -- Ends the leases of a worker that stops, and takes back that its attempts began.

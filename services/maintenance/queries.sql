@@ -11,22 +11,17 @@ SELECT clock_timestamp() AS now,
 SELECT pg_try_advisory_xact_lock(1835364215, %(duty)s) AS elected;
 
 -- name: waiting_tenants
--- Lists tenants with messages that wait for their window.
+-- Lists tenants with messages that wait for their window, along the index of these alone.
 WITH RECURSIVE tenant (id) AS (
     (SELECT tenant_id FROM chat_logs
-      WHERE extracted_at IS NULL ORDER BY tenant_id LIMIT 1)
+      WHERE coalesce(announced_at, extracted_at) IS NULL ORDER BY tenant_id LIMIT 1)
     UNION ALL
     SELECT (SELECT tenant_id FROM chat_logs
-             WHERE extracted_at IS NULL AND tenant_id > tenant.id
+             WHERE coalesce(announced_at, extracted_at) IS NULL AND tenant_id > tenant.id
              ORDER BY tenant_id LIMIT 1)
       FROM tenant WHERE tenant.id IS NOT NULL
 )
-SELECT t.id AS tenant_id
-  FROM tenant t
- WHERE t.id IS NOT NULL
-   AND EXISTS (SELECT FROM chat_logs c
-                WHERE c.tenant_id = t.id AND c.announced_at IS NULL
-                  AND c.extracted_at IS NULL);
+SELECT id AS tenant_id FROM tenant WHERE id IS NOT NULL;
 
 -- name: refill_window
 -- Announces a tenant's oldest waiting messages, as many as its window has room for.
@@ -38,7 +33,7 @@ WITH room AS (
              LIMIT %(window)s) AS announced
 ), next AS (
     SELECT user_id, id FROM chat_logs
-     WHERE tenant_id = %(tenant)s AND announced_at IS NULL AND extracted_at IS NULL
+     WHERE tenant_id = %(tenant)s AND coalesce(announced_at, extracted_at) IS NULL
      ORDER BY recorded_at, user_id, id
      LIMIT (SELECT places FROM room)
        FOR UPDATE SKIP LOCKED

@@ -57,8 +57,15 @@ class Instance:
         postgres: EmbeddedPostgres,
         valkey: EmbeddedValkey,
         settings: Mapping[str, str],
+        *,
+        proxied: bool = True,
     ) -> None:
+        """`proxied`: processes reach the servers through proxies, whose faults are the network's.
+
+        All of them are one loop of Python's, shared with clients and model: too slow to measure by.
+        """
         self.data = data
+        self._proxied = proxied
         self.servers = {"postgres": postgres, "valkey": valkey}
         self.provider = Provider()
         socket_folder = parse_qs(urlsplit(postgres.url).query)["host"][0]
@@ -84,6 +91,11 @@ class Instance:
     def redis_url(self) -> str:
         """Redis itself, past the proxy."""
         return self.servers["valkey"].url
+
+    @property
+    def proxied_database_url(self) -> str:
+        port = self.proxies["postgres"].port
+        return f"postgresql://memoire@127.0.0.1:{port}/memoire?sslmode=disable&gssencmode=disable"
 
     @property
     def proxied_redis_url(self) -> str:
@@ -163,10 +175,9 @@ class Instance:
     def _program(self, label: str, member: Member) -> Program:
         env = environment(
             MEMOIRE_DATABASE_URL=(
-                f"postgresql://memoire@127.0.0.1:{self.proxies['postgres'].port}/memoire"
-                "?sslmode=disable&gssencmode=disable"
+                self.proxied_database_url if self._proxied else self.database_url
             ),
-            MEMOIRE_REDIS_URL=self.proxied_redis_url,
+            MEMOIRE_REDIS_URL=self.proxied_redis_url if self._proxied else self.redis_url,
             MEMOIRE_ADMIN_KEY=ADMIN_KEY,
             MEMOIRE_LLM_BASE_URL=self.provider.url,
             MEMOIRE_LLM_API_KEY="fake",
@@ -226,13 +237,13 @@ def _capture(work: Callable[[], Awaitable[None]], done: list[Any]) -> None:
 
 
 @contextmanager
-def built(data: Path, settings: Mapping[str, str]) -> Iterator[Instance]:
+def built(data: Path, settings: Mapping[str, str], *, proxied: bool = True) -> Iterator[Instance]:
     """Start the two servers, migrated; processes are added by the caller."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         postgres = stack.enter_context(EmbeddedPostgres(data))
         valkey = stack.enter_context(EmbeddedValkey(data))
         migrate(postgres.url)
-        instance = Instance(data, postgres, valkey, settings)
+        instance = Instance(data, postgres, valkey, settings, proxied=proxied)
         stack.callback(instance.stop)
         yield instance
