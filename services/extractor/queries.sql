@@ -181,15 +181,16 @@ UPDATE extractions e
        AS t(tenant_id, user_id, id, answer, facts, dropped, input_tokens, output_tokens)
  WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open';
 
--- name: keep_waiting
--- Announces anew, without a bell, what waits in sessions whose holder has yet to look again: their
--- bells were answered "somebody is at it". Should he die before he looks, the sweep rings.
+-- name: ring_again
+-- Announces anew what waits in sessions that were held until now: its bells were answered "somebody is at
+-- it". Whoever rings from here on waits for this transaction, and finds the session free.
 UPDATE chat_logs c SET announced_at = now()
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[])
        AS t(tenant_id, user_id, session_id)
  WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.session_id = t.session_id
    AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
-   AND c.announced_at IS NOT NULL AND c.retry_at IS NULL;
+   AND c.announced_at IS NOT NULL AND c.retry_at IS NULL
+RETURNING c.tenant_id, c.user_id, c.session_id, c.announced_at;
 
 -- name: release_after_first
 -- Gives back all but the first messages of a reservation, to find the one that poisons it.

@@ -1,4 +1,4 @@
-"""One session's extraction: reserve it, take what waits, ask once, commit, look again.
+"""One session's extraction: reserve it, take what waits, ask once, commit, ring for what came.
 
 The reservation is the fence: whatever dies, wakes late or is delivered twice, a message's facts are
 committed once, from the first answer that came to be committed.
@@ -109,28 +109,26 @@ class SessionWork:
         self._commit = Together(self._commit_many, pause_seconds=_COMMIT_PAUSE_SECONDS)
 
     async def extract(self, bell: SessionBell) -> list[Announcement]:
-        """Work until nothing waits in the session, another worker holds it, or nobody may ask."""
-        announcements: list[Announcement] = []
-        while not self._hurried:
-            with self._interruptible():
-                async with self._sessions.turn(bell.tenant):
-                    found = await self._extract_once(bell)
-            if found is None:
-                return announcements
-            announcements += found
-        return [*announcements, (MESSAGES, bell)]  # somebody else may look whether more has come
+        """Work on what waits in the session now, unless another worker holds it or nobody may ask.
 
-    async def _extract_once(self, bell: SessionBell) -> list[Announcement] | None:
-        """Extract what waits in the session just now; None when there is nothing for us to do."""
+        Returns what to announce: the facts, and a bell where more has come meanwhile.
+        """
+        if self._hurried:
+            return [(MESSAGES, bell)]  # somebody else may look
+        with self._interruptible():
+            async with self._sessions.turn(bell.tenant):
+                return await self._extract_once(bell)
+
+    async def _extract_once(self, bell: SessionBell) -> list[Announcement]:
         if wait := self._extractor.wait_seconds(bell.tenant):
             await self._postpone((bell, _spread(wait)))
-            return None
+            return []
         self._at_point("reserve")
         held = await self._reserve(bell)
         if held is None:
-            return None
+            return []
         try:
-            found = await self._extract_held(held)
+            found = await self._extract_held(held, bell)
         except Exception:
             self._held.pop(held.id, None)
             raise
@@ -180,31 +178,43 @@ class SessionWork:
     def _no_longer_interruptible(self) -> None:
         self._waiting.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
 
-    async def _extract_held(self, held: Reservation) -> list[Announcement] | None:
-        """Extract what is held; None when it was given back for a while."""
+    async def _extract_held(self, held: Reservation, bell: SessionBell) -> list[Announcement]:
         await self._let_it_fall_quiet(held)
         self._at_point("claim")
-        messages = await self._suspect_crash_loop(held, await self._claim(held))
+        messages = await self._claim(held)
         if not messages:
-            return []
-        with bound_contextvars(trace=trace_id(messages[0].id), attempt=held.attempts):
-            return await self._extract_messages(held, messages)
+            return [(MESSAGES, bell)]  # what came meanwhile was told that somebody is at it
+        if held.attempts > ALONE_AFTER:
+            return await self._extract_suspect(held, messages)
+        return await self._extract_messages(held, messages)
+
+    async def _extract_suspect(
+        self, held: Reservation, messages: Sequence[SourceMessage]
+    ) -> list[Announcement]:
+        """After three workers died over a reservation, go on with its first message alone."""
+        if len(messages) == 1 and held.attempts > DEAD_AFTER:
+            error = CrashLoopError(f"its worker died {held.attempts - 1} times")
+            return await self._fail(held, messages, error)
+        return await self._extract_messages(held, await self._only_first(held, messages, 1))
 
     async def _extract_messages(
-        self, held: Reservation, messages: list[SourceMessage]
-    ) -> list[Announcement] | None:
-        while messages:
-            try:
-                return await self._observed(held, messages)
-            except Exception as error:
-                if is_outage(error) or is_conflict(error):
-                    raise
-                if (wait := self._wait_after(error)) is not None:
-                    _tell_pause(error)
-                    await store.postpone(self._db, held, _spread(wait))
-                    return None
-                messages = await self._after_failure(held, messages, error)
-        return []
+        self, held: Reservation, messages: Sequence[SourceMessage]
+    ) -> list[Announcement]:
+        """Extract messages; half of them where a call fails, to find what poisons it."""
+        with bound_contextvars(trace=trace_id(messages[0].id), attempt=held.attempts):
+            while True:
+                try:
+                    return await self._observed(held, messages)
+                except Exception as error:
+                    if is_outage(error) or is_conflict(error):
+                        raise
+                    if (wait := self._wait_after(error)) is not None:
+                        _tell_pause(error)
+                        await store.postpone(self._db, held, _spread(wait))
+                        return []
+                    if len(messages) == 1 or isinstance(error, RetryableError):
+                        return await self._fail(held, messages, error)
+                    messages = await self._only_first(held, messages, len(messages) // 2)
 
     async def _observed(
         self, held: Reservation, messages: Sequence[SourceMessage]
@@ -294,37 +304,20 @@ class SessionWork:
             return error.wait_seconds
         return self._pace.pause_seconds if isinstance(error, ConfigurationError) else None
 
-    async def _after_failure(
-        self, held: Reservation, messages: list[SourceMessage], error: Exception
-    ) -> list[SourceMessage]:
-        """Decide what to go on with: the first half, to find what poisons the call, or nothing."""
-        if len(messages) == 1 or isinstance(error, RetryableError):
-            await self._fail(held, messages, error)
-            return []
-        half = messages[: len(messages) // 2]
-        await store.keep_first(self._db, held, len(half))
-        return half
-
-    async def _suspect_crash_loop(
-        self, held: Reservation, messages: list[SourceMessage]
-    ) -> list[SourceMessage]:
-        """After three workers died over a reservation, go on with its first message alone."""
-        if not messages or held.attempts <= ALONE_AFTER:
-            return messages
-        if len(messages) == 1 and held.attempts > DEAD_AFTER:
-            error = CrashLoopError(f"its worker died {held.attempts - 1} times")
-            await self._fail(held, messages, error)
-            return []
-        await store.keep_first(self._db, held, 1)
-        return messages[:1]
+    async def _only_first(
+        self, held: Reservation, messages: Sequence[SourceMessage], keep: int
+    ) -> Sequence[SourceMessage]:
+        """Give back all but the first; who closes the reservation rings for them."""
+        await store.keep_first(self._db, held, keep)
+        return messages[:keep]
 
     async def _fail(
         self, held: Reservation, messages: Sequence[SourceMessage], error: Exception
-    ) -> None:
+    ) -> list[Announcement]:
         log.warning("extraction failed", error=str(error), messages=len(messages))
         failed = Finished(held, messages, Validated([], {}))
         provenance = self._extractor.provenance
-        await store.fail(self._durable, failed, error, self._policy, provenance)
+        return await store.fail(self._durable, failed, error, self._policy, provenance)
 
 
 def _tell_pause(error: Exception) -> None:

@@ -18,12 +18,13 @@ from services.extractor.facts import SourceMessage, Validated, in_generation
 from services.extractor.turns import ChatTurn, KnownFact, role_of
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
-from shared.events import Announcement, SessionBell
+from shared.events import Announcement, SessionBell, session_bells_for
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
 from shared.ids import time_ordered_id
 from shared.metrics.commits import arrived, committed, extracted
 from shared.sql import Queries
+from shared.topology import MESSAGES
 
 queries = Queries("services.extractor")
 log = structlog.get_logger()
@@ -225,7 +226,7 @@ async def commit(
         ]
         announcements = await insert_facts(tx, facts)
         at_point("written")
-        await _close(tx, ours, "done", provenance)
+        announcements += await _close(tx, ours, "done", provenance)
         at_point("saved")
     at_point("committed")
     committed(STAGE, sum(len(one.messages) for one in finished), len(moved))
@@ -256,14 +257,14 @@ async def fail(
     error: Exception,
     policy: RetryPolicy,
     provenance: Provenance,
-) -> None:
+) -> list[Announcement]:
     """Record the failed attempt, park the messages until the next one, close the reservation."""
     refs = [RowRef(message.tenant, message.user, message.id) for message in failed.messages]
     async with db.of(failed.held.tenant).transaction() as tx:
         if not await _lock_open(tx, [failed.held], any_worker=False):
-            return  # taken over: the new holder's call may still succeed
+            return []  # taken over: the new holder's call may still succeed
         await fail_rows(tx, STAGE, "chat_logs", refs, error, policy)
-        await _close(tx, [failed], "failed", provenance)
+        return await _close(tx, [failed], "failed", provenance)
 
 
 async def keep_first(db: Database, held: Reservation, keep: int) -> None:
@@ -301,9 +302,13 @@ async def _lock_open(
 
 async def _close(
     tx: Transaction, finished: Sequence[Finished], state: str, provenance: Provenance
-) -> None:
+) -> list[Announcement]:
+    """Close reservations; returns bells for what waits in their sessions.
+
+    Who rang for it while they were open was told that somebody is at it.
+    """
     if not finished:
-        return
+        return []
     dropped = [one.validated.dropped for one in finished]
     params = {
         **_keys([one.held for one in finished]),
@@ -318,7 +323,8 @@ async def _close(
         "output_tokens": [one.tokens[1] for one in finished],
     }
     await tx.execute(queries["close"], params)
-    await tx.execute(queries["keep_waiting"], params)
+    waiting = await tx.rows(queries["ring_again"], params)
+    return [(MESSAGES, bell) for bell in session_bells_for(waiting)]
 
 
 def _tenants(held: Iterable[Reservation]) -> set[str]:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from services.extractor import store
 from shared.dead_letters import store as dead_letters
 from shared.dead_letters.store import Selection
 from shared.events import SessionBell
-from shared.together import Together
 from shared.topology import EXTRACTED, MESSAGES
 from tests.databases import TestedDatabase
 from tests.pipeline.harness import Pipeline
@@ -91,45 +91,55 @@ async def test_a_living_reservation_is_not_lost(pipeline: Pipeline) -> None:
     assert await pipeline.sweeper().sweep() == 1
 
 
-async def test_what_arrived_during_a_call_is_not_lost_between_it_and_the_next(
+async def test_what_arrived_during_a_call_is_rung_for_by_who_made_it(
     db: TestedDatabase, redis: Redis, redis_url: str
 ) -> None:
-    """Its bell was answered "somebody is at it": he looks again after his commit, if not yet."""
-    gap = asyncio.Event()
-    looked = asyncio.Event()
+    """Its own bell was answered "somebody is at it"; no sweep is needed, however old it is."""
     pipeline = Pipeline(db, redis, redis_url, lost_after_seconds=0.2)
-    stage = pipeline.stage("extractor")
-    reserve = stage._sessions._reserve_many
-    rounds = 0
-
-    async def late(bells: Any) -> Any:
-        nonlocal rounds
-        rounds += 1
-        if rounds == 2:  # committed, and not yet looked again
-            gap.set()
-            await looked.wait()
-        return await reserve(bells)
+    sessions = pipeline.stage("extractor")._sessions
 
     async def arriving(held: Any) -> None:
-        """While the first call is under way another message comes, and gets old."""
-        if rounds == 1:
-            await pipeline.store(pipeline.message("I work at Google"))
-            await asyncio.sleep(0.3)
+        """While the call is under way another message comes, and gets old."""
+        await pipeline.store(pipeline.message("I work at Google"))
+        assert await sessions.extract(bell) == []
+        await asyncio.sleep(0.3)
 
-    stage._sessions._reserve = Together(late)
-    stage._sessions._think = _before(stage._sessions._think, arriving)
-    message = pipeline.message("I live in Lisbon")
-    await pipeline.store(message)
+    think = sessions._think
+    sessions._think = _before(think, arriving)
+    await pipeline.store(pipeline.message("I live in Lisbon"))
     bell = SessionBell("default", "ana", "default", datetime.now(UTC))
-    working = asyncio.create_task(stage._sessions.extract(bell))
-    async with asyncio.timeout(20):
-        await gap.wait()
-        assert await pipeline.sweeper().sweep() == 0
-        looked.set()
-        await working
+    [(_, facts), (stream, again)] = await sessions.extract(bell)
+    assert await pipeline.sweeper().sweep() == 0
+    assert (facts.user, stream, again.session) == ("ana", MESSAGES, "default")
+    sessions._think = think
+    await sessions.extract(again)
     assert (await pipeline.rows("SELECT state FROM chat_logs GROUP BY 1")) == [
         {"state": "extracted"}
     ]
+
+
+async def test_who_rings_while_a_session_is_being_closed_waits_for_it(
+    db: TestedDatabase, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the look for what waits, and before the commit, a message comes with its bell."""
+    pipeline = Pipeline(db, redis, redis_url)
+    sessions, others = (pipeline.stage("extractor")._sessions for _ in range(2))
+    close = store._close
+    second: list[asyncio.Task[Any]] = []
+
+    async def closing(*asked: Any) -> Any:
+        announcements = await close(*asked)
+        if not second:
+            await pipeline.store(pipeline.message("I work at Google"))
+            second.append(asyncio.create_task(others.extract(bell)))
+            await asyncio.sleep(0.3)
+        return announcements
+
+    monkeypatch.setattr(store, "_close", closing)
+    await pipeline.store(pipeline.message("I live in Lisbon"))
+    bell = SessionBell("default", "ana", "default", datetime.now(UTC))
+    assert [stream for stream, _ in await sessions.extract(bell)] == [EXTRACTED]
+    assert [stream for stream, _ in await second[0]] == [EXTRACTED]
 
 
 def _before(work: Any, first: Any) -> Any:
