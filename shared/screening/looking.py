@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
+from shared.screening.necessary import folded, necessary_words
 from shared.screening.plain import decoded, hides, readable
 from shared.trust import Source
 
@@ -44,18 +45,17 @@ class Hit(NamedTuple):
 class _Pattern:
     """One way to be suspicious.
 
-    `said_of`: passed over where the sentence speaks of somebody before it; `for_self`: or where it
-    asks something for the speaker; `from_others`: counts only in words that are not the user's.
+    `near`: words of which every match has one. `said_of`: passed over where the sentence speaks of
+    somebody before it; `for_self`: or where it asks something for the speaker; `from_others`:
+    counts only in words that are not the user's.
     """
 
     suspicion: Suspicion
     when: re.Pattern[str]
+    near: frozenset[str]
     said_of: bool
     for_self: bool
     from_others: bool
-
-    def finds(self, text: str, source: Source) -> bool:
-        return any(True for _ in self.found(text, source))
 
     def found(self, text: str, source: Source) -> Iterator[Hit]:
         if self.from_others and source in {"user", "operator"}:
@@ -74,12 +74,19 @@ def hits(text: str, source: Source = "user") -> list[Hit]:
     """The suspicious parts of a text in words of this source, each sentence once a reason."""
     cut = text[:_MOST_CHARACTERS]
     plain = readable(cut)
-    found = [hit for pattern in _patterns() for hit in pattern.found(plain, source)]
+    found = list(_found(plain, source))
     if hides(cut):
         found.append(Hit("hidden", plain))
-    if any(pattern.finds(inner, source) for inner in decoded(cut) for pattern in _patterns()):
+    if any(True for inner in decoded(cut) for _ in _found(inner, source)):
         found.append(Hit("hidden", plain))
     return list(dict.fromkeys(found))
+
+
+def _found(text: str, source: Source) -> Iterator[Hit]:
+    small = folded(text)
+    for pattern in _patterns():
+        if not pattern.near or any(word in small for word in pattern.near):
+            yield from pattern.found(text, source)
 
 
 def suspicions(text: str, source: Source = "user") -> list[Suspicion]:
@@ -117,16 +124,19 @@ def _data() -> dict[str, Any]:
 
 @cache
 def _patterns() -> Sequence[_Pattern]:
-    return [
-        _Pattern(
-            suspicion=each["suspicion"],
-            when=_compiled(each["when"]),
-            said_of=each.get("said_of", False),
-            for_self=each.get("for_self", False),
-            from_others=each.get("from_others", False),
-        )
-        for each in _data()["pattern"]
-    ]
+    return [_pattern(each) for each in _data()["pattern"]]
+
+
+def _pattern(each: Mapping[str, Any]) -> _Pattern:
+    when = _compiled(each["when"])
+    return _Pattern(
+        suspicion=each["suspicion"],
+        when=when,
+        near=necessary_words(when.pattern),
+        said_of=each.get("said_of", False),
+        for_self=each.get("for_self", False),
+        from_others=each.get("from_others", False),
+    )
 
 
 @cache
