@@ -6,19 +6,18 @@ They are read from the pattern as Python itself parses it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
 _parser: Any = import_module("re._parser")
-_casefix: Any = import_module("re._casefix")
+
 
 _SHORTEST = 3  # letters of a word worth looking for: shorter ones, if Latin, are in most texts
 _DOT_ABOVE = "\u0307"  # what `lower` makes of a Turkish capital i beside the i
 _ALIKE = {
     code: min(code, *others)
-    for code, others in _casefix._EXTRA_CASES.items()  # letters that `re` takes for one another
+    for code, others in vars(import_module("re._casefix"))["_EXTRA_CASES"].items()
 }
 
 

@@ -299,7 +299,7 @@ def measure(name: str) -> Figures:
 
     with (
         tempfile.TemporaryDirectory(prefix="memoire-row-") as folder,
-        built(Path(folder) / "data", row.settings) as instance,
+        built(Path(folder) / "data", row.settings, proxied=False) as instance,
     ):
         return instance.run(work)
 
