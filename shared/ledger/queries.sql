@@ -7,9 +7,11 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
        f.evidence_count, f.source, f.suspicions
   FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(subjects)s::text[],
                                       %(slots)s::text[])) AS t(tenant_id, user_id, subject, slot)
-  JOIN memory_facts f ON f.tenant_id = t.tenant_id AND f.user_id = t.user_id
-                     AND f.subject = t.subject AND f.slot = t.slot
-  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
+ CROSS JOIN LATERAL (SELECT * FROM memory_facts f
+                      WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id
+                        AND f.subject = t.subject AND f.slot = t.slot
+                     OFFSET 0) AS f  -- one by one: planned while there are few, it reads everybody's
+  JOIN users u ON u.tenant_id = t.tenant_id AND u.user_id = t.user_id
  WHERE f.state = 'settled' AND f.generation IN (0, u.generation);
 
 -- name: clustered_observations
