@@ -1,5 +1,6 @@
--- Rows are found by their key, never through an index on open rows: while statistics are young the
--- planner takes those for empty. `IS NOT DISTINCT FROM` keeps it from trying.
+-- Rows are found by their key, never by reading an index on open rows whole: while statistics are young, or
+-- were gathered when nothing was open, the planner takes those for empty. `IS NOT DISTINCT FROM` keeps it
+-- from trying; where such an index is the key, `OFFSET 0` or a subquery has it asked once for each.
 
 -- name: reserve
 -- Takes sessions for one worker: a dead worker's open reservation, else a new one if work waits;
@@ -11,9 +12,13 @@ WITH asked AS MATERIALIZED (
     UPDATE extractions e
        SET lease_until = now() + %(lease)s * interval '1 second', worker = %(worker)s,
            attempts = e.attempts + 1
-      FROM asked
-     WHERE e.tenant_id = asked.tenant_id AND e.user_id = asked.user_id
-       AND e.session_id = asked.session_id AND e.state = 'open' AND e.lease_until < now()
+      FROM asked CROSS JOIN LATERAL (
+           SELECT x.id FROM extractions x
+            WHERE x.tenant_id = asked.tenant_id AND x.user_id = asked.user_id
+              AND x.session_id = asked.session_id AND x.state = 'open'
+           OFFSET 0) AS open
+     WHERE e.tenant_id = asked.tenant_id AND e.user_id = asked.user_id AND e.id = open.id
+       AND e.state IS NOT DISTINCT FROM 'open' AND e.lease_until < now()
     RETURNING e.tenant_id, e.user_id, e.session_id, e.id, e.attempts, true AS taken_over
 ), made AS (
     INSERT INTO extractions (tenant_id, user_id, id, session_id, lease_until, worker)
@@ -21,11 +26,12 @@ WITH asked AS MATERIALIZED (
       FROM asked
      WHERE NOT EXISTS (SELECT FROM taken t WHERE t.tenant_id = asked.tenant_id
                           AND t.user_id = asked.user_id AND t.session_id = asked.session_id)
-       AND EXISTS (SELECT FROM chat_logs c
-                    WHERE c.tenant_id = asked.tenant_id AND c.user_id = asked.user_id
-                      AND c.session_id = asked.session_id
-                      AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
-                      AND (c.retry_at IS NULL OR c.retry_at <= now()))
+       AND (SELECT true FROM chat_logs c
+             WHERE c.tenant_id = asked.tenant_id AND c.user_id = asked.user_id
+               AND c.session_id = asked.session_id
+               AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+               AND (c.retry_at IS NULL OR c.retry_at <= now())
+             LIMIT 1)
      ORDER BY tenant_id, user_id, session_id
         ON CONFLICT (tenant_id, user_id, session_id) WHERE state = 'open' DO NOTHING
     RETURNING tenant_id, user_id, session_id, id, attempts, false AS taken_over
@@ -45,11 +51,11 @@ WITH ours AS MATERIALIZED (
     SELECT e.tenant_id, e.user_id, e.id
       FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
       JOIN extractions e USING (tenant_id, user_id, id)
-     WHERE e.state = 'open' AND e.worker = %(worker)s
+     WHERE e.state IS NOT DISTINCT FROM 'open' AND e.worker = %(worker)s
 ), free AS MATERIALIZED (
     SELECT e.tenant_id, e.user_id, e.id
       FROM ours JOIN extractions e USING (tenant_id, user_id, id)
-     WHERE e.state = 'open' AND e.worker = %(worker)s
+     WHERE e.state IS NOT DISTINCT FROM 'open' AND e.worker = %(worker)s
        FOR UPDATE OF e SKIP LOCKED
 ), renewed AS (
     UPDATE extractions e SET lease_until = now() + %(lease)s * interval '1 second'
@@ -61,8 +67,8 @@ SELECT id FROM ours;
 -- Ends the leases of a worker that stops, and takes back that its attempts began.
 UPDATE extractions e SET lease_until = '-infinity', attempts = e.attempts - 1
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
- WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
-   AND e.worker = %(worker)s;
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
+   AND e.state IS NOT DISTINCT FROM 'open' AND e.worker = %(worker)s;
 
 -- name: newest_arrivals
 -- Tells how long ago, in seconds, each session's newest waiting message arrived.
@@ -81,7 +87,7 @@ WITH held AS MATERIALIZED (
       FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
            AS t(tenant_id, user_id, session_id, id)
       JOIN extractions e ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
-                        AND e.state = 'open' AND e.worker = %(worker)s
+                        AND e.state IS NOT DISTINCT FROM 'open' AND e.worker = %(worker)s
      ORDER BY t.tenant_id, t.user_id, t.id
        FOR UPDATE OF e
 ), chosen AS MATERIALIZED (
@@ -111,9 +117,11 @@ SELECT c.tenant_id AS tenant, c.user_id AS "user", c.id, c.session_id AS session
        c.extraction_id
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(ids)s::uuid[])
        AS t(tenant_id, user_id, session_id, id)
-  JOIN chat_logs c ON c.tenant_id = t.tenant_id AND c.user_id = t.user_id
-                  AND c.session_id = t.session_id AND c.extraction_id = t.id
-                  AND c.state = 'extracting';
+ CROSS JOIN LATERAL (SELECT * FROM chat_logs c
+                      WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
+                        AND c.session_id = t.session_id AND c.extraction_id = t.id
+                        AND c.state = 'extracting'
+                     OFFSET 0) AS c;
 
 -- name: surroundings
 -- Reads what each call is told beside its messages: generation, what is known, the turns before but
@@ -150,7 +158,7 @@ SELECT e.id, pg_advisory_xact_lock_shared(
   FROM extractions e
   JOIN unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
     ON e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
- WHERE e.state = 'open' AND (%(any_worker)s OR e.worker = %(worker)s)
+ WHERE e.state IS NOT DISTINCT FROM 'open' AND (%(any_worker)s OR e.worker = %(worker)s)
  ORDER BY e.tenant_id, e.user_id, e.id
    FOR UPDATE OF e;
 
@@ -179,7 +187,16 @@ UPDATE extractions e
               %(facts)s::int[], %(dropped)s::jsonb[], %(input_tokens)s::int[],
               %(output_tokens)s::int[])
        AS t(tenant_id, user_id, id, answer, facts, dropped, input_tokens, output_tokens)
- WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open';
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
+   AND e.state IS NOT DISTINCT FROM 'open';
+
+-- fragment: waiting_of_session
+ CROSS JOIN LATERAL (SELECT w.id FROM chat_logs w
+                      WHERE w.tenant_id = t.tenant_id AND w.user_id = t.user_id
+                        AND w.session_id = t.session_id AND w.state IN ('received', 'extracting')
+                     OFFSET 0) AS waiting
+ WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = waiting.id
+   AND c.state IS DISTINCT FROM 'extracted' AND c.extraction_id IS NULL
 
 -- name: ring_again
 -- Announces anew what waits in sessions that were held until now: its bells were answered "somebody is at
@@ -187,8 +204,7 @@ UPDATE extractions e
 UPDATE chat_logs c SET announced_at = now()
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[])
        AS t(tenant_id, user_id, session_id)
- WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.session_id = t.session_id
-   AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+-- with: waiting_of_session
    AND c.announced_at IS NOT NULL AND c.retry_at IS NULL
 RETURNING c.tenant_id, c.user_id, c.session_id, c.announced_at;
 
@@ -226,15 +242,15 @@ UPDATE chat_logs c
        postponed_until = now() + t.seconds * interval '1 second'
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[], %(seconds)s::float8[])
        AS t(tenant_id, user_id, session_id, seconds)
- WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.session_id = t.session_id
-   AND c.state IN ('received', 'extracting') AND c.extraction_id IS NULL
+-- with: waiting_of_session
    AND c.announced_at IS NOT NULL AND (c.retry_at IS NULL OR c.retry_at <= now());
 
 -- name: abandon_if_empty
 -- Removes reservations that hold nothing.
 DELETE FROM extractions e
  USING unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
- WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id AND e.state = 'open'
+ WHERE e.tenant_id = t.tenant_id AND e.user_id = t.user_id AND e.id = t.id
+   AND e.state IS NOT DISTINCT FROM 'open'
    AND NOT EXISTS (SELECT FROM chat_logs c
                     WHERE c.tenant_id = e.tenant_id AND c.user_id = e.user_id
                       AND c.session_id = e.session_id AND c.extraction_id = e.id

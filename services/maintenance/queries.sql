@@ -47,8 +47,10 @@ RETURNING c.tenant_id, c.user_id, c.id, c.session_id, c.announced_at;
 -- Announces again the messages whose bell is lost, whose retry is due or whose lease ran out.
 WITH chosen AS (
     SELECT c.tenant_id, c.user_id, c.id FROM chat_logs c
-      LEFT JOIN extractions e ON e.tenant_id = c.tenant_id AND e.user_id = c.user_id
-                             AND e.session_id = c.session_id AND e.state = 'open'
+      LEFT JOIN LATERAL (SELECT e.id, e.lease_until FROM extractions e
+                          WHERE e.tenant_id = c.tenant_id AND e.user_id = c.user_id
+                            AND e.session_id = c.session_id AND e.state = 'open'
+                         OFFSET 0) AS e ON true
      WHERE c.extracted_at IS NULL AND c.announced_at IS NOT NULL
        AND c.announced_at < %(now)s::timestamptz - least(300, %(patience)s::float8 * 2 ^ least(c.rings, 10)) * interval '1 second'
        AND CASE WHEN c.retry_at IS NOT NULL THEN c.retry_at <= %(now)s::timestamptz

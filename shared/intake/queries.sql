@@ -54,11 +54,11 @@ SELECT c.id, c.content_sha256
 -- Finds which messages are there, or were before they were removed or erased.
 SELECT t.id
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(ids)s::uuid[]) AS t(tenant_id, user_id, id)
- WHERE EXISTS (SELECT FROM chat_logs c
-                WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
-    OR EXISTS (SELECT FROM removed_messages r
-                WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id)
-    OR EXISTS (SELECT FROM erased_ids x WHERE x.tenant_id = t.tenant_id AND x.id = t.id);
+ WHERE (SELECT true FROM chat_logs c
+         WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id AND c.id = t.id)
+    OR (SELECT true FROM removed_messages r
+         WHERE r.tenant_id = t.tenant_id AND r.user_id = t.user_id AND r.id = t.id)
+    OR (SELECT true FROM erased_ids x WHERE x.tenant_id = t.tenant_id AND x.id = t.id LIMIT 1);
 
 -- name: claim_idempotency_key
 -- Takes the key for this request, or finds nothing if another request has it.

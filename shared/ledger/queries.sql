@@ -39,8 +39,9 @@ SELECT f.tenant_id, f.user_id, f.id, f.subject, f.slot, f.value, f.value_key, f.
                       WHERE f.tenant_id = reached.tenant_id AND f.user_id = reached.user_id
                         AND f.id = reached.id
                      OFFSET 0) AS f  -- row by row: the planner takes the recursion for endless
-  JOIN users u ON u.tenant_id = f.tenant_id AND u.user_id = f.user_id
- WHERE f.slot IS NULL AND f.state = 'settled' AND f.generation IN (0, u.generation);
+ WHERE f.slot IS NULL AND f.state = 'settled'
+   AND f.generation IN (0, (SELECT u.generation FROM users u
+                             WHERE u.tenant_id = f.tenant_id AND u.user_id = f.user_id));
 
 -- name: verdicts_among
 -- Reads what was decided about pairs of these facts.

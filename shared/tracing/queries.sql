@@ -26,8 +26,11 @@ SELECT DISTINCT j.traceparent
 SELECT DISTINCT c.traceparent
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[])
        AS t(tenant_id, user_id, session_id)
-  JOIN chat_logs c USING (tenant_id, user_id, session_id)
- WHERE c.state IN ('received', 'extracting') AND c.traceparent IS NOT NULL
+ CROSS JOIN LATERAL (SELECT c.traceparent FROM chat_logs c
+                      WHERE c.tenant_id = t.tenant_id AND c.user_id = t.user_id
+                        AND c.session_id = t.session_id AND c.state IN ('received', 'extracting')
+                     OFFSET 0) AS c  -- one by one, however few seem to be open
+ WHERE c.traceparent IS NOT NULL
  LIMIT 100;
 
 -- name: keep_for_facts

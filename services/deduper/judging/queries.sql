@@ -3,7 +3,10 @@
 SELECT t.tenant_id, t.user_id, t.first_id, t.second_id
   FROM unnest(%(tenants)s::text[], %(users)s::text[], %(firsts)s::uuid[], %(seconds)s::uuid[])
        AS t(tenant_id, user_id, first_id, second_id)
-  LEFT JOIN verdicts v USING (tenant_id, user_id, first_id, second_id)
+  LEFT JOIN LATERAL (SELECT * FROM verdicts v
+                      WHERE v.tenant_id = t.tenant_id AND v.user_id = t.user_id
+                        AND v.first_id = t.first_id AND v.second_id = t.second_id
+                     OFFSET 0) AS v ON true
  WHERE NOT coalesce(v.verdict = 'doubtful' AND v.judge = 'guards', true)
     OR 2 <> (SELECT count(*) FROM memory_facts f
               WHERE f.tenant_id = t.tenant_id AND f.user_id = t.user_id
@@ -90,7 +93,8 @@ SELECT v.cosine, f.id, f.subject, f.content, f.generation, f.message_key, f.ordi
   FROM verdicts v
   JOIN memory_facts f ON f.tenant_id = v.tenant_id AND f.user_id = v.user_id AND f.id = v.first_id
   JOIN memory_facts g ON g.tenant_id = v.tenant_id AND g.user_id = v.user_id AND g.id = v.second_id
- WHERE v.verdict = 'doubtful' AND v.judge = 'guards'
+ WHERE v.verdict = 'doubtful'
+   AND v.judge IS NOT DISTINCT FROM 'guards'  -- along the user's verdicts, not all that are undecided
    AND v.tenant_id = %(tenant)s AND v.user_id = %(user)s
    AND coalesce(f.standing, '') NOT IN ('forgotten', 'quarantined')
    AND coalesce(g.standing, '') NOT IN ('forgotten', 'quarantined')
