@@ -16,6 +16,8 @@ import pytest
 from shared.sql import Queries
 from tests.contract.test_schema import PACKAGES, numbered
 
+READS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
+
 SMALL = {
     "budgets",
     "embedding_spaces",
@@ -48,10 +50,8 @@ ABOUT_ALL = {
 def _read_whole(node: dict[str, Any], above: str = "") -> Iterator[str]:
     """The tables (or the indexes of bitmaps) that a plan reads without a condition on a key."""
     relation = node.get("Relation Name", above)
-    kind = node["Node Type"]
-    if kind in {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}:
-        if "Index Cond" not in node and relation not in SMALL:
-            yield f"{relation} by {node.get('Index Name', 'a scan')}"
+    if node["Node Type"] in READS and "Index Cond" not in node and relation not in SMALL:
+        yield f"{relation} by {node.get('Index Name', 'a scan')}"
     for child in node.get("Plans", ()):
         yield from _read_whole(child, relation)
 
