@@ -123,8 +123,11 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     problems = error.errors()
     if any(problem["type"] == "json_invalid" for problem in problems):
         return response("invalid_json", "The body is not valid JSON.")
-    details = [_detail_of(problem) for problem in problems[:_MOST_DETAILS]]
-    return response("invalid_request", "The request is not valid.", details)
+    details: list[Detail] = []
+    for found in map(_detail_of, problems):
+        if found not in details:  # a query is read by a route, and by what the route depends on
+            details.append(found)
+    return response("invalid_request", "The request is not valid.", details[:_MOST_DETAILS])
 
 
 def _detail_of(problem: Mapping[str, Any]) -> Detail:

@@ -133,6 +133,12 @@ async def test_a_stream_that_follows_shows_what_happens(api: Api, writer: Any) -
     assert set(names) == {"fact.live"}
 
 
+async def test_what_is_wrong_with_a_query_is_said_once(api: Api) -> None:
+    """Its parameters are read twice: by the route, and by what finds where to begin."""
+    answer = await api.client.get("/v1/events?limit=3")
+    assert [one["field"] for one in answer.json()["error"]["details"]] == ["limit"]
+
+
 async def test_events_are_their_tenants_own(api: Api, writer: Any) -> None:
     await write(writer, "fact.settled")
     await write(writer, "fact.settled", tenant="other")
