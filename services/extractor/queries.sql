@@ -201,11 +201,11 @@ UPDATE extractions e
 -- name: ring_again
 -- Announces anew what waits in sessions that were held until now: its bells were answered "somebody is at
 -- it". Whoever rings from here on waits for this transaction, and finds the session free.
-UPDATE chat_logs c SET announced_at = now()
-  FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[])
+UPDATE chat_logs c SET announced_at = now(), retry_at = NULL
+  FROM (SELECT DISTINCT * FROM unnest(%(tenants)s::text[], %(users)s::text[], %(sessions)s::text[]))
        AS t(tenant_id, user_id, session_id)
 -- with: waiting_of_session
-   AND c.announced_at IS NOT NULL AND c.retry_at IS NULL
+   AND c.announced_at IS NOT NULL AND (c.retry_at IS NULL OR c.retry_at <= now())
 RETURNING c.tenant_id, c.user_id, c.session_id, c.announced_at;
 
 -- name: release_after_first

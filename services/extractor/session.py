@@ -210,8 +210,7 @@ class SessionWork:
                         raise
                     if (wait := self._wait_after(error)) is not None:
                         _tell_pause(error)
-                        await store.postpone(self._db, held, _spread(wait))
-                        return []
+                        return await store.postpone(self._db, held, _spread(wait))
                     if len(messages) == 1 or isinstance(error, RetryableError):
                         return await self._fail(held, messages, error)
                     messages = await self._only_first(held, messages, len(messages) // 2)
@@ -231,6 +230,7 @@ class SessionWork:
     ) -> list[Announcement]:
         self._at_point("think")
         finished = await self._think(held, messages)
+        self._no_longer_interruptible()
         self._at_point("commit")
         while True:
             try:

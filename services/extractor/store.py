@@ -18,7 +18,7 @@ from services.extractor.facts import SourceMessage, Validated, in_generation
 from services.extractor.turns import ChatTurn, KnownFact, role_of
 from shared.crash import AtPoint, ignore_point
 from shared.db import Database, Row, Transaction
-from shared.events import Announcement, SessionBell, session_bells_for
+from shared.events import Announcement, RowsBell, SessionBell, session_bells_for
 from shared.facts.store import insert_facts
 from shared.failures.store import RetryPolicy, RowRef, fail_rows
 from shared.ids import time_ordered_id
@@ -226,7 +226,8 @@ async def commit(
         ]
         announcements = await insert_facts(tx, facts)
         at_point("written")
-        announcements += await _close(tx, ours, "done", provenance)
+        await _close(tx, ours, "done", provenance)
+        announcements += await _ring_again(tx, [one.held for one in finished])
         at_point("saved")
     at_point("committed")
     committed(STAGE, sum(len(one.messages) for one in finished), len(moved))
@@ -235,7 +236,21 @@ async def commit(
     extracted(provenance.extractor, len(facts), (one.validated.dropped for one in ours))
     if fenced := len(finished) - len(ours):
         log.info("commits fenced: somebody else was first", sessions=fenced)
-    return [announcements if index == 0 else [] for index in range(len(finished))]
+    return _by_user(announcements, finished)
+
+
+def _by_user(
+    announcements: Sequence[Announcement], finished: Sequence[Finished]
+) -> list[list[Announcement]]:
+    """Give each bell to the first of those who finished something of its user."""
+    first: dict[tuple[str, str], int] = {}
+    for at, one in enumerate(finished):
+        first.setdefault((one.held.tenant, one.held.user), at)
+    shares: list[list[Announcement]] = [[] for _ in finished]
+    for stream, bell in announcements:
+        assert isinstance(bell, RowsBell | SessionBell)
+        shares[first[bell.tenant, bell.user]].append((stream, bell))
+    return shares
 
 
 async def _finish_messages(tx: Transaction, finished: Sequence[Finished]) -> dict[UUID, Row]:
@@ -261,10 +276,11 @@ async def fail(
     """Record the failed attempt, park the messages until the next one, close the reservation."""
     refs = [RowRef(message.tenant, message.user, message.id) for message in failed.messages]
     async with db.of(failed.held.tenant).transaction() as tx:
-        if not await _lock_open(tx, [failed.held], any_worker=False):
-            return []  # taken over: the new holder's call may still succeed
-        await fail_rows(tx, STAGE, "chat_logs", refs, error, policy)
-        return await _close(tx, [failed], "failed", provenance)
+        if await _lock_open(tx, [failed.held], any_worker=False):
+            await fail_rows(tx, STAGE, "chat_logs", refs, error, policy)
+            await _close(tx, [failed], "failed", provenance)
+        # else it was taken over: the new holder's call may still succeed
+        return await _ring_again(tx, [failed.held])
 
 
 async def keep_first(db: Database, held: Reservation, keep: int) -> None:
@@ -273,11 +289,15 @@ async def keep_first(db: Database, held: Reservation, keep: int) -> None:
         await tx.execute(queries["release_after_first"], held.params(keep=keep))
 
 
-async def postpone(db: Database, held: Reservation, seconds: float) -> None:
-    """Leave the whole session alone for a while; nobody's attempt is counted."""
+async def postpone(db: Database, held: Reservation, seconds: float) -> list[Announcement]:
+    """Leave the whole session alone for a while; nobody's attempt is counted.
+
+    Returns bells for what came in the meantime.
+    """
     async with db.of(held.tenant).transaction() as tx:
         await tx.execute(queries["postpone"], held.params(seconds=seconds))
         await tx.execute(queries["abandon_if_empty"], _keys([held]))
+        return await _ring_again(tx, [held])
 
 
 async def postpone_sessions(db: Database, asked: Sequence[tuple[SessionBell, float]]) -> list[None]:
@@ -302,13 +322,9 @@ async def _lock_open(
 
 async def _close(
     tx: Transaction, finished: Sequence[Finished], state: str, provenance: Provenance
-) -> list[Announcement]:
-    """Close reservations; returns bells for what waits in their sessions.
-
-    Who rang for it while they were open was told that somebody is at it.
-    """
+) -> None:
     if not finished:
-        return []
+        return
     dropped = [one.validated.dropped for one in finished]
     params = {
         **_keys([one.held for one in finished]),
@@ -323,7 +339,14 @@ async def _close(
         "output_tokens": [one.tokens[1] for one in finished],
     }
     await tx.execute(queries["close"], params)
-    waiting = await tx.rows(queries["ring_again"], params)
+
+
+async def _ring_again(tx: Transaction, held: Sequence[Reservation]) -> list[Announcement]:
+    """Bells for what waits in sessions that were held.
+
+    Who rang for it while they were was told that somebody is at it.
+    """
+    waiting = await tx.rows(queries["ring_again"], _keys(held))
     return [(MESSAGES, bell) for bell in session_bells_for(waiting)]
 
 

@@ -25,7 +25,8 @@ from tests.chaos.instance import Instance
 
 _STREAMS = tuple(stream for streams in STAGES.values() for stream in streams)
 _TRIES = 100
-_AHEAD_OF_ITS_FILE = timedelta(seconds=5)  # Redis has two, and a killed process its end
+_AHEAD_OF_ITS_FILE = timedelta(seconds=5)  # Redis has two
+_ANSWERS_ARRIVE_SECONDS = 0.5  # that were on their way when it was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +127,13 @@ async def _killed_and_down(ground: Ground) -> None:
 
     While its disk is busy with an fsync, `everysec` answers up to two seconds ahead of its file.
     """
+    since = datetime.now(UTC) - _AHEAD_OF_ITS_FILE
     ground.instance.kill_server("valkey", signal.SIGKILL, hold=True)
     await _until(lambda: not ground.instance.server_up("valkey"))
+    await asyncio.sleep(_ANSWERS_ARRIVE_SECONDS)
     files = (ground.instance.data / "valkey" / "appendonlydir").glob("*.aof")
     written = b"".join(file.read_bytes() for file in files)
-    ground.accounts.sweep_unwritten(written, datetime.now(UTC) - _AHEAD_OF_ITS_FILE)
+    ground.accounts.sweep_unwritten(written, since)
 
 
 async def redis_pause(ground: Ground) -> None:

@@ -118,24 +118,57 @@ async def test_what_arrived_during_a_call_is_rung_for_by_who_made_it(
     ]
 
 
+async def test_who_comes_too_late_rings_for_what_waits_all_the_same(
+    db: TestedDatabase, redis: Redis, redis_url: str
+) -> None:
+    """Its message was erased meanwhile, and the reservation with it; another one had come."""
+    pipeline = Pipeline(db, redis, redis_url)
+    sessions = pipeline.stage("extractor")._sessions
+    bell = SessionBell("default", "ana", "default", datetime.now(UTC))
+
+    async def erased(held: Any) -> None:
+        await pipeline.store(pipeline.message("I work at Google"))
+        assert await sessions.extract(bell) == []
+        await pipeline.rows("UPDATE extractions SET state = 'failed' RETURNING 1 AS done")
+
+    sessions._think = _before(sessions._think, erased)
+    await pipeline.store(pipeline.message("I live in Lisbon"))
+    [(stream, again)] = await sessions.extract(bell)
+    assert (stream, again.session) == (MESSAGES, "default")
+
+
+async def test_sessions_that_commit_together_tell_each_of_its_own(
+    db: TestedDatabase, redis: Redis, redis_url: str
+) -> None:
+    """Should one of them be cancelled, the others' facts are told of."""
+    pipeline = Pipeline(db, redis, redis_url)
+    sessions = pipeline.stage("extractor")._sessions
+    users = ["ana", "ben", "cem"]
+    for user in users:
+        await pipeline.store(pipeline.message("I live in Lisbon", user_id=user))
+    bells = [SessionBell("default", user, "default", datetime.now(UTC)) for user in users]
+    told = await asyncio.gather(*(sessions.extract(bell) for bell in bells))
+    assert [[bell.user for _, bell in each] for each in told] == [["ana"], ["ben"], ["cem"]]
+
+
 async def test_who_rings_while_a_session_is_being_closed_waits_for_it(
     db: TestedDatabase, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind the look for what waits, and before the commit, a message comes with its bell."""
     pipeline = Pipeline(db, redis, redis_url)
     sessions, others = (pipeline.stage("extractor")._sessions for _ in range(2))
-    close = store._close
+    ring_again = store._ring_again
     second: list[asyncio.Task[Any]] = []
 
     async def closing(*asked: Any) -> Any:
-        announcements = await close(*asked)
+        announcements = await ring_again(*asked)
         if not second:
             await pipeline.store(pipeline.message("I work at Google"))
             second.append(asyncio.create_task(others.extract(bell)))
             await asyncio.sleep(0.3)
         return announcements
 
-    monkeypatch.setattr(store, "_close", closing)
+    monkeypatch.setattr(store, "_ring_again", closing)
     await pipeline.store(pipeline.message("I live in Lisbon"))
     bell = SessionBell("default", "ana", "default", datetime.now(UTC))
     assert [stream for stream, _ in await sessions.extract(bell)] == [EXTRACTED]
