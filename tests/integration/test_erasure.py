@@ -270,7 +270,7 @@ async def test_an_eraser_that_dies_there_leaves_it_to_the_next(
 async def test_without_redis_the_rows_go_and_the_rest_waits(
     database_url: str, redis: Redis
 ) -> None:
-    async with serve(database_url, Redis(port=1)) as api:
+    async with serve(database_url, Redis(port=1), request_seconds=60) as api:
         await told(api)
         await redis.xadd("memoire:facts:settled", {"tenant": "default", "user_id": "ana"})
         answer = await api.client.delete("/v1/users/ana")
